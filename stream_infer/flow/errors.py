@@ -1,0 +1,77 @@
+"""The error tree. A bad record is not here: it is a value (`Rejected`).
+
+StreamInferError
+├── Aborted             nothing of the batch is visible; replay it
+├── Refused             a package; keep serving the one before
+├── Misconfigured       every problem found, each with key, value and fix (exit 2)
+└── Fatal               leave the process; a restart resolves it (exit 1)
+    ├── ModelFailed     the model, not the data, is broken
+    ├── SlotTaken       another worker owns this slot; a restart would fence it back (exit 75)
+    └── BrokerUnreachable  (exit 4)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class StreamInferError(Exception):
+    """The root of every error that stream_infer raises on purpose."""
+
+    exit_code = 1
+
+
+class Aborted(StreamInferError):
+    """The commit did not happen and nothing of it is visible to a `read_committed` reader."""
+
+
+class Refused(StreamInferError):
+    """A package that must not be served: a stable `code` and a sentence."""
+
+    exit_code = 3
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a configuration: its dotted key, its value (secrets masked), what and how to fix."""
+
+    key: str
+    value: str
+    message: str
+    fix: str
+
+
+class Misconfigured(StreamInferError):
+    """A configuration that cannot run, with every problem that was found."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{p.key}: {p.message}" for p in problems))
+        self.problems = tuple(problems)
+
+
+class Fatal(StreamInferError):
+    """The process must end; what was committed stays, the rest is replayed by the next one."""
+
+
+class ModelFailed(Fatal):
+    """The model raises beyond what single bad rows explain; no dead letters were written."""
+
+
+class SlotTaken(Fatal):
+    """Another live worker has the transactional id of this slot."""
+
+    exit_code = 75
+
+
+class BrokerUnreachable(Fatal):
+    """No broker answered within the time allowed."""
+
+    exit_code = 4

@@ -1,0 +1,127 @@
+"""The vocabulary of the stream: where records come from, batches of them, and what a batch led to.
+
+Plain values only. Nothing here reads, writes, decodes or knows a vendor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+Header = tuple[str, bytes | None]
+Headers = Sequence[Header]
+
+
+class Partition(NamedTuple):
+    """One ordered log of records: a topic and a partition index."""
+
+    topic: str
+    index: int
+
+
+class Span(NamedTuple):
+    """A half-open range of offsets: `first` is in the batch, `next` is where reading goes on."""
+
+    first: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What a batch covers, and the right to move past it.
+
+    `lease` belongs to the source and sink that share it (Kafka: assignment epoch and group metadata of the
+    read); everyone in between passes it on unread.
+    """
+
+    spans: Mapping[Partition, Span]
+    lease: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`len(batch)` records in columns, in the order read; in offset order within a partition.
+
+    `partition[i]` indexes `partitions`. `timestamp_ms` is the record's own timestamp, `received_ms` the wall
+    clock at which the batch was read (both Unix milliseconds). A null value is a tombstone.
+    """
+
+    cursor: Cursor
+    partitions: Sequence[Partition]
+    partition: Sequence[int]
+    offset: Sequence[int]
+    timestamp_ms: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    headers: Sequence[Headers | None]
+    received_ms: int
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def source(self, row: int) -> Partition:
+        """Return the partition that row `row` was read from."""
+        return self.partitions[self.partition[row]]
+
+
+class Stage(StrEnum):
+    """The stage of scoring that turned a record away."""
+
+    DECODE = "decode"
+    VALIDATE = "validate"
+    PREDICT = "predict"
+    ENCODE = "encode"
+    PROCESS = "process"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why row `row` of a batch gets a dead letter: the stage, a stable class, and one sentence without payload."""
+
+    row: int
+    stage: Stage
+    error_class: str
+    message: str
+
+
+class Channel(StrEnum):
+    """Where an output goes. A sink maps each channel to a topic, a file or a table."""
+
+    PREDICTIONS = "predictions"
+    DEAD_LETTERS = "dead_letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Records for one channel, in columns.
+
+    `rows[i]` is the row of the batch that record `i` answers. `partitions[i]` is the wanted partition index;
+    `partitions=None` leaves it to the key.
+    """
+
+    channel: Channel
+    rows: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    headers: Sequence[Headers | None]
+    partitions: Sequence[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything a batch led to, to be made durable together with its cursor.
+
+    `predicted + len(rejected) + skipped` is the size of the batch.
+    """
+
+    cursor: Cursor
+    outputs: Sequence[Output]
+    predicted: int
+    rejected: Sequence[Rejected]
+    skipped: int
+    model_version: str
