@@ -39,7 +39,7 @@ class Refused(StreamInferError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a configuration: its dotted key, its value (secrets masked), what and how to fix."""
+    """One thing wrong with a configuration: dotted key, value (secrets masked), what, and the fix."""
 
     key: str
     value: str

@@ -14,7 +14,8 @@ Header = tuple[str, bytes | None]
 Headers = Sequence[Header]
 
 
-class Partition(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
     """One ordered log of records: a topic and a partition index."""
 
     topic: str
@@ -78,7 +79,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why row `row` of a batch gets a dead letter: the stage, a stable class, and one sentence without payload."""
+    """Why row `row` of a batch gets a dead letter: stage, stable class, one sentence without payload."""
 
     row: int
     stage: Stage

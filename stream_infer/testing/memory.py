@@ -1,0 +1,163 @@
+"""A log in memory with a source and a sink on it, and faults by script: for tests of steps and of the loop.
+
+The world of a consumer group in one object: records in partitions, committed positions, visible outputs, and
+who owns what. It keeps the contracts of `flow.ports` and is checked by the same suites as Kafka.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import repeat
+
+from stream_infer.flow.errors import Aborted
+from stream_infer.flow.records import Batch, Channel, Cursor, Headers, Outcome, Partition, Span
+
+
+class Crashed(Exception):
+    """The process died here. Make a new source, step and sink on the same log to go on."""
+
+
+class Fault(Enum):
+    """What happens at a commit."""
+
+    NONE = "the commit succeeds"
+    ABORT = "nothing becomes visible, `Aborted` is raised"
+    CRASH_BEFORE = "the process dies before anything becomes visible"
+    CRASH_AFTER = "everything becomes visible, then the process dies"
+    REBALANCE = "the partitions move to other members while the batch is being scored"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """One input record of a `MemoryLog`."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: Headers | None = None
+    timestamp_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """One committed output: channel, wanted partition (None: by key), and what was written."""
+
+    channel: Channel
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None
+
+
+@dataclass(slots=True)
+class MemoryLog:
+    """Input partitions, committed positions and visible outputs, shared by the members of one group."""
+
+    partitions: Mapping[Partition, Sequence[StoredRecord]]
+    positions: dict[Partition, int] = field(default_factory=dict)
+    visible: list[Visible] = field(default_factory=list)
+    generation: int = 0
+    owned: frozenset[Partition] | None = None
+
+    def assign(self, owned: Iterable[Partition] | None) -> None:
+        """Give the member that reads next these partitions (None: all of them), in a new generation."""
+        self.owned = None if owned is None else frozenset(owned)
+        self.generation += 1
+
+    def position(self, partition: Partition) -> int:
+        """Return the next offset of `partition` that is not yet answered."""
+        return self.positions.get(partition, 0)
+
+
+class MemorySource:
+    """Reads a `MemoryLog` round robin over the owned partitions. Finished when it has read to every end."""
+
+    def __init__(self, log: MemoryLog, *, received_ms: int = 0) -> None:
+        self._log = log
+        self._received_ms = received_ms
+        self._generation = log.generation
+        self._next = {p: log.position(p) for p in self._owned()}
+
+    def _owned(self) -> list[Partition]:
+        everything = sorted(self._log.partitions)
+        return [p for p in everything if self._log.owned is None or p in self._log.owned]
+
+    def _follow_assignment(self) -> None:
+        if self._generation != self._log.generation:
+            self._generation = self._log.generation
+            self._next = {p: self._log.position(p) for p in self._owned()}
+
+    def read(self, limit: int, wait_s: float) -> Batch | None:  # noqa: ARG002 - memory never has to wait
+        self._follow_assignment()
+        rows: list[tuple[Partition, int]] = []
+        while len(rows) < limit:
+            ready = [p for p in self._next if self._next[p] < len(self._log.partitions[p])]
+            if not ready:
+                break
+            for p in ready[: limit - len(rows)]:
+                rows.append((p, self._next[p]))
+                self._next[p] += 1
+        return self._batch(rows) if rows else None
+
+    def _batch(self, rows: Sequence[tuple[Partition, int]]) -> Batch:
+        records = [self._log.partitions[p][offset] for p, offset in rows]
+        partitions = sorted({p for p, _ in rows})
+        spans = {
+            p: Span(min(o for q, o in rows if q == p), 1 + max(o for q, o in rows if q == p))
+            for p in partitions
+        }
+        return Batch(
+            cursor=Cursor(spans, self._generation),
+            partitions=partitions,
+            partition=[partitions.index(p) for p, _ in rows],
+            offset=[offset for _, offset in rows],
+            timestamp_ms=[r.timestamp_ms for r in records],
+            keys=[r.key for r in records],
+            values=[r.value for r in records],
+            headers=[r.headers for r in records],
+            received_ms=self._received_ms,
+        )
+
+    def rewind(self, cursor: Cursor) -> None:
+        self._follow_assignment()
+        for p, span in cursor.spans.items():
+            if p in self._next:
+                self._next[p] = max(span.first, self._log.position(p))
+
+    @property
+    def finished(self) -> bool:
+        self._follow_assignment()
+        return all(n >= len(self._log.partitions[p]) for p, n in self._next.items())
+
+
+class MemorySink:
+    """Makes outcomes visible in a `MemoryLog`, all or nothing, with the faults of `script`, one a commit."""
+
+    def __init__(self, log: MemoryLog, script: Iterable[Fault] = ()) -> None:
+        self._log = log
+        self._script = deque(script)
+
+    def commit(self, outcome: Outcome) -> None:
+        fault = self._script.popleft() if self._script else Fault.NONE
+        if fault is Fault.REBALANCE:
+            self._log.assign(self._log.owned)
+        if fault is Fault.CRASH_BEFORE:
+            raise Crashed("before the commit")
+        if fault is Fault.ABORT:
+            raise Aborted("scripted")
+        if outcome.cursor.lease != self._log.generation:
+            raise Aborted("the batch was read under an older assignment")
+        self._apply(outcome)
+        if fault is Fault.CRASH_AFTER:
+            raise Crashed("after the commit")
+
+    def _apply(self, outcome: Outcome) -> None:
+        for output in outcome.outputs:
+            targets: Sequence[int | None] = output.partitions or [None] * len(output)
+            self._log.visible += map(
+                Visible, repeat(output.channel), targets, output.keys, output.values, output.headers
+            )
+        for p, span in outcome.cursor.spans.items():
+            self._log.positions[p] = span.next
