@@ -1,0 +1,28 @@
+"""One observer made of several, none of which can harm the loop or the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from stream_infer.flow.events import Event
+from stream_infer.flow.ports import Observer
+
+_LOG = logging.getLogger(__name__)
+
+
+class Fanout:
+    """Hands each event to every observer, in order. One that raises is logged once and not called again."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def __call__(self, event: Event) -> None:
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:  # noqa: BLE001 - monitoring can never stop scoring; the log says what broke
+                self._observers = tuple(o for o in self._observers if o is not observer)
+                _LOG.exception(
+                    "an observer failed and is no longer called", extra={"observer": type(observer).__name__}
+                )

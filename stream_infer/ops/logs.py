@@ -1,0 +1,189 @@
+"""How the process logs: one configuration for stdlib and structlog, and the observer that logs the flow.
+
+A log line is a constant message with fields. Never a payload: no key, value or header of a record, and no
+local variables in a traceback. The stream is standard error; standard output belongs to commands.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TextIO
+
+import structlog
+from structlog.typing import Processor
+
+from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.flow.events import AssignmentChanged, BatchAborted, BatchCommitted, Event, ProducerRenewed
+from stream_infer.flow.records import Partition
+
+LEVEL_VARIABLE = "STREAM_INFER_LOG_LEVEL"
+FORMAT_VARIABLE = "STREAM_INFER_LOG_FORMAT"
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_FORMATS = ("json", "text")
+_SUMMARY_INTERVAL_S = 10.0
+
+_LOG = logging.getLogger("stream_infer")
+
+
+def configure(stream: TextIO, environ: Mapping[str, str]) -> None:
+    """Route stdlib logging, structlog and warnings to `stream`, as lines of JSON or, on a terminal, as text.
+
+    Raises `Misconfigured` for a level or a format that does not exist. Called again, the last call counts.
+    """
+    level = environ.get(LEVEL_VARIABLE, "INFO").upper()
+    form = environ.get(FORMAT_VARIABLE, "text" if stream.isatty() else "json").lower()
+    problems = _problems(level, form)
+    if problems:
+        raise Misconfigured(problems)
+    shared = _shared_processors()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(
+                    _json()
+                    if form == "json"
+                    else _text(colours=stream.isatty() and "NO_COLOR" not in environ)
+                ),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(True)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+def librdkafka_logger() -> logging.Logger:
+    """Return the logger for `confluent_kafka`'s `logger=`.
+
+    librdkafka calls every lost connection an error and then reconnects by itself, so its errors are logged as
+    warnings; what it cannot repair reaches us as an exception.
+    """
+    logger = logging.getLogger("librdkafka")
+    if _at_most_warning not in logger.filters:
+        logger.addFilter(_at_most_warning)
+    return logger
+
+
+class LogObserver:
+    """An observer that logs what a human should know, without a line per record or per committed batch."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._dead_letters = DeadLetterTally(interval_s=_SUMMARY_INTERVAL_S)
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case BatchCommitted():
+                self._dead_letters.add(event.rejected)
+            case BatchAborted():
+                _LOG.warning(
+                    "batch aborted; it is read again",
+                    extra={"records": event.records, "reason": event.reason},
+                )
+            case AssignmentChanged():
+                _LOG.info("assignment changed", extra={"kind": event.kind, "owned": _by_topic(event.owned)})
+            case ProducerRenewed():
+                fields = {"reason": event.reason, "renew_s": round(event.renew_s, 3)}
+                _LOG.warning("producer in doubt; replaced", extra=fields)
+            case _:
+                pass
+        self._summarise(self._dead_letters.due(self._clock()))
+
+    def started(self, *, pipeline: str, slot: str, model: str, model_version: str) -> None:
+        """Log that the worker begins to score."""
+        fields = {"pipeline": pipeline, "slot": slot, "model": model, "model_version": model_version}
+        _LOG.info("worker started", extra=fields)
+
+    def stopped(self, reason: str) -> None:
+        """Log what was not summarised yet, and that the worker has stopped."""
+        self._summarise(self._dead_letters.drain())
+        _LOG.info("worker stopped", extra={"reason": reason})
+
+    def _summarise(self, counts: Mapping[tuple[str, str], int]) -> None:
+        if counts:
+            fields = {
+                "records": sum(counts.values()),
+                "counts": {f"{stage}/{reason}": count for (stage, reason), count in sorted(counts.items())},
+            }
+            _LOG.warning("dead letters written", extra=fields)
+
+
+class DeadLetterTally:
+    """Counts dead letters by (stage, class) and gives them out at once, then at most every `interval_s`."""
+
+    def __init__(self, *, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._next_at = float("-inf")
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, rejected: Mapping[tuple[str, str], int]) -> None:
+        """Count `rejected`."""
+        self._counts.update(rejected)
+
+    def due(self, now: float) -> Mapping[tuple[str, str], int]:
+        """Return the counts since the last time and start anew; nothing while it is too early or none are."""
+        if not self._counts or now < self._next_at:
+            return {}
+        self._next_at = now + self._interval_s
+        return self.drain()
+
+    def drain(self) -> Mapping[tuple[str, str], int]:
+        """Return the counts since the last time, early or not, and start anew."""
+        counts, self._counts = self._counts, Counter()
+        return counts
+
+
+def _problems(level: str, form: str) -> Sequence[Problem]:
+    problems = []
+    if level not in _LEVELS:
+        fix = f"one of {', '.join(_LEVELS)}"
+        problems.append(Problem(LEVEL_VARIABLE, level, "no such log level", fix))
+    if form not in _FORMATS:
+        fix = f"one of {', '.join(_FORMATS)}"
+        problems.append(Problem(FORMAT_VARIABLE, form, "no such log format", fix))
+    return problems
+
+
+def _shared_processors() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+def _json() -> list[Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+
+
+def _text(*, colours: bool) -> list[Processor]:
+    # structlog's own choice, rich, prints the local variables of every frame: records would be in the log.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain)]
+
+
+def _at_most_warning(record: logging.LogRecord) -> bool:
+    if record.levelno > logging.WARNING:
+        record.levelno = logging.WARNING
+        record.levelname = logging.getLevelName(logging.WARNING)
+    return logging.getLogger(record.name).isEnabledFor(record.levelno)
+
+
+def _by_topic(partitions: Sequence[Partition]) -> dict[str, list[int]]:
+    owned: dict[str, list[int]] = {}
+    for partition in sorted(partitions):
+        owned.setdefault(partition.topic, []).append(partition.index)
+    return owned

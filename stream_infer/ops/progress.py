@@ -1,0 +1,70 @@
+"""What the loop did last: a frozen value, and the cell that holds the newest one.
+
+The loop's thread is the only writer and replaces the value whole; anyone may read. No I/O; the clock is
+passed in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from stream_infer.flow.events import AssignmentChanged, BatchCommitted, Event
+from stream_infer.flow.records import Partition
+
+
+class State(StrEnum):
+    """Where the worker is in its life; it only moves down this list."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The loop at one moment. `active_at` is on the monotonic clock of the cell, in seconds.
+
+    `joined` is true from the first assignment on, even of no partition at all: a spare worker is a ready one.
+    It turns false when the partitions are lost, until the next assignment.
+    """
+
+    active_at: float
+    state: State = State.STARTING
+    joined: bool = False
+    owned: tuple[Partition, ...] = ()
+    model_version: str | None = None
+
+
+def advance(progress: Progress, event: Event, *, now: float) -> Progress:
+    """Return `progress` after `event`. Any event shows that the loop is alive."""
+    match event:
+        case AssignmentChanged():
+            joined = event.kind == "assigned" or (progress.joined and event.kind != "lost")
+            return replace(progress, active_at=now, joined=joined, owned=event.owned)
+        case BatchCommitted():
+            return replace(progress, active_at=now, model_version=event.model_version)
+        case _:
+            return replace(progress, active_at=now)
+
+
+class ProgressCell:
+    """An observer that keeps the newest `Progress` in `current`: one reference, one writer."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.current = Progress(active_at=clock())
+
+    def __call__(self, event: Event) -> None:
+        self.current = advance(self.current, event, now=self._clock())
+
+    def enter(self, state: State) -> None:
+        """Record that the worker is in `state` now."""
+        self.current = replace(self.current, state=state, active_at=self._clock())
+
+    def serve(self, model_version: str) -> None:
+        """Record that the worker has a model to score with, before its first batch."""
+        self.current = replace(self.current, model_version=model_version, active_at=self._clock())
