@@ -1,0 +1,217 @@
+"""The manifest of a model package: what is inside, what the model expects and what it answers.
+
+Values and their canonical JSON only. Reading packages is in `package`, building frames in `container`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
+
+from stream_infer.flow.errors import Refused
+
+Scalar = float | int | str | bool
+Null = Literal["nan", "none", "na", "nat"]
+Kind = Literal["int", "long", "float", "double", "boolean", "string", "enum"]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+# Strict: no "1" for 1 and no 1 for True. An unknown key is an error that names it.
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Policy(StrEnum):
+    """What happens to a row whose feature is missing, NaN or infinite."""
+
+    REJECT = "reject"
+    PASS = "pass"  # noqa: S105 - a policy, not a password
+    IMPUTE = "impute"
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One input of the model: `name` in the model's frame, `source` the dotted path in the event.
+
+    `type` is the Avro kind of the leaf, `logical` its logical type (`timestamp-millis`, ...) or None: columns
+    carry the raw integers, so this is where the unit of a time is known. `minimum` and `maximum` are the range
+    that was observed: information for monitoring, not enforced.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    name: Text
+    source: Text
+    type: Kind
+    nullable: bool
+    missing: Policy
+    nan: Policy
+    infinite: Policy
+    impute: Scalar | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    logical: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the frame that the model was trained on, as pandas prints its dtype.
+
+    `null` is what the column holds where the event has none; None means that it can hold no null.
+    `categories` and `ordered` belong to dtype `category`.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    name: Text
+    dtype: Text
+    null: Null | None = None
+    categories: tuple[Scalar, ...] | None = None
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What `predict` is called with: a C-contiguous float64 ndarray, or a pandas frame."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    kind: Literal["ndarray", "pandas"]
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputContract:
+    """What the model answers.
+
+    `classes` are `str(class)` in the estimator's order ("-1", "1" for outlier models). `score` says what the
+    score is: a probability, a decision value, or nothing. `label_from` says where the label comes from:
+    `proba` and `decision` spare a second pass over the batch and are recorded only where the golden samples
+    agree with the estimator's own `predict`. `threshold` is for two classes: at or over it, `classes[1]`.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    kind: Literal["classifier", "regressor", "outlier"]
+    classes: tuple[str, ...] = ()
+    threshold: float | None = None
+    class_scores: bool = False
+    score: Literal["probability", "decision"] | None = None
+    label_from: Literal["proba", "decision", "predict"] = "predict"
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a score may be from the golden one: `absolute + relative * |golden|`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    absolute: float = 1e-12
+    relative: float = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of the package: the digest of its bytes and how many they are."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    sha256: Sha256
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything there is to know about a package without loading it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    format: Literal[1] = 1
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")]
+    runtime: Literal["sklearn"] = "sklearn"
+    entry: Text = "model.joblib"
+    python: Text
+    libraries: Mapping[str, str]
+    container: Container
+    features: tuple[Feature, ...]
+    output: OutputContract
+    schema_name: Text
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
+
+    @staticmethod
+    def parse(data: bytes) -> Manifest:
+        """Return the manifest in `data`; raise `Refused("manifest")` naming the key that is wrong."""
+        try:
+            manifest = _ADAPTER.validate_json(data)
+        except ValidationError as error:
+            raise Refused("manifest", _sentence(error)) from None
+        reason = _contradiction(manifest)
+        if reason is not None:
+            raise Refused("manifest", reason)
+        return manifest
+
+    def canonical(self) -> bytes:
+        """Return the one JSON text of this manifest: sorted keys, no spaces, ASCII, no line end."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return text.encode("ascii")
+
+    @property
+    def digest(self) -> str:
+        """The digest of the package: sha256 of the canonical manifest, which holds those of all files."""
+        return "sha256:" + hashlib.sha256(self.canonical()).hexdigest()
+
+
+_ADAPTER = TypeAdapter(Manifest)
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "manifest.json"
+    return f"{key}: {first['msg']}"
+
+
+def _contradiction(manifest: Manifest) -> str | None:
+    """Return the first place where parts of the manifest disagree, or None."""
+    names = [feature.name for feature in manifest.features]
+    if not names:
+        return "features: a model needs at least one"
+    if len(set(names)) != len(names):
+        return "features: a name occurs twice"
+    if names != [column.name for column in manifest.container.columns]:
+        return "container.columns: not the features in their order"
+    if "scikit-learn" not in manifest.libraries:
+        return "libraries: scikit-learn is missing"
+    if min((entry.size for entry in manifest.files.values()), default=0) < 0:
+        return "files: a size is negative"
+    return _feature_contradiction(manifest) or _output_contradiction(manifest.output)
+
+
+def _feature_contradiction(manifest: Manifest) -> str | None:
+    for index, (feature, column) in enumerate(
+        zip(manifest.features, manifest.container.columns, strict=True)
+    ):
+        policies = (feature.missing, feature.nan, feature.infinite)
+        if Policy.IMPUTE in policies and feature.impute is None:
+            return f"features.{index}.impute: the policy of {feature.name!r} needs a value"
+        if feature.nullable and feature.missing is Policy.PASS and column.null is None:
+            return (
+                f"features.{index}.missing: {feature.name!r} cannot pass a null into "
+                f"a column of dtype {column.dtype} that holds none; reject or impute it"
+            )
+    return None
+
+
+def _output_contradiction(output: OutputContract) -> str | None:
+    known = len(output.classes)
+    wanted = {"classifier": known >= 1, "regressor": known == 0, "outlier": output.classes == ("-1", "1")}
+    if not wanted[output.kind] or len(set(output.classes)) != known:
+        return f"output.classes: {known} distinct classes do not make a {output.kind}"
+    if output.threshold is not None and (output.kind != "classifier" or known != 2 or output.score is None):  # noqa: PLR2004 - two classes
+        return "output.threshold: only for two classes with a score"
+    if output.class_scores and output.score != "probability":
+        return "output.class_scores: only with probabilities"
+    if output.label_from == "proba" and output.score != "probability":
+        return "output.label_from: proba needs probabilities"
+    if output.label_from == "decision" and output.score != "decision":
+        return "output.label_from: decision needs a decision function"
+    return None
