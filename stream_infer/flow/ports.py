@@ -18,7 +18,7 @@ class Source(Protocol):
         """Return up to `limit` (>= 1) records, or None when none came within `wait_s` seconds.
 
         May block for `wait_s`. Records of a partition come in offset order, without gaps that the log does
-        not have. Only partitions owned at return are in the batch. Raises `Fatal` when no batch can ever come.
+        not have. Only partitions owned at return are in it. Raises `Fatal` when no batch can ever come.
         """
 
     def rewind(self, cursor: Cursor) -> None:

@@ -1,0 +1,65 @@
+"""The cheaper delivery: an idempotent producer, and offsets committed after every record is acknowledged.
+
+A worker that dies between the two writes its batch again: no loss, but duplicates.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from stream_infer.flow.errors import Aborted, Fatal
+from stream_infer.flow.records import Output
+from stream_infer.kafka.publish import produce_all
+from stream_infer.kafka.verdicts import error_of
+
+_log = logging.getLogger("stream_infer.kafka")
+
+
+class AtLeastOnce:
+    """Publishes without transactions: flush, then commit the offsets through the consumer."""
+
+    def __init__(self, config: Mapping[str, object], *, flush_s: float) -> None:
+        self._config = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}
+        self._flush_s = flush_s
+        self._producer: Producer | None = None
+        self._failed: list[KafkaError] = []
+
+    def open(self) -> None:
+        """Create the producer; it connects in the background."""
+        self._producer = Producer(self._config, logger=_log)
+
+    def close(self) -> None:
+        """Let the producer go; every batch was flushed."""
+        self._producer = None
+
+    def _on_failure(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._failed.append(error)
+
+    def publish(
+        self,
+        outputs: Sequence[tuple[str, Output]],
+        offsets: list[TopicPartition],
+        group_metadata: object,  # noqa: ARG002 - a plain commit names its member itself
+        consumer: Consumer,
+    ) -> None:
+        """Write `outputs`, wait for every acknowledgement, then commit `offsets`; `Aborted` replays."""
+        producer = self._producer
+        if producer is None:
+            raise Fatal("the producer is not open")
+        self._failed = []
+        for topic, output in outputs:
+            produce_all(producer, topic, output)
+        left = producer.flush(self._flush_s)
+        if left or self._failed:
+            producer.purge()
+            producer.flush(self._flush_s)
+            reason = self._failed[0].str() if self._failed else "timed out"
+            raise Aborted(f"not every record was acknowledged: {reason}")
+        try:
+            consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as exception:
+            raise Aborted(f"offsets not committed: {error_of(exception).str()}") from exception

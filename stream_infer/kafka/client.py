@@ -1,0 +1,212 @@
+"""Which librdkafka properties each client gets: the user's, the worker's own, and secrets that do not print.
+
+Reading them from a file is the business of `config`; creating topics and asking the broker that of
+`kafka.topics`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from confluent_kafka import Consumer, KafkaException, Producer
+
+MASK = "***"
+
+# A property is refused in the file when a wrong value would break the promise, not when it is merely unwise.
+OWNED: Mapping[str, str] = {
+    "enable.auto.commit": "offsets move only together with the predictions of their records",
+    "enable.auto.offset.store": "offsets move only together with the predictions of their records",
+    "auto.offset.reset": "a lost offset must not skip records silently; see input.start and input.on_lost_offset",
+    "enable.partition.eof": "the worker reads without end-of-partition marks",
+    "group.id": "it is derived from `pipeline`, so that all workers of a pipeline share one group",
+    "isolation.level": "the worker must not score records of transactions that were aborted",
+    "transactional.id": "it is derived from `pipeline` and worker.slot; a stable id is what fences a lost worker",
+    "enable.idempotence": "without it a retry writes a prediction twice",
+    "acks": "a prediction counts as written only when all in-sync replicas have it",
+    "message.send.max.retries": "the producer retries until the transaction times out",
+    "retries": "the producer retries until the transaction times out",
+    "log.connection.close": "a closed connection under a commit must be seen, or the commit cannot be trusted",
+    "log_level": "the worker reads the client's own log lines to learn that a commit is in doubt",
+    "log.queue": "the worker reads the client's own log lines to learn that a commit is in doubt",
+    "partition.assignment.strategy": "the worker hands partitions over by its own rules when the group changes",
+    "group.protocol": "the worker hands partitions over by its own rules when the group changes",
+}
+
+_SECRET = re.compile(r"pas+w|passphrase|secret|token$|credential|jaas|key\.pem|user\.?_?info|oauthbearer\.config", re.I)
+
+_CONSUMER_OWN: Mapping[str, str] = {
+    "enable.auto.commit": "false",
+    "enable.auto.offset.store": "false",
+    "auto.offset.reset": "error",
+    "isolation.level": "read_committed",
+    "enable.partition.eof": "false",
+}
+_CONSUMER_DEFAULTS: Mapping[str, str] = {
+    # At librdkafka's 1000 ms a full fetch queue that has been drained stalls for a second.
+    "fetch.queue.backoff.ms": "10",
+}
+_PRODUCER_OWN: Mapping[str, str] = {"enable.idempotence": "true", "acks": "all"}
+_PRODUCER_DEFAULTS: Mapping[str, str] = {
+    "compression.type": "lz4",
+    # At the default of 100 ms each transaction after another waits that long (confluent-kafka-python #967).
+    "retry.backoff.ms": "5",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A text that only a client may see: it prints as `***`."""
+
+    text: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return MASK
+
+
+Value = str | Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """The user's librdkafka properties: for every client, for producers only, for consumers only."""
+
+    common: Mapping[str, Value]
+    producer: Mapping[str, Value] = field(default_factory=dict)
+    consumer: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def servers(self) -> str:
+        """The broker addresses, as given."""
+        return str(self.common.get("bootstrap.servers", ""))
+
+    @property
+    def is_mock(self) -> bool:
+        """Whether these properties start librdkafka's in-process mock cluster."""
+        return "test.mock.num.brokers" in self.common
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A property that librdkafka refuses: `scope` is "", "producer" or "consumer"; `name` may be empty."""
+
+    scope: str
+    name: str
+    message: str
+    unknown: bool = False
+
+
+def is_secret(name: str) -> bool:
+    """Whether a property of this name holds something that must never be printed."""
+    return _SECRET.search(name) is not None
+
+
+def admin(properties: Properties) -> dict[str, object]:
+    """Return the properties of a client that only asks and creates."""
+    return _plain(properties.common)
+
+
+def consumer(properties: Properties, *, group_id: str, client_id: str) -> dict[str, object]:
+    """Return the properties of a group member that reads committed records and commits nothing by itself."""
+    return _plain(
+        {
+            **_CONSUMER_DEFAULTS,
+            "client.id": client_id,
+            **properties.common,
+            **properties.consumer,
+            **_CONSUMER_OWN,
+            "group.id": group_id,
+        }
+    )
+
+
+def producer(properties: Properties, *, transactional_id: str | None, client_id: str) -> dict[str, object]:
+    """Return the properties of an idempotent producer, a transactional one when it gets a transactional id."""
+    own = _PRODUCER_OWN if transactional_id is None else {**_PRODUCER_OWN, "transactional.id": transactional_id}
+    return _plain(
+        {
+            **_PRODUCER_DEFAULTS,
+            "client.id": client_id,
+            **properties.common,
+            **properties.producer,
+            **own,
+        }
+    )
+
+
+def invalid(properties: Properties) -> list[Invalid]:
+    """Return every property that librdkafka refuses, without connecting to anything.
+
+    Clients are made and thrown away (0.5 ms each) without broker addresses. librdkafka names one fault at a
+    time, so each property is tried alone first; what only fails together (a mechanism without a user name) is
+    found by trying all that passed.
+    """
+    found = [*_alone("", properties.common), *_alone("producer", properties.producer)]
+    found += _alone("consumer", properties.consumer)
+    return found or list(_together(properties))
+
+
+def _alone(scope: str, values: Mapping[str, Value]) -> Iterator[Invalid]:
+    make = _make_producer if scope == "producer" else _make_consumer
+    for name, value in values.items():
+        message = make(_plain({name: value}))
+        # "Failed to create" speaks of combinations: a lone security.protocol lacks its mechanism.
+        if message is not None and not message.startswith("Failed to create"):
+            yield Invalid(scope, name, _masked(message, value), unknown=message.startswith("No such"))
+
+
+def _together(properties: Properties) -> Iterator[Invalid]:
+    settings = {
+        "producer": producer(properties, transactional_id="check", client_id="check"),
+        "consumer": consumer(properties, group_id="check", client_id="check"),
+    }
+    seen: set[str] = set()
+    for scope, values in settings.items():
+        message = (_make_producer if scope == "producer" else _make_consumer)(values)
+        if message is None:
+            continue
+        for value in (*properties.common.values(), *properties.producer.values(), *properties.consumer.values()):
+            message = _masked(message, value)
+        reason = message.partition(": ")[2] or message
+        if reason not in seen:
+            seen.add(reason)
+            yield Invalid(scope if getattr(properties, scope) else "", "", reason)
+
+
+def _make_producer(values: Mapping[str, object]) -> str | None:
+    return _refusal(Producer, values)
+
+
+def _make_consumer(values: Mapping[str, object]) -> str | None:
+    return _refusal(_open_and_close, {"group.id": "check", **values})
+
+
+def _open_and_close(values: dict[str, object]) -> None:
+    Consumer(values).close()
+
+
+def _refusal(make: object, values: Mapping[str, object]) -> str | None:
+    assert callable(make)
+    silent = {name: value for name, value in values.items() if name not in {"bootstrap.servers", "debug"}}
+    try:
+        make({**silent, "logger": _SILENT})
+    except KafkaException as error:
+        return str(error.args[0].str()).strip()
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def _plain(values: Mapping[str, Value]) -> dict[str, object]:
+    return {name: value.text if isinstance(value, Secret) else value for name, value in values.items()}
+
+
+def _masked(message: str, value: Value) -> str:
+    return message.replace(value.text, MASK) if isinstance(value, Secret) and value.text else message
+
+
+_SILENT = logging.getLogger("stream_infer.kafka.check")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False

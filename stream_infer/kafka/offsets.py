@@ -1,0 +1,110 @@
+"""Where reading starts: committed offsets, the start of a new group, and offsets that retention took away.
+
+The consumer runs with `auto.offset.reset=error`, so every start is explicit here and nothing is skipped by a
+default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from stream_infer.flow.errors import BrokerUnreachable, Fatal
+from stream_infer.flow.records import Partition
+from stream_infer.kafka.verdicts import error_of, is_unreachable
+
+_ADMIN_S = 10.0
+
+
+class OnLostOffset(StrEnum):
+    """What to do when the committed offset fell out of retention."""
+
+    HALT = "halt"
+    EARLIEST = "earliest"
+
+
+@dataclass(frozen=True, slots=True)
+class StartOffsets:
+    """The policy: `start` is "earliest", "latest" or a timestamp in Unix milliseconds, for a new group only.
+
+    A partition added later, or one never committed, is read from its earliest record: nothing is skipped.
+    """
+
+    start: str | int
+    on_lost_offset: OnLostOffset
+
+    def begin_group(self, consumer: Consumer, topics: Iterable[str]) -> None:
+        """Commit the starting offsets of a group that has none, before this consumer joins it.
+
+        Only an empty group takes such a commit; where another worker is ahead, its start stands.
+        """
+        if self.start == "earliest":
+            return
+        try:
+            everything = _partitions_of(consumer, topics)
+            if any(c.offset >= 0 for c in consumer.committed(everything, timeout=_ADMIN_S)):
+                return
+            offsets = [TopicPartition(p.topic, p.partition, self._begin(consumer, p)) for p in everything]
+            consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as exception:
+            error = error_of(exception)
+            if is_unreachable(error):
+                raise BrokerUnreachable(f"cannot find where to start: {error.str()}") from exception
+            # Another worker has begun the group in the meantime.
+
+    def _begin(self, consumer: Consumer, partition: TopicPartition) -> int:
+        _, end = _watermarks(consumer, partition)
+        if self.start == "latest":
+            return end
+        asked = TopicPartition(partition.topic, partition.partition, int(self.start))
+        [found] = consumer.offsets_for_times([asked], timeout=_ADMIN_S)
+        return found.offset if found.offset >= 0 else end
+
+    def of(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> dict[Partition, int]:
+        """Return the offset at which each assigned partition is read on."""
+        if not assigned:
+            return {}
+        asked = [TopicPartition(tp.topic, tp.partition) for tp in assigned]
+        offsets: dict[Partition, int] = {}
+        for committed in consumer.committed(asked, timeout=_ADMIN_S):
+            if committed.error is not None:
+                raise Fatal(
+                    f"no committed offset for {committed.topic}/{committed.partition}: {committed.error}"
+                )
+            partition = Partition(committed.topic, committed.partition)
+            earliest, _ = _watermarks(consumer, committed)
+            if committed.offset < 0:
+                offsets[partition] = earliest
+            elif committed.offset < earliest:
+                offsets[partition] = self.after_loss(consumer, partition, committed.offset)
+            else:
+                offsets[partition] = committed.offset
+        return offsets
+
+    def after_loss(self, consumer: Consumer, partition: Partition, wanted: int) -> int:
+        """Return where to go on when offset `wanted` is not in the log any more, or halt."""
+        earliest, end = _watermarks(consumer, TopicPartition(partition.topic, partition.index))
+        if self.on_lost_offset is OnLostOffset.EARLIEST:
+            return earliest
+        raise Fatal(
+            f"offset {wanted} of {partition.topic}/{partition.index} is not in the log (it holds {earliest} "
+            f"to {end}): lost to retention, or the topic was made anew. To go on from the earliest "
+            'record, set [input] on_lost_offset = "earliest"'
+        )
+
+
+def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    ends = consumer.get_watermark_offsets(partition, timeout=_ADMIN_S)
+    if ends is None:
+        raise BrokerUnreachable(
+            f"no watermarks of {partition.topic}/{partition.partition} within {_ADMIN_S:.0f} s"
+        )
+    return ends
+
+
+def _partitions_of(consumer: Consumer, topics: Iterable[str]) -> list[TopicPartition]:
+    known = consumer.list_topics(timeout=_ADMIN_S).topics
+    return [TopicPartition(t, p) for t in topics for p in known[t].partitions]

@@ -1,0 +1,314 @@
+"""One member of a consumer group and its producer: the Source and the Sink of the online roles.
+
+Callbacks run inside `read` (librdkafka serves them in `poll` and `consume`), never between a read and its
+commit, and they only take note: an exception out of `consume()` would lose the messages it had fetched.
+
+Why rows of a partition that moved away cannot be committed, step by step:
+1. Another member gets a partition only in a generation that begins after this member's revoke callback ran,
+   or after this member was thrown out. So rows read after the last callback are owned, unless thrown out.
+2. Rows collected in the very call that served a callback are dropped where the callback touched their
+   partition (`_touched`), and read again if still owned.
+3. A member that was thrown out commits with the metadata of its last assignment (the lease); the group
+   coordinator refuses a stale generation or member id, and the transaction aborts. The metadata is never
+   taken at commit: a member thrown out meanwhile would get an empty one, which is not checked.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream_infer.flow.errors import Aborted, Fatal, SlotTaken, StreamInferError
+from stream_infer.flow.events import AssignmentChanged, LagMeasured
+from stream_infer.flow.ports import Observer
+from stream_infer.flow.records import Batch, Channel, Cursor, Headers, Outcome, Output, Partition, Span
+from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
+from stream_infer.kafka.publish import CommitUnknown, Publisher
+from stream_infer.kafka.verdicts import error_of
+
+_ADMIN_S = 10.0
+_LAG_EVERY_S = 1.0
+
+_log = logging.getLogger("stream_infer.kafka")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What a session needs: a complete librdkafka consumer configuration, input topics, where channels go."""
+
+    consumer: Mapping[str, object]
+    input_topics: Sequence[str]
+    channels: Mapping[Channel, str]
+    on_lost_offset: OnLostOffset
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """The right to commit what was read: the assignment epoch and the group metadata of that assignment."""
+
+    epoch: int
+    group_metadata: object
+
+
+class Session:
+    """Reads batches and commits outcomes as one member of a group. One loop owns it."""
+
+    def __init__(
+        self,
+        settings: SessionSettings,
+        publisher: Publisher,
+        start: StartOffsets,
+        *,
+        observe: Observer,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self._settings = settings
+        self._publisher = publisher
+        self._start = start
+        self._observe = observe
+        self._logger = logger or _log
+        self._consumer: Consumer | None = None
+        self._position: dict[Partition, int] = {}
+        self._lease = _Lease(0, None)
+        self._touched: set[Partition] = set()
+        self._changes: list[AssignmentChanged] = []
+        self._failure: StreamInferError | None = None
+        self._lag_due = 0.0
+
+    # -- life -------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Fence the predecessor of this slot, then join the group.
+
+        In this order: `init_transactions` aborts what the predecessor left open, which would block the fetch
+        of committed offsets until its transaction timed out.
+        """
+        self._publisher.open()
+        consumer = Consumer(dict(self._settings.consumer), logger=self._logger)
+        self._consumer = consumer
+        self._start.begin_group(consumer, self._settings.input_topics)
+        consumer.subscribe(
+            list(self._settings.input_topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def close(self) -> None:
+        """Leave the group and let the clients go. Idempotent; nothing is open, so nothing can be lost."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+        self._publisher.close()
+
+    # -- Source -----------------------------------------------------------------------------------------
+
+    def read(self, limit: int, wait_s: float) -> Batch | None:
+        messages = self._collect(limit, wait_s)
+        self._report()
+        if not messages:
+            return None
+        return self._batch(messages)
+
+    def rewind(self, cursor: Cursor) -> None:
+        """Go back to the first offset of each span still owned, and take the group's generation anew.
+
+        Retaking the metadata here is safe: whatever ended the old generation is queued for a callback ahead
+        of any record fetched after the seek.
+        """
+        self._reposition({p: s.first for p, s in cursor.spans.items() if p in self._position})
+        self._lease = replace(self._lease, group_metadata=self._client.consumer_group_metadata())
+
+    @property
+    def finished(self) -> bool:
+        return False
+
+    # -- Sink -------------------------------------------------------------------------------------------
+
+    def commit(self, outcome: Outcome) -> None:
+        lease = outcome.cursor.lease
+        if not isinstance(lease, _Lease) or lease.epoch != self._lease.epoch:
+            raise Aborted("the batch was read under an older assignment")
+        channels = self._settings.channels
+        outputs: list[tuple[str, Output]] = [(channels[o.channel], o) for o in outcome.outputs if len(o)]
+        offsets = [TopicPartition(p.topic, p.index, s.next) for p, s in outcome.cursor.spans.items()]
+        try:
+            self._publisher.publish(outputs, offsets, lease.group_metadata, self._client)
+        except CommitUnknown as unknown:
+            self._resolve(outcome.cursor, unknown)
+
+    def _resolve(self, cursor: Cursor, unknown: CommitUnknown) -> None:
+        """Ask the group what became of a commit without an answer. Offsets and outputs share its fate."""
+        asked = [TopicPartition(p.topic, p.index) for p in cursor.spans]
+        try:
+            committed = self._client.committed(asked, timeout=_ADMIN_S)
+        except KafkaException as exception:
+            raise Fatal(f"the result of a commit stays unknown: {exception}") from unknown
+        done = {Partition(c.topic, c.partition): c.offset for c in committed}
+        if all(done[p] >= span.next for p, span in cursor.spans.items()):
+            return
+        raise Aborted(str(unknown)) from unknown
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    @property
+    def _client(self) -> Consumer:
+        if self._consumer is None:
+            raise Fatal("the session is not open")
+        return self._consumer
+
+    def _collect(self, limit: int, wait_s: float) -> list[Message]:
+        """Wait for a first record, then take what is there: `consume(n, timeout)` may wait to fill n."""
+        try:
+            first = self._client.poll(wait_s)
+            self._touched.clear()
+            if first is None:
+                return []
+            messages = [first, *self._client.consume(limit - 1, 0)] if limit > 1 else [first]
+        except KafkaException as exception:
+            raise Fatal(f"cannot read: {error_of(exception).str()}") from exception
+        finally:
+            self._raise_failure()
+        if any(map(Message.error, messages)):
+            messages = self._without_errors(messages)
+        return self._without_touched(messages) if self._touched else messages
+
+    def _without_errors(self, messages: Sequence[Message]) -> list[Message]:
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._on_error(error, message)
+        return [m for m in messages if m.error() is None]
+
+    def _on_error(self, error: KafkaError, message: Message) -> None:
+        """Act on an error that the consumer delivered in place of a record."""
+        if error.code() == KafkaError.FENCED_INSTANCE_ID or "FENCED_INSTANCE_ID" in error.str():
+            raise SlotTaken(
+                "another worker uses the group instance id of this slot; give each worker its own"
+            )
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's local error
+            lost = Partition(message.topic() or "", message.partition() or 0)
+            offset = self._start.after_loss(self._client, lost, self._position.get(lost, 0))
+            self._reposition({lost: offset})
+            self._position[lost] = offset
+            return
+        if error.fatal() or error.code() in _HOPELESS:
+            raise Fatal(f"cannot read {message.topic() or 'the input'}: {error.str()}")
+        _log.warning("the consumer reports: %s", error.str())
+
+    def _without_touched(self, messages: Sequence[Message]) -> list[Message]:
+        """Drop rows of partitions that a callback touched while these very rows were collected."""
+        kept = [m for m in messages if Partition(m.topic() or "", m.partition() or 0) not in self._touched]
+        self._reposition({p: self._position[p] for p in self._touched if p in self._position})
+        return kept
+
+    def _batch(self, messages: Sequence[Message]) -> Batch:
+        index: dict[tuple[str | None, int | None], int] = {}
+        row_partition = [index.setdefault((m.topic(), m.partition()), len(index)) for m in messages]
+        partitions = [Partition(topic or "", number or 0) for topic, number in index]
+        offsets = cast("list[int]", list(map(Message.offset, messages)))
+        first = dict(zip(reversed(row_partition), reversed(offsets), strict=True))
+        last = dict(zip(row_partition, offsets, strict=True))
+        spans = {p: Span(first[i], last[i] + 1) for i, p in enumerate(partitions)}
+        for p, span in spans.items():
+            if span.first < self._position[p]:
+                raise Fatal(f"{p.topic}/{p.index} went back from offset {self._position[p]} to {span.first}")
+            self._position[p] = span.next
+        return Batch(
+            cursor=Cursor(spans, self._lease),
+            partitions=partitions,
+            partition=row_partition,
+            offset=offsets,
+            timestamp_ms=[m.timestamp()[1] for m in messages],
+            keys=list(map(Message.key, messages)),
+            values=list(map(Message.value, messages)),
+            headers=cast("list[Headers | None]", list(map(Message.headers, messages))),
+            received_ms=time.time_ns() // 1_000_000,
+        )
+
+    def _reposition(self, offsets: Mapping[Partition, int]) -> None:
+        """Read on from `offsets`. A partition whose fetcher is not up yet cannot seek: assign it anew."""
+        for p, offset in offsets.items():
+            target = TopicPartition(p.topic, p.index, offset)
+            try:
+                self._client.seek(target)
+            except KafkaException:
+                self._client.incremental_unassign([target])
+                self._client.incremental_assign([target])
+            self._position[p] = offset
+
+    def _report(self) -> None:
+        changes, self._changes = self._changes, []
+        for change in changes:
+            self._observe(change)
+        now = time.monotonic()
+        if now >= self._lag_due:
+            self._lag_due = now + _LAG_EVERY_S
+            self._observe(LagMeasured(self._lag()))
+
+    def _lag(self) -> dict[Partition, int]:
+        """How far behind the end; transaction markers count, so an idle worker may show 1 and not 0."""
+        ends = {
+            p: self._client.get_watermark_offsets(TopicPartition(p.topic, p.index), cached=True)
+            for p in self._position
+        }
+        return {p: max(0, end[1] - self._position[p]) for p, end in ends.items()}
+
+    # -- callbacks: take note, never raise --------------------------------------------------------------
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        self._note(lambda: self._assign(consumer, assigned))
+
+    def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        self._note(lambda: self._unassign(consumer, revoked, "revoked"))
+
+    def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._note(lambda: self._unassign(consumer, lost, "lost"))
+
+    def _note(self, change: Callable[[], None]) -> None:
+        try:
+            change()
+        except StreamInferError as failure:
+            self._failure = failure
+        except Exception as failure:  # noqa: BLE001 - raised again by the read that served this callback
+            self._failure = Fatal(f"a change of the assignment failed: {failure}")
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _assign(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
+        offsets = self._start.of(consumer, assigned)
+        consumer.incremental_assign([TopicPartition(p.topic, p.index, o) for p, o in offsets.items()])
+        self._position.update(offsets)
+        self._moved(consumer, offsets, "assigned")
+
+    def _unassign(self, consumer: Consumer, gone: Sequence[TopicPartition], kind: str) -> None:
+        partitions = [Partition(tp.topic, tp.partition) for tp in gone]
+        for p in partitions:
+            self._position.pop(p, None)
+        consumer.incremental_unassign(list(gone))
+        self._moved(consumer, partitions, kind)
+
+    def _moved(
+        self, consumer: Consumer, touched: Mapping[Partition, int] | Sequence[Partition], kind: str
+    ) -> None:
+        self._touched.update(touched)
+        self._lease = _Lease(self._lease.epoch + 1, consumer.consumer_group_metadata())
+        self._changes.append(AssignmentChanged(kind, tuple(sorted(self._position))))
+
+
+_HOPELESS = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - librdkafka's local error
+    }
+)

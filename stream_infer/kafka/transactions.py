@@ -1,0 +1,222 @@
+"""One transactional producer: outputs and offsets become visible in one act, in an epoch beyond doubt.
+
+Renew on doubt. librdkafka speaks the transaction protocol from before KIP-890 (confluentinc/librdkafka#5423):
+an EndTxn(commit) that it retried, because a connection broke under it, can reach the broker late and commit
+the *next* transaction, which the application may have aborted. The client does not tell: its commit succeeds.
+Only its log shows the broken connection. So any such log line since the last renewal, or a transactional call
+slower than `_DOUBT_S`, replaces the producer before the next transaction: the new epoch makes everything late
+of the old one fail.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from stream_infer.flow.errors import Aborted, BrokerUnreachable, Fatal, SlotTaken
+from stream_infer.flow.events import ProducerRenewed
+from stream_infer.flow.ports import Observer
+from stream_infer.flow.records import Output
+from stream_infer.kafka.publish import CommitUnknown, produce_all
+from stream_infer.kafka.verdicts import Verdict, error_of, verdict
+
+_DOUBT_S = 0.25
+_SLICE_S = 1.0
+_OPEN_S = 30.0
+
+_SLOT_TAKEN = "another worker uses the {} of this slot; give each worker its own [worker] slot"
+
+_log = logging.getLogger("stream_infer.kafka")
+
+
+class _Trouble(logging.Handler):
+    """Listens to the log of one producer and keeps the first line that speaks of a broken request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if self.line is None and (line.startswith(("FAIL", "REQTMOUT")) or "isconnected" in line):
+            self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    producer: Producer
+    trouble: _Trouble
+
+
+def _connect(config: Mapping[str, object]) -> _Client:
+    """Return a client that connects in the background; it has no epoch before `init_transactions`."""
+    trouble = _Trouble()
+    logger = logging.Logger("stream_infer.kafka.producer")  # noqa: LOG001 - one per client, heard by one handler
+    logger.parent = _log
+    logger.addHandler(trouble)
+    return _Client(Producer(dict(config), logger=logger), trouble)
+
+
+def _retire(client: _Client) -> None:
+    """Destroy a client on a thread of its own: librdkafka waits for its threads, the loop must not."""
+    last_reference = [client]
+    threading.Thread(target=last_reference.clear, name="producer-retire", daemon=True).start()
+
+
+class Transactions:
+    """Publishes in transactions under one `transactional.id`, one transaction a call, none in between.
+
+    `stopping` ends the waiting for a broker that is away. Not thread-safe: one loop owns it.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, object],
+        *,
+        transaction_timeout_s: float,
+        stopping: Callable[[], bool],
+        observe: Observer,
+    ) -> None:
+        self._config = config
+        self._timeout_s = transaction_timeout_s
+        self._stopping = stopping
+        self._observe = observe
+        self._client: _Client | None = None
+        self._spare: _Client | None = None
+        self._doubt: str | None = None
+
+    def open(self) -> None:
+        """Get the first epoch: fences the predecessor of this slot and aborts what it left open."""
+        client = _connect(self._config)
+        self._init(client.producer, patience_s=_OPEN_S)
+        self._client = client
+
+    def close(self) -> None:
+        """Let the producers go. Nothing is open between two calls, so nothing is lost."""
+        for client in (self._client, self._spare):
+            if client is not None:
+                _retire(client)
+        self._client = self._spare = None
+
+    def publish(
+        self,
+        outputs: Sequence[tuple[str, Output]],
+        offsets: list[TopicPartition],
+        group_metadata: object,
+        consumer: Consumer,  # noqa: ARG002 - a transaction commits the offsets itself
+    ) -> None:
+        """Write `outputs` (topic, records) and `offsets` in one transaction.
+
+        Raises `Aborted` (nothing is visible), `CommitUnknown`, `SlotTaken` or `Fatal`.
+        """
+        producer = self._beyond_doubt()
+        began = time.monotonic()
+        try:
+            self._call(lambda _s: producer.begin_transaction(), began)
+            for topic, output in outputs:
+                produce_all(producer, topic, output)
+            self._call(lambda s: producer.send_offsets_to_transaction(offsets, group_metadata, s), began)
+        except KafkaException as exception:
+            self._give_up(exception, began)
+            raise Aborted(str(error_of(exception))) from exception
+        try:
+            self._call(producer.commit_transaction, began)
+        except KafkaException as exception:
+            surely_aborted = verdict(error_of(exception)) is Verdict.ABORT
+            self._give_up(exception, began)
+            if surely_aborted:
+                raise Aborted(str(error_of(exception))) from exception
+            self._renew(str(error_of(exception)))
+            raise CommitUnknown(str(error_of(exception))) from exception
+        producer.poll(0)
+
+    def _beyond_doubt(self) -> Producer:
+        """Return a producer whose epoch no late request can share."""
+        if self._client is None:
+            return self._renew(self._doubt or "the producer before was discarded")
+        self._client.producer.poll(0)
+        doubt = self._doubt or self._client.trouble.line
+        return self._client.producer if doubt is None else self._renew(doubt)
+
+    def _call(self, call: Callable[[float], None], began: float) -> None:
+        """Make one transactional call, the same again while it is retriable and the transaction may live."""
+        called = time.monotonic()
+        while True:
+            try:
+                call(_SLICE_S)
+            except KafkaException as exception:
+                alive = time.monotonic() - began < self._timeout_s
+                if verdict(error_of(exception)) is Verdict.RETRY and alive and not self._stopping():
+                    continue
+                raise
+            finally:
+                took_s = time.monotonic() - called
+                if took_s > _DOUBT_S:
+                    self._doubt = f"a transactional call took {took_s:.3f} s"
+            return
+
+    def _give_up(self, exception: KafkaException, began: float) -> None:
+        """Leave the transaction behind: abort it where that can work, else discard the producer."""
+        match verdict(error_of(exception)):
+            case Verdict.ABORT:
+                self._abort(began)
+            case Verdict.FENCED if time.monotonic() - began < self._timeout_s:
+                raise SlotTaken(_SLOT_TAKEN.format("transactional id")) from exception
+            case Verdict.INSTANCE_FENCED:
+                raise SlotTaken(_SLOT_TAKEN.format("group instance id")) from exception
+            case _:
+                self._discard(str(error_of(exception)))
+
+    def _abort(self, began: float) -> None:
+        if self._client is None:
+            return
+        try:
+            self._call(self._client.producer.abort_transaction, began)
+        except KafkaException as exception:
+            self._discard(str(error_of(exception)))
+
+    def _discard(self, reason: str) -> None:
+        """Never call this producer again; the next transaction starts with a new epoch."""
+        self._doubt = reason
+        if self._client is not None:
+            _retire(self._client)
+            self._client = None
+
+    def _renew(self, reason: str) -> Producer:
+        """Replace the producer by one with a new epoch; the spare is already connected, which saves most."""
+        started = time.monotonic()
+        self._discard(reason)
+        client = self._spare or _connect(self._config)
+        self._spare = None
+        self._init(client.producer, patience_s=None)
+        self._client, self._doubt = client, None
+        client.trouble.line = None
+        self._spare = _connect(self._config)
+        self._observe(ProducerRenewed(reason, time.monotonic() - started))
+        return client.producer
+
+    def _init(self, producer: Producer, *, patience_s: float | None) -> None:
+        """Call `init_transactions` until it succeeds; `patience_s=None` waits for the broker's return."""
+        started = time.monotonic()
+        while True:
+            try:
+                producer.init_transactions(_SLICE_S)
+            except KafkaException as exception:
+                error = error_of(exception)
+                if verdict(error) is not Verdict.RETRY:
+                    raise Fatal(f"cannot begin transactions: {error.str()}") from exception
+                if self._stopping():
+                    raise Fatal(
+                        "stopped while no broker answered; the next start resolves the batch"
+                    ) from None
+                if patience_s is not None and time.monotonic() - started > patience_s:
+                    raise BrokerUnreachable(
+                        f"no transaction coordinator after {patience_s:.0f} s: {error.str()}"
+                    ) from None
+            else:
+                return
