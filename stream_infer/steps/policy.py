@@ -1,0 +1,98 @@
+"""What happens to a value that is missing, NaN, infinite or too long for its column, feature by feature.
+
+Estimators disagree about such values (one raises for the whole batch, another accepts them silently), so the
+answer is the package's, not the estimator's. How a null looks to the model is `models.container`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stream_infer.flow.records import Rejected, Stage
+from stream_infer.models.container import misfits
+from stream_infer.models.manifest import Feature, Manifest, Policy
+
+Columns = Mapping[str, pa.Array]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`columns` of the rows that pass; `rows[i]` is the row of the given columns that row `i` was."""
+
+    columns: Columns
+    rows: NDArray[np.intp]
+    rejected: Sequence[Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    error_class: str
+    mask: Mask
+    policy: Policy
+    message: str
+
+
+def apply(columns: Columns, manifest: Manifest) -> Judged:
+    """Impute, pass or reject what is no ordinary value; a row is rejected once, for the first reason found."""
+    imputed = dict(columns)
+    refused: dict[int, Rejected] = {}
+    for feature in manifest.features:
+        for fault in _faults(columns[feature.source], feature):
+            if fault.policy is Policy.IMPUTE:
+                imputed[feature.source] = _impute(imputed[feature.source], fault.mask, feature)
+            elif fault.policy is Policy.REJECT:
+                _refuse(refused, np.flatnonzero(fault.mask), fault.error_class, fault.message)
+    for name, rows in misfits(imputed, manifest).items():
+        message = f"feature '{name}' is out of the range that the model's column holds exactly"
+        _refuse(refused, rows, "out_of_precision", message)
+    return _split(imputed, refused)
+
+
+def _split(columns: Columns, refused: Mapping[int, Rejected]) -> Judged:
+    count = len(next(iter(columns.values()))) if columns else 0
+    if not refused:
+        return Judged(columns, np.arange(count, dtype=np.intp), ())
+    keep = np.ones(count, dtype=np.bool_)
+    keep[list(refused)] = False
+    mask = pa.array(keep)
+    kept = {path: column.filter(mask) for path, column in columns.items()}
+    return Judged(kept, np.flatnonzero(keep), [refused[row] for row in sorted(refused)])
+
+
+def _refuse(refused: dict[int, Rejected], rows: NDArray[np.integer], error_class: str, message: str) -> None:
+    for row in rows.tolist():
+        refused.setdefault(row, Rejected(row, Stage.VALIDATE, error_class, message))
+
+
+def _faults(column: pa.Array, feature: Feature) -> list[_Fault]:
+    """Return what is wrong with a column; one look at the whole when nothing is."""
+    faults = []
+    if column.null_count:
+        missing = column.is_null().to_numpy(zero_copy_only=False)
+        faults.append(_Fault("missing", missing, feature.missing, f"feature '{feature.name}' is missing"))
+    if pa.types.is_floating(column.type):
+        # Arrow's own numbers for nulls would be NaN; a null is missing, not NaN.
+        values = (column.fill_null(0) if column.null_count else column).to_numpy()
+        if not np.isfinite(values).all():
+            faults += [
+                _Fault("nan", np.isnan(values), feature.nan, f"feature '{feature.name}' is not a number"),
+                _Fault(
+                    "infinite", np.isinf(values), feature.infinite, f"feature '{feature.name}' is infinite"
+                ),
+            ]
+    return [fault for fault in faults if fault.mask.any()]
+
+
+def _impute(column: pa.Array, mask: Mask, feature: Feature) -> pa.Array:
+    value = feature.impute
+    # A mean imputed into whole numbers makes them floats, as in the frame that the model was trained on.
+    if pa.types.is_integer(column.type) and isinstance(value, float) and not value.is_integer():
+        column = column.cast(pa.float64(), safe=False)
+    return pc.if_else(pa.array(mask), pa.scalar(value, column.type), column)

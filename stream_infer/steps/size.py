@@ -1,0 +1,24 @@
+"""How large a record is on the wire: an upper bound, so that what fits here is never refused by a broker."""
+
+from __future__ import annotations
+
+from stream_infer.flow.records import Headers
+
+RECORD_OVERHEAD_BYTES = 100
+"""61 of a record batch around one record, up to 36 of lengths, offset and timestamp within it (format v2)."""
+
+HEADER_OVERHEAD_BYTES = 10
+"""Two lengths as varints of at most 5 bytes."""
+
+
+def record_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """Return the most that a record of its own, uncompressed, takes in a log."""
+    return RECORD_OVERHEAD_BYTES + len(key or b"") + len(value or b"") + headers_bytes(headers)
+
+
+def headers_bytes(headers: Headers) -> int:
+    """Return the most that `headers` take within a record."""
+    return sum(
+        HEADER_OVERHEAD_BYTES + len(name.encode("utf-8", "surrogatepass")) + len(value or b"")
+        for name, value in headers
+    )
