@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.process_collector import ProcessCollector
 
 from stream_infer.flow.events import (
@@ -175,6 +175,8 @@ class Metrics:
     """
 
     def __init__(self, pipeline: str, *, build: Build, clock: Callable[[], float] = time.time) -> None:
+        # One more series per counter that nobody reads; the switch is the library's, for the whole process.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library forgot its `-> None`
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._pipeline = pipeline

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stream_infer.flow.errors import Misconfigured
+from stream_infer.flow.events import ReadFinished
+from stream_infer.flow.records import Partition
+from stream_infer.ops.http import HttpServer, application, listen, readiness
+from stream_infer.ops.metrics import Build, Metrics
+from stream_infer.ops.progress import Progress, State
+
+READY = Progress(
+    active_at=100.0,
+    state=State.RUNNING,
+    joined=True,
+    owned=(Partition("in", 0), Partition("in", 1)),
+    model_version="1.2.0",
+)
+
+
+class Worker:
+    """A worker as the endpoints see it: what it did last, the time, its metrics, and a running server."""
+
+    def __init__(self) -> None:
+        self.progress = READY
+        self.now = 100.0
+        self.metrics = Metrics("payments.fraud", build=Build("0.1.0"))
+        app = application(
+            lambda: self.progress, self.metrics.registry, max_idle_s=30.0, clock=lambda: self.now
+        )
+        self.server = HttpServer(app, port=0)
+
+    def get(self, path: str, **headers: str) -> tuple[int, str, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+        try:
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.headers["content-type"], response.read().decode()
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    with worker.server:
+        yield worker
+
+
+def http_threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name == "stream-infer-http"]
+
+
+def test_livez_follows_the_last_sign_of_the_loop(worker: Worker) -> None:
+    worker.now = 130.0
+    assert worker.get("/livez")[0] == 200
+
+    worker.now = 130.5
+    status, _, body = worker.get("/livez")
+
+    assert status == 503
+    assert json.loads(body) == {"live": False, "idle_s": 30.5, "max_idle_s": 30.0}
+
+
+def test_readyz_says_what_the_worker_has(worker: Worker) -> None:
+    status, _, body = worker.get("/readyz")
+
+    assert status == 200
+    assert json.loads(body) == {
+        "ready": True,
+        "waiting_for": [],
+        "state": "running",
+        "model_version": "1.2.0",
+        "joined": True,
+        "assigned_partitions": 2,
+    }
+
+
+def test_readyz_says_what_the_worker_waits_for(worker: Worker) -> None:
+    worker.progress = Progress(active_at=100.0)
+
+    status, _, body = worker.get("/readyz")
+
+    assert status == 503
+    assert json.loads(body)["waiting_for"] == ["the loop", "a model", "an assignment"]
+
+
+@pytest.mark.parametrize(
+    ("progress", "waiting_for"),
+    [
+        (READY, ()),
+        (replace(READY, owned=()), ()),
+        (replace(READY, model_version=None), ("a model",)),
+        (replace(READY, joined=False), ("an assignment",)),
+        (replace(READY, state=State.DRAINING), ("the loop",)),
+    ],
+)
+def test_ready_means_running_with_a_model_in_the_group(
+    progress: Progress, waiting_for: tuple[str, ...]
+) -> None:
+    assert readiness(progress).waiting_for == waiting_for
+    assert readiness(progress).ready == (not waiting_for)
+
+
+def test_metrics_are_prometheus_text(worker: Worker) -> None:
+    worker.metrics(ReadFinished(7, 0.1))
+
+    status, content_type, body = worker.get("/metrics")
+
+    assert status == 200
+    assert content_type.startswith("text/plain; version=")
+    assert 'stream_infer_events_consumed_total{pipeline="payments.fraud"} 7.0' in body.splitlines()
+
+
+def test_metrics_are_openmetrics_for_a_scraper_that_asks(worker: Worker) -> None:
+    _, content_type, body = worker.get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
+
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert body.endswith("# EOF\n")
+
+
+def test_nothing_else_is_served_and_nothing_can_be_written(worker: Worker) -> None:
+    assert worker.get("/")[0] == 404
+    connection = http.client.HTTPConnection("127.0.0.1", worker.server.port, timeout=10)
+    connection.request("POST", "/livez", body=b"{}")
+    assert connection.getresponse().status == 405
+    connection.close()
+
+
+def test_a_busy_port_is_found_before_the_start_with_the_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        server = HttpServer(Worker().server._server.config.app, port=port)  # type: ignore[arg-type]
+
+        with pytest.raises(Misconfigured) as refused:
+            server.start()
+
+    (problem,) = refused.value.problems
+    assert (problem.key, problem.value) == ("http.port", str(port))
+    assert "in use" in problem.message
+    assert "[http] port" in problem.fix
+    server.close()
+    assert not http_threads()
+
+
+def test_a_host_that_is_not_ours_is_a_problem_of_the_host() -> None:
+    with pytest.raises(Misconfigured) as refused:
+        listen("192.0.2.1", 0)
+
+    assert refused.value.problems[0].key == "http.host"
+
+
+def test_a_host_name_that_does_not_resolve_is_a_problem_of_the_host() -> None:
+    with pytest.raises(Misconfigured) as refused:
+        listen("no such host", 0)
+
+    assert refused.value.problems[0].key == "http.host"
+
+
+def test_the_port_is_free_again_after_the_end() -> None:
+    worker = Worker()
+    with worker.server:
+        assert worker.get("/livez")[0] == 200
+    assert not http_threads()
+
+    listen("127.0.0.1", worker.server.port).close()
+
+
+def test_an_open_connection_does_not_hold_up_the_end() -> None:
+    worker = Worker()
+    worker.server.start()
+    half = socket.create_connection(("127.0.0.1", worker.server.port))
+    half.sendall(b"GET /livez HTTP/1.1\r\n")
+    idle = http.client.HTTPConnection("127.0.0.1", worker.server.port, timeout=10)
+    idle.request("GET", "/livez")
+    idle.getresponse().read()
+
+    worker.server.close()
+
+    assert not http_threads()
+    half.close()
+    idle.close()
+
+
+def test_an_end_right_after_the_start_is_clean() -> None:
+    server = Worker().server
+    server.start()
+    server.close()
+    server.close()
+
+    assert not http_threads()
+
+
+def test_a_server_that_was_never_started_can_be_closed() -> None:
+    Worker().server.close()
+
+    assert not http_threads()
+
+
+def test_the_constructor_binds_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        HttpServer(
+            application(lambda: READY, Worker().metrics.registry, max_idle_s=1.0), port=other.getsockname()[1]
+        )
+
+    assert not http_threads()

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from stream_infer.flow.events import (
+    AssignmentChanged,
+    BatchAborted,
+    BatchCommitted,
+    Event,
+    LagMeasured,
+    ProducerRenewed,
+    ReadFinished,
+)
+from stream_infer.flow.records import Partition
+from stream_infer.ops.progress import Progress, ProgressCell, State, advance
+
+OWNED = (Partition("in", 0), Partition("in", 3))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ReadFinished(0, 0.5),
+        BatchCommitted(1, 1, 0, {}, "1.0.0", 0.1, 0.1),
+        BatchAborted(1, "fenced"),
+        AssignmentChanged("assigned", OWNED),
+        ProducerRenewed("in doubt", 0.1),
+        LagMeasured({}),
+    ],
+)
+def test_any_event_shows_that_the_loop_is_alive(event: Event) -> None:
+    assert advance(Progress(active_at=1.0), event, now=9.0).active_at == 9.0
+
+
+def test_a_worker_without_partitions_has_joined_all_the_same() -> None:
+    progress = advance(Progress(active_at=0.0), AssignmentChanged("assigned", ()), now=1.0)
+
+    assert progress.joined
+    assert progress.owned == ()
+
+
+def test_a_revocation_before_any_assignment_is_not_a_join() -> None:
+    assert not advance(Progress(active_at=0.0), AssignmentChanged("revoked", ()), now=1.0).joined
+
+
+def test_revoked_partitions_leave_the_worker_joined_and_lost_ones_do_not() -> None:
+    assigned = advance(Progress(active_at=0.0), AssignmentChanged("assigned", OWNED), now=1.0)
+
+    revoked = advance(assigned, AssignmentChanged("revoked", OWNED[:1]), now=2.0)
+    lost = advance(assigned, AssignmentChanged("lost", ()), now=2.0)
+
+    assert (revoked.joined, revoked.owned) == (True, OWNED[:1])
+    assert (lost.joined, lost.owned) == (False, ())
+
+
+def test_the_model_version_is_that_of_the_last_commit() -> None:
+    cell = ProgressCell(clock=lambda: 0.0)
+    cell.serve("1.0.0")
+
+    cell(BatchCommitted(1, 1, 0, {}, "1.1.0", 0.1, 0.1))
+
+    assert cell.current.model_version == "1.1.0"
+
+
+def test_the_cell_replaces_its_value_whole_and_never_edits_it() -> None:
+    ticks = iter([0.0, 1.0, 2.0, 3.0])
+    cell = ProgressCell(clock=lambda: next(ticks))
+    first = cell.current
+
+    cell.enter(State.RUNNING)
+    cell.serve("1.0.0")
+    cell(AssignmentChanged("assigned", OWNED))
+
+    assert first == Progress(active_at=0.0)
+    assert cell.current == Progress(
+        active_at=3.0, state=State.RUNNING, joined=True, owned=OWNED, model_version="1.0.0"
+    )
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        first.joined = True  # type: ignore[misc]
