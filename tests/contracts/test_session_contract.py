@@ -1,0 +1,134 @@
+"""The contract of Source and Sink, run by every implementation of the pair."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stream_infer.flow.errors import Aborted
+from tests.contracts.rigs import Rig, copy_of, read_all, values_by_partition
+
+
+def test_a_read_without_records_returns_none(rig: Rig) -> None:
+    source, _ = rig.open()
+
+    assert source.read(10, 0.01) is None
+
+
+def test_records_of_a_partition_come_in_order_and_at_most_limit_at_once(rig: Rig) -> None:
+    rig.append(0, [b"a%d" % i for i in range(25)])
+    rig.append(1, [b"b%d" % i for i in range(5)])
+
+    source, _ = rig.open()
+    batches = read_all(source, 30, limit=7)
+
+    assert max(map(len, batches)) <= 7
+    assert values_by_partition(batches) == {
+        0: [b"a%d" % i for i in range(25)],
+        1: [b"b%d" % i for i in range(5)],
+    }
+
+
+def test_the_cursor_spans_exactly_the_rows(rig: Rig) -> None:
+    rig.append(0, [b"a", b"b", b"c"])
+    rig.append(1, [b"d"])
+
+    source, _ = rig.open()
+    batches = read_all(source, 4)
+
+    covered = sum(span.next - span.first for b in batches for span in b.cursor.spans.values())
+    assert covered == 4
+    for batch in batches:
+        for row in range(len(batch)):
+            span = batch.cursor.spans[batch.source(row)]
+            assert span.first <= batch.offset[row] < span.next
+
+
+def test_a_tombstone_is_read_as_none(rig: Rig) -> None:
+    rig.append(0, [None])
+
+    source, _ = rig.open()
+
+    assert read_all(source, 1)[0].values[0] is None
+
+
+def test_committed_outputs_are_visible_and_not_read_again_by_the_next_member(rig: Rig) -> None:
+    rig.append(0, [b"a", b"b"])
+    source, sink = rig.open()
+    for batch in read_all(source, 2):
+        sink.commit(copy_of(batch))
+
+    rig.append(0, [b"c"])
+    source, sink = rig.open()
+    for batch in read_all(source, 1):
+        sink.commit(copy_of(batch))
+
+    assert rig.visible() == [(0, b"a"), (0, b"b"), (0, b"c")]
+
+
+def test_what_was_read_but_not_committed_is_read_again_by_the_next_member(rig: Rig) -> None:
+    rig.append(0, [b"a", b"b"])
+    source, _ = rig.open()
+    read_all(source, 2)
+
+    source, _ = rig.open()
+
+    assert values_by_partition(read_all(source, 2)) == {0: [b"a", b"b"]}
+
+
+def test_rewind_reads_the_same_records_again(rig: Rig) -> None:
+    rig.append(0, [b"a%d" % i for i in range(10)])
+    source, sink = rig.open()
+    batches = read_all(source, 10)
+
+    for batch in reversed(batches):
+        source.rewind(batch.cursor)
+    again = read_all(source, 10)
+
+    assert values_by_partition(again) == values_by_partition(batches)
+    for batch in again:
+        sink.commit(copy_of(batch))
+    assert rig.visible() == [(0, b"a%d" % i) for i in range(10)]
+
+
+def test_a_commit_after_the_assignment_moved_is_aborted_and_invisible(rig: Rig) -> None:
+    rig.append(0, [b"a"])
+    source, sink = rig.open()
+    [batch] = read_all(source, 1)
+    rig.lose_assignment()
+
+    with pytest.raises(Aborted):
+        sink.commit(copy_of(batch))
+
+    assert rig.visible() == []
+
+
+def test_after_an_abort_the_rewound_records_are_committed_once(rig: Rig) -> None:
+    rig.append(0, [b"a", b"b"])
+    rig.append(1, [b"c"])
+    source, sink = rig.open()
+    batches = read_all(source, 3)
+    rig.lose_assignment()
+    for batch in batches:
+        with pytest.raises(Aborted):
+            sink.commit(copy_of(batch))
+        source.rewind(batch.cursor)
+
+    for batch in read_all(source, 3):
+        sink.commit(copy_of(batch))
+
+    assert sorted(rig.visible()) == [(0, b"a"), (0, b"b"), (1, b"c")]
+
+
+def test_an_outcome_without_outputs_still_moves_the_group(rig: Rig) -> None:
+    rig.append(0, [b"skipped", b"wanted"])
+    source, sink = rig.open()
+    [first] = read_all(source, 1, limit=1)
+    sink.commit(replace(copy_of(first), outputs=[], predicted=0, skipped=1))
+
+    source, sink = rig.open()
+    for batch in read_all(source, 1):
+        sink.commit(copy_of(batch))
+
+    assert rig.visible() == [(0, b"wanted")]
