@@ -1,0 +1,95 @@
+"""The `stream-infer` command: where commands are gathered and errors become one block and an exit code.
+
+The commands are in `cli.package` and `cli.worker`. Nothing imported here, or by them at import time, is heavy: each
+command imports what it runs inside its function, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+import stream_infer
+from stream_infer.cli import package
+from stream_infer.flow.errors import Misconfigured, Refused, StreamInferError
+
+EXIT_CODES = """Exit codes: 0 ok · 1 run-time failure · 2 usage or configuration · 3 package refused ·
+4 broker unreachable · 75 another worker owns this slot · 130 interrupted."""
+
+app = typer.Typer(
+    name="stream-infer",
+    help="Score Avro events from Kafka with a verified model package, exactly once.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(package.app, name="package")
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the signature of an option callback
+    if wanted:
+        typer.echo(stream_infer.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Score Avro events from Kafka with a verified model package, exactly once."""
+
+
+def main() -> None:
+    """Run the command line; an error made on purpose is a block on stderr and an exit code, no traceback."""
+    try:
+        app()
+    except StreamInferError as error:
+        if "--json" in sys.argv:
+            sys.stdout.write(json.dumps({"error": _as_json(error)}) + "\n")
+        _show(error)
+        sys.exit(error.exit_code)
+
+
+def _as_json(error: StreamInferError) -> dict[str, object]:
+    described: dict[str, object] = {"kind": type(error).__name__, "message": str(error)}
+    if isinstance(error, Refused):
+        described["code"] = error.code
+    if isinstance(error, Misconfigured):
+        described["problems"] = [
+            {"key": p.key, "value": p.value, "message": p.message, "fix": p.fix} for p in error.problems
+        ]
+    return described
+
+
+def _show(error: StreamInferError) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only when something went wrong
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    # Text, not markup: a path or a value with brackets in it is printed as it is.
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for line, style in _lines(error):
+        console.print(Text(line, style=style))
+
+
+def _lines(error: StreamInferError) -> list[tuple[str, str]]:
+    if isinstance(error, Misconfigured):
+        count = len(error.problems)
+        lines = [(f"error: {count} problem{'s' * (count != 1)} to fix first", "bold red")]
+        for p in error.problems:
+            lines += [(f"  {p.key} = {p.value}" if p.value else f"  {p.key}", "bold")]
+            lines += [(f"    {p.message}", ""), (f"    fix: {p.fix}", "green")]
+        return lines
+    if isinstance(error, Refused):
+        return [(f"refused: {error.code}", "bold red"), (f"  {error.reason}", "")]
+    return [(f"error: {type(error).__name__}", "bold red"), (f"  {error}", "")]
+
+
+if __name__ == "__main__":
+    main()
