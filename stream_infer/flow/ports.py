@@ -63,5 +63,5 @@ class Observer(Protocol):
     Must not block and must not raise.
     """
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, /) -> None:
         """Take note of `event`."""

@@ -1,4 +1,4 @@
-"""What a contract suite needs of an implementation: a log to fill, a session to open, and what became visible."""
+"""What a contract suite needs of an implementation: a log to fill, a session, and what became visible."""
 
 from __future__ import annotations
 
