@@ -1,7 +1,7 @@
 """The `stream-infer` command: where commands are gathered and errors become one block and an exit code.
 
-The commands are in `cli.package` and `cli.worker`. Nothing imported here, or by them at import time, is heavy: each
-command imports what it runs inside its function, so that `--help` answers at once.
+The commands are in `cli.package` and `cli.worker`. Nothing that is imported at import time, here or there, is
+heavy: a command imports what it runs inside its function, so that `--help` answers at once.
 """
 
 from __future__ import annotations

@@ -75,8 +75,8 @@ def create(  # noqa: PLR0913 - one parameter per option of the command
 ) -> None:
     """Make a package from MODEL, and prove on golden rows that events score as your own frame does.
 
-    A column is read from the event field of the same name, or from the one that --map gives it (a.b for a nested
-    one). Empty values reach the model only in columns that are empty somewhere in your samples.
+    A column is read from the event field of the same name, or from the one that --map gives it (a.b for a
+    nested one). Empty values reach the model only in columns that are empty somewhere in your samples.
     """
     from stream_infer.packaging.create import create as create_package  # noqa: PLC0415 - loads scikit-learn
     from stream_infer.packaging.options import CreateOptions  # noqa: PLC0415 - as above
