@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -19,23 +19,26 @@ MASK = "***"
 OWNED: Mapping[str, str] = {
     "enable.auto.commit": "offsets move only together with the predictions of their records",
     "enable.auto.offset.store": "offsets move only together with the predictions of their records",
-    "auto.offset.reset": "a lost offset must not skip records silently; see input.start and input.on_lost_offset",
+    "auto.offset.reset": "nothing may be skipped silently; see input.start and input.on_lost_offset",
     "enable.partition.eof": "the worker reads without end-of-partition marks",
     "group.id": "it is derived from `pipeline`, so that all workers of a pipeline share one group",
     "isolation.level": "the worker must not score records of transactions that were aborted",
-    "transactional.id": "it is derived from `pipeline` and worker.slot; a stable id is what fences a lost worker",
+    "transactional.id": "it is derived from `pipeline` and worker.slot; a stable one fences a lost worker",
     "enable.idempotence": "without it a retry writes a prediction twice",
     "acks": "a prediction counts as written only when all in-sync replicas have it",
     "message.send.max.retries": "the producer retries until the transaction times out",
     "retries": "the producer retries until the transaction times out",
-    "log.connection.close": "a closed connection under a commit must be seen, or the commit cannot be trusted",
+    "log.connection.close": "a commit whose connection was closed cannot be trusted, and only the log tells",
     "log_level": "the worker reads the client's own log lines to learn that a commit is in doubt",
     "log.queue": "the worker reads the client's own log lines to learn that a commit is in doubt",
-    "partition.assignment.strategy": "the worker hands partitions over by its own rules when the group changes",
-    "group.protocol": "the worker hands partitions over by its own rules when the group changes",
+    "partition.assignment.strategy": "the worker hands partitions over by the cooperative rules",
+    "group.protocol": "the worker hands partitions over by the cooperative rules",
 }
 
-_SECRET = re.compile(r"pas+w|passphrase|secret|token$|credential|jaas|key\.pem|user\.?_?info|oauthbearer\.config", re.I)
+_SECRET = re.compile(
+    r"pas+w|passphrase|secret|token$|credential|jaas|key\.pem|user[._]?info|oauthbearer\.config",
+    re.IGNORECASE,
+)
 
 _CONSUMER_OWN: Mapping[str, str] = {
     "enable.auto.commit": "false",
@@ -43,6 +46,8 @@ _CONSUMER_OWN: Mapping[str, str] = {
     "auto.offset.reset": "error",
     "isolation.level": "read_committed",
     "enable.partition.eof": "false",
+    # The session adds and takes away single partitions, which librdkafka allows under this strategy only.
+    "partition.assignment.strategy": "cooperative-sticky",
 }
 _CONSUMER_DEFAULTS: Mapping[str, str] = {
     # At librdkafka's 1000 ms a full fetch queue that has been drained stalls for a second.
@@ -53,6 +58,7 @@ _PRODUCER_DEFAULTS: Mapping[str, str] = {
     "compression.type": "lz4",
     # At the default of 100 ms each transaction after another waits that long (confluent-kafka-python #967).
     "retry.backoff.ms": "5",
+    "transaction.timeout.ms": "60000",
 }
 
 
@@ -123,8 +129,10 @@ def consumer(properties: Properties, *, group_id: str, client_id: str) -> dict[s
 
 
 def producer(properties: Properties, *, transactional_id: str | None, client_id: str) -> dict[str, object]:
-    """Return the properties of an idempotent producer, a transactional one when it gets a transactional id."""
-    own = _PRODUCER_OWN if transactional_id is None else {**_PRODUCER_OWN, "transactional.id": transactional_id}
+    """Return the properties of an idempotent producer; with a `transactional_id`, of a transactional one."""
+    own = (
+        _PRODUCER_OWN if transactional_id is None else {**_PRODUCER_OWN, "transactional.id": transactional_id}
+    )
     return _plain(
         {
             **_PRODUCER_DEFAULTS,
@@ -149,49 +157,40 @@ def invalid(properties: Properties) -> list[Invalid]:
 
 
 def _alone(scope: str, values: Mapping[str, Value]) -> Iterator[Invalid]:
-    make = _make_producer if scope == "producer" else _make_consumer
+    refusal = _producer_refusal if scope == "producer" else _consumer_refusal
     for name, value in values.items():
-        message = make(_plain({name: value}))
+        message = refusal(_plain({name: value}))
         # "Failed to create" speaks of combinations: a lone security.protocol lacks its mechanism.
         if message is not None and not message.startswith("Failed to create"):
-            yield Invalid(scope, name, _masked(message, value), unknown=message.startswith("No such"))
+            yield Invalid(scope, name, _masked(message, value), message.startswith("No such"))
 
 
 def _together(properties: Properties) -> Iterator[Invalid]:
-    settings = {
-        "producer": producer(properties, transactional_id="check", client_id="check"),
-        "consumer": consumer(properties, group_id="check", client_id="check"),
+    refusals = {
+        "consumer": _consumer_refusal(consumer(properties, group_id="check", client_id="check")),
+        "producer": _producer_refusal(producer(properties, transactional_id="check", client_id="check")),
     }
-    seen: set[str] = set()
-    for scope, values in settings.items():
-        message = (_make_producer if scope == "producer" else _make_consumer)(values)
-        if message is None:
-            continue
-        for value in (*properties.common.values(), *properties.producer.values(), *properties.consumer.values()):
-            message = _masked(message, value)
-        reason = message.partition(": ")[2] or message
-        if reason not in seen:
-            seen.add(reason)
-            yield Invalid(scope if getattr(properties, scope) else "", "", reason)
+    secrets = [*properties.common.values(), *properties.producer.values(), *properties.consumer.values()]
+    reasons: dict[str, str] = {}
+    for scope, message in refusals.items():
+        if message is not None:
+            reasons.setdefault(_masked(message.partition(": ")[2] or message, *secrets), scope)
+    for reason, scope in reasons.items():
+        yield Invalid(scope if getattr(properties, scope) else "", "", reason)
 
 
-def _make_producer(values: Mapping[str, object]) -> str | None:
+def _producer_refusal(values: Mapping[str, object]) -> str | None:
     return _refusal(Producer, values)
 
 
-def _make_consumer(values: Mapping[str, object]) -> str | None:
-    return _refusal(_open_and_close, {"group.id": "check", **values})
+def _consumer_refusal(values: Mapping[str, object]) -> str | None:
+    return _refusal(lambda settings: Consumer(settings).close(), {"group.id": "check", **values})
 
 
-def _open_and_close(values: dict[str, object]) -> None:
-    Consumer(values).close()
-
-
-def _refusal(make: object, values: Mapping[str, object]) -> str | None:
-    assert callable(make)
-    silent = {name: value for name, value in values.items() if name not in {"bootstrap.servers", "debug"}}
+def _refusal(make: Callable[[dict[str, object]], object], values: Mapping[str, object]) -> str | None:
+    offline = {name: value for name, value in values.items() if name not in _CONNECTING}
     try:
-        make({**silent, "logger": _SILENT})
+        make({**offline, "logger": _SILENT})
     except KafkaException as error:
         return str(error.args[0].str()).strip()
     except (TypeError, ValueError) as error:
@@ -203,9 +202,16 @@ def _plain(values: Mapping[str, Value]) -> dict[str, object]:
     return {name: value.text if isinstance(value, Secret) else value for name, value in values.items()}
 
 
-def _masked(message: str, value: Value) -> str:
-    return message.replace(value.text, MASK) if isinstance(value, Secret) and value.text else message
+def _masked(message: str, *values: Value) -> str:
+    for secret in values:
+        message = (
+            message.replace(secret.text, MASK) if isinstance(secret, Secret) and secret.text else message
+        )
+    return message
 
+
+# Left out when properties are tried: what would connect, start a broker or write lines.
+_CONNECTING = frozenset({"bootstrap.servers", "metadata.broker.list", "test.mock.num.brokers", "debug"})
 
 _SILENT = logging.getLogger("stream_infer.kafka.check")
 _SILENT.addHandler(logging.NullHandler())
