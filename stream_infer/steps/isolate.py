@@ -2,11 +2,11 @@
 
 What a model is and what its answers mean does not live here: an answer is whatever `predict` returns.
 
-Why the limits are what they are. One poison row among `n` costs about log2(n) predicts, so 128 go a long way
-in a small batch. In one of 4,000 rows they find 9: a fixed limit would halt the worker on 0.3 % of poison, and
-again after each restart, because catching up reads large batches. So the limit grows with the batch until the
-share of poison decides: finding 5 % of a batch costs up to 0.45 predicts a row. What a slow model may cost in
-time is `expired`, the caller's clock.
+Why the limits are what they are. One poison row among `n` costs about log2(n) predicts, so 128 go a long
+way in a small batch. In one of 4,000 rows they find 9: a fixed limit would halt the worker on 0.3 % of
+poison, and again after each restart, because catching up reads large batches. So the limit grows with the
+batch until the share of poison decides: finding 5 % of a batch costs up to 0.45 predicts a row. What a
+slow model may cost in time is `expired`, the caller's clock.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Poison:
     """A row on which the model raises, and the type and place of the error; its text would quote payload."""
 
     row: int
+    error: type[Exception]
     cause: str
 
 
@@ -155,7 +156,7 @@ def _ask(predict: Callable[[int, int], Answer], asked: _Range) -> Part[Answer] |
         # The process is short of memory: no row is to blame, a dead letter would throw good data away.
         raise ModelFailed("the model ran out of memory") from None
     except Exception as error:  # noqa: BLE001 - foreign code may raise anything
-        return Poison(asked.start, cause(error))
+        return Poison(asked.start, type(error), cause(error))
 
 
 def cause(error: Exception) -> str:

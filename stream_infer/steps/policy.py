@@ -1,7 +1,8 @@
 """What happens to a value that is missing, NaN, infinite or too long for its column, feature by feature.
 
-Estimators disagree about such values (one raises for the whole batch, another accepts them silently), so the
-answer is the package's, not the estimator's. How a null looks to the model is `models.container`'s business.
+Estimators disagree about such values (one raises for the whole batch, another accepts them silently), so
+the answer is the package's, not the estimator's. How a null looks to the model is `models.container`'s
+business.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """`columns` of the rows that pass; `rows[i]` is the row of the given columns that row `i` was."""
+    """The features of the rows that pass; `rows[i]` is the row of the given columns that row `i` was."""
 
     columns: Columns
     rows: NDArray[np.intp]
@@ -40,8 +41,8 @@ class _Fault:
 
 
 def apply(columns: Columns, manifest: Manifest) -> Judged:
-    """Impute, pass or reject what is no ordinary value; a row is rejected once, for the first reason found."""
-    imputed = dict(columns)
+    """Impute, pass or reject what is no ordinary value; a row is rejected once, for the first reason."""
+    imputed = {feature.source: columns[feature.source] for feature in manifest.features}
     refused: dict[int, Rejected] = {}
     for feature in manifest.features:
         for fault in _faults(columns[feature.source], feature):
@@ -56,7 +57,7 @@ def apply(columns: Columns, manifest: Manifest) -> Judged:
 
 
 def _split(columns: Columns, refused: Mapping[int, Rejected]) -> Judged:
-    count = len(next(iter(columns.values()))) if columns else 0
+    count = len(next(iter(columns.values())))
     if not refused:
         return Judged(columns, np.arange(count, dtype=np.intp), ())
     keep = np.ones(count, dtype=np.bool_)
@@ -76,7 +77,8 @@ def _faults(column: pa.Array, feature: Feature) -> list[_Fault]:
     faults = []
     if column.null_count:
         missing = column.is_null().to_numpy(zero_copy_only=False)
-        faults.append(_Fault("missing", missing, feature.missing, f"feature '{feature.name}' is missing"))
+        policy = _missing(feature)
+        faults.append(_Fault("missing", missing, policy, f"feature '{feature.name}' is missing"))
     if pa.types.is_floating(column.type):
         # Arrow's own numbers for nulls would be NaN; a null is missing, not NaN.
         values = (column.fill_null(0) if column.null_count else column).to_numpy()
@@ -88,6 +90,13 @@ def _faults(column: pa.Array, feature: Feature) -> list[_Fault]:
                 ),
             ]
     return [fault for fault in faults if fault.mask.any()]
+
+
+def _missing(feature: Feature) -> Policy:
+    # The model's column was never seen with a null: what the writer's schema may send, it cannot pass on.
+    if feature.missing is Policy.PASS and not feature.nullable:
+        return Policy.REJECT
+    return feature.missing
 
 
 def _impute(column: pa.Array, mask: Mask, feature: Feature) -> pa.Array:

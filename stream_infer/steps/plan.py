@@ -1,0 +1,159 @@
+"""What scoring with one model needs beyond the model: which fields to decode, and where the event's time is.
+
+A plan depends on the package (its features read fields of the event), so each model has its own. Making
+one is pure and checks everything that could fail, so whoever replaces a model makes its plan before the
+swap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from stream_infer.avro.decode import Decoder
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.schemas import Leaf, Schema, leaves, other_fields
+from stream_infer.flow.errors import Misconfigured, Problem, Refused
+from stream_infer.models.load import Model
+from stream_infer.models.manifest import Feature, Policy
+
+_WITHIN = {"int": {"int"}, "long": {"int", "long"}, "float": {"int", "long", "float"}}
+_TEXT = {"string", "enum"}
+_READABLE = {
+    **_WITHIN,
+    "double": {"int", "long", "float", "double"},
+    "boolean": {"boolean"},
+    "string": _TEXT,
+    "enum": _TEXT,
+}
+"""Kind of a feature -> kinds of field that Avro's promotions turn into it (an enum is a string)."""
+
+_UNITS_PER_MS = {
+    None: 1,
+    "timestamp-millis": 1,
+    "local-timestamp-millis": 1,
+    "timestamp-micros": 1_000,
+    "local-timestamp-micros": 1_000,
+    "timestamp-nanos": 1_000_000,
+    "local-timestamp-nanos": 1_000_000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """How the input is written, and which of its fields a prediction carries.
+
+    `event_time` and `copy` are dotted paths; without `event_time` the record's own timestamp counts. With
+    a `reader`, events of all `writers` are resolved to it.
+    """
+
+    framing: Framing
+    writers: Sequence[Schema]
+    reader: Schema | None = None
+    event_time: str | None = None
+    copy: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventTime:
+    """A field that holds the time of the event: whole units since 1970, so many to a millisecond."""
+
+    path: str
+    units_per_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringPlan:
+    """The decoder for what one model reads, and what the prediction takes from the event."""
+
+    decoder: Decoder
+    event_time: EventTime | None
+    copy: tuple[str, ...]
+
+
+def plan(model: Model, events: Events) -> ScoringPlan:
+    """Return the plan for `model` on `events`.
+
+    Raises `Refused("schema")` when the events do not have what a feature reads, `Misconfigured` when they
+    do not have the configured fields.
+    """
+    schemas = [events.reader] if events.reader else events.writers
+    for feature in model.manifest.features:
+        _check_feature(feature, schemas)
+    _check_shared_sources(model.manifest.features)
+    problems = list(_field_problems(events, schemas))
+    if problems:
+        raise Misconfigured(problems)
+    wanted = [feature.source for feature in model.manifest.features]
+    wanted += [*events.copy, *([events.event_time] if events.event_time else [])]
+    decoder = Decoder(events.framing, events.writers, list(dict.fromkeys(wanted)), reader=events.reader)
+    return ScoringPlan(decoder, _event_time(events, schemas), events.copy)
+
+
+def _check_feature(feature: Feature, schemas: Sequence[Schema]) -> None:
+    for schema in schemas:
+        leaf = leaves(schema).get(feature.source)
+        where = f"feature '{feature.name}' reads '{feature.source}'"
+        if leaf is None:
+            raise Refused("schema", f"{where}, which is {_what(feature.source, schema)} in {schema.name}")
+        if leaf.kind not in _READABLE[feature.type]:
+            raise Refused("schema", f"{where} as {feature.type}; in {schema.name} it is {leaf.kind}")
+        if leaf.logical != feature.logical:
+            was, now = feature.logical or "a plain number", leaf.logical or "a plain number"
+            raise Refused("schema", f"{where} as {was}; in {schema.name} it is {now}")
+
+
+def _check_shared_sources(features: Sequence[Feature]) -> None:
+    """Two features of one field see one column, so they must agree on what is imputed into it."""
+    seen: dict[str, Feature] = {}
+    for feature in features:
+        other = seen.setdefault(feature.source, feature)
+        if _imputation(other) != _imputation(feature):
+            raise Refused(
+                "schema", f"features '{other.name}' and '{feature.name}' impute one field differently"
+            )
+
+
+def _imputation(feature: Feature) -> tuple[bool, bool, bool, object]:
+    policies = [policy is Policy.IMPUTE for policy in (feature.missing, feature.nan, feature.infinite)]
+    return policies[0], policies[1], policies[2], feature.impute if any(policies) else None
+
+
+def _field_problems(events: Events, schemas: Sequence[Schema]) -> Iterator[Problem]:
+    fix = "name a scalar field, nested ones with dots"
+    for schema in schemas:
+        known = leaves(schema)
+        for path in events.copy:
+            if path not in known:
+                yield Problem("output.copy", path, f"{_what(path, schema)} in {schema.name}", fix)
+        if events.event_time is not None:
+            leaf = known.get(events.event_time)
+            if leaf is None:
+                message = f"{_what(events.event_time, schema)} in {schema.name}"
+                yield Problem("input.event_time", events.event_time, message, fix)
+            elif not _is_time(leaf):
+                message = f"{leaf.logical or leaf.kind} in {schema.name}, which is no point in time"
+                yield Problem("input.event_time", events.event_time, message, "name a timestamp or a long")
+    if len({_unit(events, schema) for schema in schemas}) > 1:
+        message = "in different units in different schemas"
+        yield Problem(
+            "input.event_time", events.event_time or "", message, "name a field that keeps its unit"
+        )
+
+
+def _what(path: str, schema: Schema) -> str:
+    return other_fields(schema).get(path, "not a field")
+
+
+def _is_time(leaf: Leaf) -> bool:
+    return leaf.kind == "long" and leaf.logical in _UNITS_PER_MS
+
+
+def _unit(events: Events, schema: Schema) -> int | None:
+    leaf = leaves(schema).get(events.event_time or "")
+    return _UNITS_PER_MS[leaf.logical] if leaf is not None and _is_time(leaf) else None
+
+
+def _event_time(events: Events, schemas: Sequence[Schema]) -> EventTime | None:
+    units = _unit(events, schemas[0])
+    return EventTime(events.event_time, units) if events.event_time and units else None

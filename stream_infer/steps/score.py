@@ -1,0 +1,235 @@
+"""The step of the online role: a batch of events to predictions and dead letters, one answer for each record.
+
+Reads no clock and does no I/O: bytes in, bytes out. What a model may answer and what happens to values it
+cannot take is in `infer`; what is inside a prediction is in `prediction`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import compress
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from stream_infer.avro.encode import Encoder
+from stream_infer.flow.records import Batch, Channel, Headers, Outcome, Output, Rejected, Stage
+from stream_infer.models.container import Columns
+from stream_infer.models.load import Model
+from stream_infer.models.slot import Slot
+from stream_infer.steps.deadletter import Letterhead, dead_letters
+from stream_infer.steps.infer import Inferred, at, infer
+from stream_infer.steps.isolate import Budget, Streak
+from stream_infer.steps.plan import ScoringPlan
+from stream_infer.steps.prediction import prediction_columns
+from stream_infer.steps.size import record_bytes
+
+Rows = NDArray[np.intp]
+Cell = TypeVar("Cell")
+
+TRACE_HEADERS = frozenset({"traceparent", "tracestate", "baggage"})
+"""What a prediction takes over from its event's headers (W3C trace context and baggage)."""
+
+
+class Tombstones(StrEnum):
+    """What a record with a null value leads to."""
+
+    SKIP = "skip"
+    DEAD_LETTER = "dead_letter"
+
+
+class Partitioning(StrEnum):
+    """Which partition a prediction goes to: that of its event, or its key's."""
+
+    SOURCE = "source"
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSettings:
+    """What a pipeline wants. The limits are the most bytes that each topic takes as one record."""
+
+    pipeline: str
+    group_id: str
+    tombstones: Tombstones = Tombstones.DEAD_LETTER
+    partitioning: Partitioning = Partitioning.SOURCE
+    prediction_limit_bytes: int = 1_000_000
+    dead_letter_limit_bytes: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Predictions:
+    """The predictions of a batch as an output, and rows whose prediction no topic would take."""
+
+    output: Output
+    rejected: Sequence[Rejected]
+
+
+class Score:
+    """A `Step`. Which model serves is read once per batch, so a model is replaced between two batches.
+
+    `plan` makes the plan of a model when it first serves. `budget` is called once per batch, so that a
+    deadline in it begins with the batch. The only state is how long the model has been raising, which
+    `forget` takes back.
+    """
+
+    def __init__(
+        self,
+        slot: Slot,
+        plan: Callable[[Model], ScoringPlan],
+        encoder: Encoder,
+        settings: ScoreSettings,
+        *,
+        budget: Callable[[], Budget] = Budget,
+    ) -> None:
+        self._slot = slot
+        self._plan = plan
+        self._encoder = encoder
+        self._settings = settings
+        self._budget = budget
+        self._head = Letterhead(settings.group_id, settings.dead_letter_limit_bytes)
+        self._planned: tuple[str, ScoringPlan] | None = None
+        self._committed = Streak()
+        self._streak = Streak()
+
+    def __call__(self, batch: Batch) -> Outcome:
+        """Answer each record of `batch`.
+
+        1. take the model that serves, and its plan; 2. leave tombstones out, where they are skipped; 3.
+        decode; 4. infer; 5. encode predictions; 6. write a dead letter for each row turned away on the
+        way.
+        """
+        self._committed = self._streak  # called again, so the last outcome was committed
+        budget = self._budget()
+        model = self._slot.current.model
+        plan = self._plan_of(model)
+
+        present = self._present(batch)
+        decoded = plan.decoder.decode(_pick(batch.values, present))
+        readable = present[np.asarray(decoded.rows, dtype=np.intp)]
+        inferred = infer(model, decoded.columns, budget)
+        self._streak = self._committed.after(model.digest, answered=inferred.answered, raised=inferred.raised)
+        rejected = [*at(decoded.rejected, present), *at(inferred.rejected, readable)]
+
+        rows = readable[inferred.rows]
+        predictions = self._predictions(batch, rows, decoded.columns, inferred, model, plan)
+        rejected += predictions.rejected
+        rejected.sort(key=lambda reject: reject.row)
+        letters = dead_letters(batch, rejected, self._head, model_version=model.manifest.version)
+        return Outcome(
+            cursor=batch.cursor,
+            outputs=[output for output in (predictions.output, letters) if len(output)],
+            predicted=len(predictions.output),
+            rejected=rejected,
+            skipped=len(batch) - len(present),
+            model_version=model.manifest.version,
+        )
+
+    def forget(self) -> None:
+        self._streak = self._committed
+
+    def _plan_of(self, model: Model) -> ScoringPlan:
+        if self._planned is None or self._planned[0] != model.digest:
+            self._planned = model.digest, self._plan(model)
+        return self._planned[1]
+
+    def _present(self, batch: Batch) -> Rows:
+        """Return the rows to answer: all, or all that have a value."""
+        if self._settings.tombstones is Tombstones.SKIP and None in batch.values:
+            return np.asarray([row for row, value in enumerate(batch.values) if value is not None], np.intp)
+        return np.arange(len(batch), dtype=np.intp)
+
+    def _predictions(
+        self, batch: Batch, rows: Rows, columns: Columns, inferred: Inferred, model: Model, plan: ScoringPlan
+    ) -> _Predictions:
+        if not len(rows):
+            return _Predictions(Output(Channel.PREDICTIONS, [], [], [], []), [])
+        values = self._encoder.encode(
+            prediction_columns(
+                batch,
+                rows,
+                _rows_of(columns, inferred.rows, plan),
+                inferred.scores,
+                model=model,
+                plan=plan,
+                pipeline=self._settings.pipeline,
+            )
+        )
+        output = Output(
+            channel=Channel.PREDICTIONS,
+            rows=rows.tolist(),
+            keys=_pick(batch.keys, rows),
+            values=values,
+            headers=_trace_headers(_pick(batch.headers, rows)),
+            partitions=self._partitions(batch, rows),
+        )
+        return _within(output, self._settings.prediction_limit_bytes)
+
+    def _partitions(self, batch: Batch, rows: Rows) -> Sequence[int] | None:
+        if self._settings.partitioning is Partitioning.KEY:
+            return None
+        indexes = np.asarray([source.index for source in batch.partitions])
+        places: list[int] = indexes[np.asarray(batch.partition)[rows]].tolist()
+        return places
+
+
+def _pick(cells: Sequence[Cell], rows: Rows) -> Sequence[Cell]:
+    """Return the cells of `rows`, which are ascending: all of them when there are as many."""
+    return cells if len(rows) == len(cells) else [cells[row] for row in rows.tolist()]
+
+
+def _rows_of(columns: Columns, rows: Rows, plan: ScoringPlan) -> Columns:
+    """Return the fields that a prediction takes from the event, as they came: nothing imputed."""
+    paths = {*plan.copy, *([plan.event_time.path] if plan.event_time else [])}
+    wanted = {path: columns[path] for path in paths}
+    if all(len(column) == len(rows) for column in wanted.values()):
+        return wanted
+    taken = pa.array(rows)
+    return {path: column.take(taken) for path, column in wanted.items()}
+
+
+def _trace_headers(headers: Sequence[Headers | None]) -> Sequence[Headers | None]:
+    if not any(headers):  # most batches
+        return [None] * len(headers)
+    return [
+        tuple(header for header in of_row or () if header[0] in TRACE_HEADERS) or None for of_row in headers
+    ]
+
+
+def _longest(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> int:
+    """Return the size of a record made of the longest key and the longest value."""
+    return record_bytes(
+        max(filter(None, keys), key=len, default=b""), max(filter(None, values), key=len, default=b""), ()
+    )
+
+
+def _within(output: Output, limit_bytes: int) -> _Predictions:
+    """Take predictions over the limit out of `output`: a broker would refuse the whole batch for one."""
+    if not any(output.headers) and _longest(output.keys, output.values) <= limit_bytes:  # most batches
+        return _Predictions(output, [])
+    fits = [
+        record_bytes(key, value, headers or ()) <= limit_bytes
+        for key, value, headers in zip(output.keys, output.values, output.headers, strict=True)
+    ]
+    if all(fits):
+        return _Predictions(output, [])
+    message = f"the prediction is over the {limit_bytes} bytes that its topic takes"
+    return _Predictions(
+        Output(
+            channel=output.channel,
+            rows=list(compress(output.rows, fits)),
+            keys=list(compress(output.keys, fits)),
+            values=list(compress(output.values, fits)),
+            headers=list(compress(output.headers, fits)),
+            partitions=None if output.partitions is None else list(compress(output.partitions, fits)),
+        ),
+        [
+            Rejected(row, Stage.ENCODE, "too_large", message)
+            for row, fit in zip(output.rows, fits, strict=True)
+            if not fit
+        ],
+    )
