@@ -1,0 +1,99 @@
+"""`STREAM_INFER_<SECTION>__<KEY>`: variables as an overlay on worker.toml, and which of them mean nothing.
+
+The environment comes in as a mapping; nothing here reads the process's own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stream_infer.config.problems import HIDDEN, LATER, nearest
+from stream_infer.flow.errors import Problem
+
+PREFIX = "STREAM_INFER_"
+_DELIMITER = "__"
+_TOP_LEVEL = "pipeline"
+_KAFKA = "kafka"
+_KAFKA_SCOPES = ("producer", "consumer")
+
+
+@dataclass(slots=True)
+class Overlay:
+    """What the environment sets: nested like the file, and which variable set which dotted key."""
+
+    document: dict[str, object] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def set(self, path: tuple[str, ...], value: object, variable: str) -> None:
+        """Put `value` at `path`; a path through a value that is no table starts a table."""
+        self.origin[".".join(path).removesuffix(".file")] = variable
+        table = self.document
+        for name in path[:-1]:
+            inner = table.setdefault(name, {})
+            if not isinstance(inner, dict):
+                inner = table[name] = {}
+            table = inner
+        table[path[-1]] = value
+
+
+def read(environ: Mapping[str, str], keys: Mapping[str, Mapping[str, bool]]) -> Overlay:
+    """Return what the `STREAM_INFER_*__*` variables of `environ` set.
+
+    `keys` are the known keys of each section, true where the key takes a list. Variables without `__`
+    (`STREAM_INFER_CONFIG`, `STREAM_INFER_LOG_LEVEL`, and those that Kubernetes makes for a Service of this
+    name) are not settings, save `STREAM_INFER_PIPELINE`.
+    """
+    overlay = Overlay()
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX):
+            continue
+        parts = tuple(variable.removeprefix(PREFIX).lower().split(_DELIMITER))
+        if parts == (_TOP_LEVEL,):
+            overlay.set(parts, environ[variable], variable)
+        elif len(parts) > 1:
+            _read_one(overlay, parts, variable, environ[variable], keys)
+    return overlay
+
+
+def _read_one(
+    overlay: Overlay, parts: tuple[str, ...], variable: str, text: str, keys: Mapping[str, Mapping[str, bool]]
+) -> None:
+    section, *rest = parts
+    if section == _KAFKA and all(rest):
+        overlay.set((_KAFKA, *_property(rest)), text, variable)
+    elif len(rest) == 1 and rest[0] in keys.get(section, {}):
+        takes_list = keys[section][rest[0]]
+        overlay.set((section, rest[0]), _items(text) if takes_list else text, variable)
+    else:
+        overlay.problems.append(_unknown(variable, section, ".".join(rest), keys))
+
+
+def _property(parts: list[str]) -> tuple[str, ...]:
+    """Return the path below `[kafka]`: scope, dotted property name, and `file` for a secret read from one."""
+    scope = parts[:1] if parts[0] in _KAFKA_SCOPES and len(parts) > 1 else []
+    name = parts[len(scope) :]
+    tail = name[-1:] if name[-1] == "file" and len(name) > 1 else []
+    dotted = ".".join(name[: len(name) - len(tail)]).replace("_", ".")
+    return (*scope, dotted, *tail)
+
+
+def _items(text: str) -> object:
+    if text.lstrip().startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _unknown(variable: str, section: str, key: str, keys: Mapping[str, Mapping[str, bool]]) -> Problem:
+    message = f"is no variable of this version: {LATER[section]}" if section in LATER else "sets nothing"
+    known = [f"{s}.{k}" for s, names in keys.items() for k in names]
+    match = nearest(f"{section}.{key}", known)
+    fix = "unset it"
+    if match:
+        fix = f"did you mean {PREFIX}{match.upper().replace('.', _DELIMITER)}? Otherwise unset it"
+    return Problem(variable, HIDDEN, message, fix)

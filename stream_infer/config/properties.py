@@ -1,0 +1,174 @@
+"""`[kafka]`: librdkafka's property names, flattened; secrets read from files; what the worker owns refused.
+
+Which properties librdkafka itself refuses is asked in `kafka.client`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stream_infer.config.problems import HIDDEN, described, nearest
+from stream_infer.flow.errors import Problem
+from stream_infer.kafka.client import MASK, OWNED, Invalid, Properties, Secret, Value, invalid, is_secret
+
+SCOPES = ("", "producer", "consumer")
+_SERVERS = "bootstrap.servers"
+_OLD_SERVERS = "metadata.broker.list"
+
+# For suggestions only; librdkafka itself decides what exists.
+_COMMON_NAMES = """
+allow.auto.create.topics batch.num.messages batch.size bootstrap.servers client.dns.lookup client.id
+client.rack compression.level compression.type connections.max.idle.ms debug fetch.max.bytes
+fetch.min.bytes fetch.queue.backoff.ms fetch.wait.max.ms group.instance.id heartbeat.interval.ms
+linger.ms max.in.flight max.partition.fetch.bytes max.poll.interval.ms message.max.bytes
+metadata.max.age.ms partitioner queue.buffering.max.kbytes queue.buffering.max.messages
+queued.max.messages.kbytes queued.min.messages receive.message.max.bytes reconnect.backoff.max.ms
+reconnect.backoff.ms request.timeout.ms retry.backoff.max.ms retry.backoff.ms sasl.mechanism
+sasl.oauthbearer.client.id sasl.oauthbearer.client.secret sasl.oauthbearer.method sasl.password
+sasl.username security.protocol session.timeout.ms socket.keepalive.enable socket.timeout.ms
+ssl.ca.location ssl.certificate.location ssl.endpoint.identification.algorithm ssl.key.location
+ssl.key.password ssl.keystore.location ssl.keystore.password statistics.interval.ms
+transaction.timeout.ms
+"""
+
+_JAVA: Mapping[str, str] = {
+    "sasl.jaas.config": "set sasl.username and sasl.password instead",
+    "ssl.truststore.location": "set ssl.ca.location to a PEM file instead",
+    "ssl.truststore.password": "set ssl.ca.location to a PEM file instead",
+    "max.poll.records": "set worker.max_batch_records instead",
+    "buffer.memory": "set queue.buffering.max.kbytes instead",
+    "key.deserializer": "leave it out",
+    "value.deserializer": "leave it out; see input.framing",
+    "key.serializer": "leave it out",
+    "value.serializer": "leave it out; see output.framing",
+}
+
+# `x = { file = "..." }` is a secret in a file, save where librdkafka itself has a property `x.file`.
+_FILE_PROPERTIES = ("sasl.oauthbearer.assertion", "sasl.oauthbearer.assertion.private.key")
+
+
+Scoped = dict[str, dict[str, object]]
+
+
+@dataclass(slots=True)
+class Parsed:
+    """The properties that can be used, and everything wrong with the rest."""
+
+    scopes: dict[str, dict[str, Value]] = field(default_factory=lambda: {s: {} for s in SCOPES})
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def properties(self) -> Properties:
+        """What the clients are made from."""
+        return Properties(self.scopes[""], self.scopes["producer"], self.scopes["consumer"])
+
+
+def flattened(table: object) -> tuple[Scoped, list[Problem]]:
+    """Return the properties of each scope under dotted names; "" is the scope of all clients."""
+    scoped: Scoped = {scope: {} for scope in SCOPES}
+    if not isinstance(table, Mapping):
+        return scoped, [Problem("kafka", described("kafka", table), "must be a table", "write [kafka]")]
+    own = {name: value for name, value in table.items() if name not in SCOPES}
+    problems: list[Problem] = []
+    for scope, inner in (("", own), *((s, table.get(s, {})) for s in SCOPES if s)):
+        if not isinstance(inner, Mapping):
+            key = f"kafka.{scope}"
+            problems.append(Problem(key, described(key, inner), "must be a table", f"write [{key}]"))
+            continue
+        for name, value in _leaves(inner, ""):
+            if name in scoped[scope]:
+                key = _key(scope, name)
+                problems.append(Problem(key, described(key, value), "is given twice", "keep one of the two"))
+            scoped[scope][name] = value
+    return scoped, problems
+
+
+def _leaves(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+    for name, value in table.items():
+        dotted = f"{prefix}{name}"
+        if isinstance(value, Mapping) and not _is_file(dotted, value):
+            yield from _leaves(value, f"{dotted}.")
+        else:
+            yield dotted, value
+
+
+def _is_file(name: str, value: object) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"file"} and name not in _FILE_PROPERTIES
+
+
+def parse(scoped: Scoped, folder: Path) -> Parsed:
+    """Turn flattened properties into checked ones; relative secret files are looked for in `folder`."""
+    parsed = Parsed()
+    for scope, inner in scoped.items():
+        for name, value in inner.items():
+            outcome = _value(_key(scope, name), name, value, folder)
+            if isinstance(outcome, Problem):
+                parsed.problems.append(outcome)
+            else:
+                parsed.scopes[scope][name] = outcome
+    if not {_SERVERS, _OLD_SERVERS, "test.mock.num.brokers"} & set(scoped[""]):
+        fix = 'add it to [kafka], for example "bootstrap.servers" = "localhost:9092"'
+        parsed.problems.append(Problem(f"kafka.{_SERVERS}", "", "is required", fix))
+    for bad in invalid(parsed.properties):
+        parsed.problems.append(_refused(parsed, bad))
+        parsed.scopes[bad.scope].pop(bad.name, None)
+    return parsed
+
+
+def _value(key: str, name: str, value: object, folder: Path) -> Value | Problem:
+    if name in OWNED:
+        return Problem(key, described(key, value), f"belongs to the worker: {OWNED[name]}", "remove it")
+    if name == _OLD_SERVERS:
+        return Problem(key, described(key, value), "is an old name", f"call it {_SERVERS}")
+    if name == _SERVERS and key != f"kafka.{_SERVERS}":
+        return Problem(key, described(key, value), "is the same for every client", "move it to [kafka]")
+    if isinstance(value, Mapping):
+        return _from_file(key, value, folder)
+    text = _text(value)
+    if text is None or not text.strip():
+        return Problem(key, described(key, value), "must be text, a number, true or false", "write it so")
+    return Secret(text) if is_secret(name) else text
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return ",".join(value)
+    return None
+
+
+def _from_file(key: str, value: Mapping[str, object], folder: Path) -> Value | Problem:
+    path = value.get("file")
+    fix = "write { file = PATH } with the path of a readable text file that holds the secret"
+    if not isinstance(path, str) or set(value) != {"file"}:
+        return Problem(key, HIDDEN, "must be text, a number, true, false or { file = ... }", fix)
+    try:
+        text = Path(folder, path).expanduser().read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        return Problem(key, f'{{ file = "{path}" }}', f"the file cannot be read: {reason}", fix)
+    if not text:
+        return Problem(key, f'{{ file = "{path}" }}', "the file is empty", fix)
+    return Secret(text)
+
+
+def _refused(parsed: Parsed, bad: Invalid) -> Problem:
+    key = _key(bad.scope, bad.name)
+    value = parsed.scopes[bad.scope].get(bad.name)
+    if not bad.unknown:
+        shown = MASK if isinstance(value, Secret) else described(key, value)
+        fix = "see librdkafka's CONFIGURATION.md for what it accepts"
+        return Problem(key, shown, f"librdkafka refuses it: {bad.message}", fix)
+    # The value of a misspelt name may be a password: never shown.
+    match = nearest(bad.name, (*_COMMON_NAMES.split(), *OWNED))
+    fix = _JAVA.get(bad.name) or (f"did you mean {match}?" if match else "remove it or correct its name")
+    return Problem(key, HIDDEN, "is no property of librdkafka", fix)
+
+
+def _key(scope: str, name: str) -> str:
+    return ".".join(part for part in ("kafka", scope, name) if part)

@@ -1,0 +1,207 @@
+"""The sections of worker.toml, one frozen model each: names, types, defaults and units.
+
+Reading the file is in `settings`; `[kafka]`, whose keys are librdkafka's, is in `properties`.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+from stream_infer.avro.framing import Framing
+from stream_infer.kafka.offsets import OnLostOffset
+
+_LONGEST_TOPIC = 249
+_LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]+")
+_OWN_TOPIC = re.compile(r"[a-z0-9.-]+")
+_PIPELINE = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_FIELD = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
+
+
+class Tombstones(StrEnum):
+    """What a record without a value becomes."""
+
+    DEAD_LETTER = "dead_letter"
+    SKIP = "skip"
+
+
+class Partitioning(StrEnum):
+    """Where a prediction goes: the partition index of its event, or the one its key hashes to."""
+
+    SOURCE = "source"
+    KEY = "key"
+
+
+class Guarantee(StrEnum):
+    """How often a record is answered when a worker dies: once, or at least once."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+def wrong(message: str, fix: str) -> PydanticCustomError:
+    """Return a validation error that carries its fix."""
+    return PydanticCustomError("wrong", "{message}", {"message": message, "fix": fix})
+
+
+def conventional(name: str) -> str:
+    """Return `name` as topics are called here: lower case, dots between parts, hyphens inside."""
+    return re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-.")
+
+
+def _pipeline(name: str) -> str:
+    if _PIPELINE.fullmatch(name):
+        return name
+    raise wrong(
+        "must be lower-case letters, digits, dots and hyphens: topics, groups and ids are named after it",
+        f'for example "{conventional(name) or "payments.fraud"}"',
+    )
+
+
+def _topic(name: str) -> str:
+    if _LEGAL_TOPIC.fullmatch(name) and len(name) <= _LONGEST_TOPIC and name not in {".", ".."}:
+        return name
+    raise wrong(
+        f"is no name that Kafka gives a topic (letters, digits, . _ -, at most {_LONGEST_TOPIC})",
+        "write the topic's exact name",
+    )
+
+
+def _own_topic(name: str) -> str:
+    if _OWN_TOPIC.fullmatch(_topic(name)):
+        return name
+    raise wrong(
+        "has an underscore or upper case: Kafka takes `_` and `.` for one in metric names",
+        f'for example "{conventional(name)}"',
+    )
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise wrong(f"names {', '.join(twice)} more than once", "name each once")
+    return names
+
+
+def _framing(value: object) -> object:
+    if value == "confluent":
+        raise wrong(
+            "the Confluent framing comes with a later version", 'use "none" or "single-object" for now'
+        )
+    return value
+
+
+def _start(value: object) -> object:
+    """Accept earliest, latest, or a moment with its time zone, as text or as a TOML date-time."""
+    if value in ("earliest", "latest"):
+        return value
+    try:
+        moment = value if isinstance(value, date) else datetime.fromisoformat(str(value))
+    except ValueError:
+        moment = None
+    if isinstance(moment, datetime) and moment.tzinfo is not None:
+        return moment
+    reason = "names no time zone" if moment is not None else "is neither earliest, latest nor a moment"
+    raise wrong(reason, 'use "earliest", "latest" or for example 2026-01-31T00:00:00Z')
+
+
+def _path(path: Path, info: ValidationInfo) -> Path:
+    return Path(info.context["folder"], path.expanduser()) if info.context else path
+
+
+Pipeline = Annotated[str, AfterValidator(_pipeline)]
+InputTopic = Annotated[str, AfterValidator(_topic)]
+OwnTopic = Annotated[str, AfterValidator(_own_topic)]
+FieldPath = Annotated[str, StringConstraints(pattern=_FIELD)]
+ConfigPath = Annotated[Path, AfterValidator(_path)]
+KnownFraming = Annotated[Framing, BeforeValidator(_framing)]
+Start = Annotated[Literal["earliest", "latest"] | datetime, PlainValidator(_start)]
+
+
+class Section(BaseModel):
+    """A table of worker.toml: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Input(Section):
+    """Where events come from and how to read them."""
+
+    topics: Annotated[tuple[InputTopic, ...], Field(min_length=1), AfterValidator(_distinct)]
+    framing: KnownFraming = Framing.NONE
+    schema_path: ConfigPath = Field(alias="schema")
+    start: Start = "earliest"
+    on_lost_offset: OnLostOffset = OnLostOffset.HALT
+    tombstones: Tombstones = Tombstones.DEAD_LETTER
+    event_time: FieldPath | None = None
+
+    @property
+    def start_at(self) -> str | int:
+        """`earliest`, `latest`, or Unix milliseconds."""
+        return self.start if isinstance(self.start, str) else int(self.start.timestamp() * 1000)
+
+
+class Output(Section):
+    """Where predictions go, and what they carry. `topic` and `framing` are filled in before validation."""
+
+    topic: OwnTopic
+    framing: KnownFraming
+    partitioning: Partitioning = Partitioning.SOURCE
+    copy_fields: Annotated[tuple[FieldPath, ...], AfterValidator(_distinct)] = Field(default=(), alias="copy")
+
+
+class DeadLetters(Section):
+    """Where records go that cannot be scored. `topic` is filled in before validation."""
+
+    topic: OwnTopic
+
+
+class Monitoring(Section):
+    """Where monitoring events will go; accepted and created, not yet written."""
+
+    topic: OwnTopic | None = None
+
+
+class Model(Section):
+    """Which model package serves."""
+
+    package: ConfigPath
+
+
+class Delivery(Section):
+    """What is promised when a worker dies."""
+
+    guarantee: Guarantee = Guarantee.EXACTLY_ONCE
+
+
+class Worker(Section):
+    """This worker among its siblings, and the size and rhythm of its batches."""
+
+    slot: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,200}$")] = Field(
+        default_factory=lambda: f"{socket.gethostname()}-0"
+    )
+    max_batch_records: int = Field(default=10_000, ge=1, le=1_000_000)
+    commit_interval_ms: int = Field(default=20, ge=0, le=60_000)
+
+
+class Http(Section):
+    """Where probes and metrics answer; port 0 takes any free one."""
+
+    host: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1"
+    port: int = Field(default=8900, ge=0, le=65_535)

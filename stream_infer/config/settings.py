@@ -1,0 +1,249 @@
+"""worker.toml and the environment, read into one frozen `Settings`, with every problem at once.
+
+Nothing here looks at schemas, packages or brokers: that is `app.check`.
+
+pydantic checks the sections; the layers are ours. pydantic-settings reads the process's environment by
+itself, takes `_` in a key literally and ignores a variable that matches nothing; here `_` is a dot below
+`[kafka]`, a variable that sets nothing is an error, and every problem names the variable it came from. What
+remained of it was a merge of two dictionaries.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_origin
+
+from pydantic import Field, InstanceOf, ValidationError
+
+from stream_infer.config import environment, properties
+from stream_infer.config.problems import from_validation, key_of
+from stream_infer.config.sections import (
+    DeadLetters,
+    Delivery,
+    Http,
+    Input,
+    Model,
+    Monitoring,
+    Output,
+    Pipeline,
+    Section,
+    Worker,
+    conventional,
+)
+from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.kafka.client import Properties
+
+_ROLE = "score"
+_UNNAMED = "unnamed"
+
+
+class Settings(Section):
+    """Everything that worker.toml and the environment say, checked, with paths made absolute."""
+
+    pipeline: Pipeline
+    kafka: InstanceOf[Properties]
+    input: Input
+    output: Output
+    dlq: DeadLetters
+    monitoring: Monitoring = Field(default_factory=Monitoring)
+    model: Model
+    delivery: Delivery = Field(default_factory=Delivery)
+    worker: Worker = Field(default_factory=Worker)
+    http: Http = Field(default_factory=Http)
+
+    @property
+    def group_id(self) -> str:
+        """The consumer group that all workers of the pipeline share."""
+        return f"{self.pipeline}.{_ROLE}"
+
+    @property
+    def transactional_id(self) -> str:
+        """The stable identity of this worker's slot; a successor with the same one fences it."""
+        return f"{self.group_id}.{self.worker.slot}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What could be read: the settings, every problem, and the keys whose values are stand-ins.
+
+    With problems, `settings` still holds what is right, and stand-ins for the rest, so that a check can go on
+    and report the problems of the rest too. It is None when the file itself cannot be read.
+    """
+
+    settings: Settings | None
+    problems: tuple[Problem, ...]
+    unusable: frozenset[str] = frozenset()
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Settings:
+    """Return the settings in the TOML file at `path`, overlaid by `STREAM_INFER_*__*` of `environ`.
+
+    Raises `Misconfigured` with every problem.
+    """
+    reading = read(path, environ)
+    if reading.problems or reading.settings is None:
+        raise Misconfigured(reading.problems)
+    return reading.settings
+
+
+def read(path: Path, environ: Mapping[str, str]) -> Reading:
+    """Do the same, but return the problems beside whatever is right.
+
+    1. Read the file and the environment; lay the second over the first.
+    2. Turn `[kafka]` into properties; fill in the topics and the framing that follow from other keys.
+    3. Validate. Where that fails, put stand-ins for what is wrong and validate the rest.
+    """
+    document, unreadable = _document(path)
+    if unreadable is not None:
+        return Reading(None, (unreadable,))
+    overlay = environment.read(environ, _list_keys())
+    below, kafka_problems = properties.flattened(document.get("kafka", {}))
+    above, _ = properties.flattened(overlay.document.pop("kafka", {}))
+    kafka = properties.parse({scope: {**below[scope], **above[scope]} for scope in below}, path.parent)
+    problems = [*overlay.problems, *kafka_problems, *kafka.problems]
+    merged = {**_merged(document, overlay.document), "kafka": kafka.properties}
+
+    context = {"folder": str(path.parent.absolute())}
+    unusable = {problem.key for problem in problems}
+    try:
+        settings = Settings.model_validate(_completed(merged), context=context)
+    except ValidationError as error:
+        own = [p for p in from_validation(error, _keys()) if p.key not in unusable]
+        problems += _without_consequences(own, merged)
+        wrong = {key_of(details) for details in error.errors()}
+        unusable |= wrong | _consequences(wrong, merged)
+        settings = Settings.model_validate(_completed(_repaired(merged, wrong)), context=context)
+    problems += [p for p in _conflicts(settings) if p.key not in unusable]
+    return Reading(settings, tuple(_with_origin(p, overlay.origin) for p in problems), frozenset(unusable))
+
+
+def _with_origin(problem: Problem, origin: Mapping[str, str]) -> Problem:
+    if problem.key not in origin:
+        return problem
+    return replace(problem, message=f"{problem.message} (set by {origin[problem.key]})")
+
+
+def _document(path: Path) -> tuple[dict[str, object], Problem | None]:
+    try:
+        return tomllib.loads(path.read_text("utf-8")), None
+    except OSError as error:
+        message, fix = f"cannot be read: {error.strerror}", "name the file with -c or STREAM_INFER_CONFIG"
+    except UnicodeDecodeError:
+        message, fix = "is not UTF-8 text", "save it as UTF-8"
+    except tomllib.TOMLDecodeError as error:
+        message, fix = f"is not TOML: {error}", "correct the syntax there"
+    return {}, Problem(str(path), "", message, fix)
+
+
+def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """Return `below` overlaid by `above`, key by key within a section."""
+    merged = dict(below)
+    for name, value in above.items():
+        merged[name] = {**_table(below, name), **value} if isinstance(value, Mapping) else value
+    return merged
+
+
+def _keys() -> dict[str, list[str]]:
+    """Return the keys of each section; "" for the sections themselves."""
+    return {"": list(Settings.model_fields), **{s: list(keys) for s, keys in _list_keys().items()}}
+
+
+def _list_keys() -> dict[str, dict[str, bool]]:
+    """Return the keys of each section, and whether they take a list."""
+    return {
+        section: {f.alias or n: get_origin(f.annotation) is tuple for n, f in model.model_fields.items()}
+        for section, model in _sections().items()
+    }
+
+
+def _sections() -> dict[str, type[Section]]:
+    annotations = {name: f.annotation for name, f in Settings.model_fields.items()}
+    return {n: a for n, a in annotations.items() if isinstance(a, type) and issubclass(a, Section)}
+
+
+def _completed(document: Mapping[str, object]) -> dict[str, object]:
+    """Fill in what follows from other keys: default topics and the output's framing."""
+    completed: dict[str, object] = {**{section: {} for section in _sections()}, **document}
+    pipeline = document.get("pipeline")
+    source = _table(document, "input")
+    topics = source.get("topics")
+    first = topics[0] if isinstance(topics, (list, tuple)) and topics else None
+    derived: dict[str, dict[str, object]] = {
+        "output": {
+            "topic": f"{_named(pipeline)}.predictions.v1",
+            "framing": source.get("framing", "none"),
+        },
+        "dlq": {"topic": f"dlq.{_named(first)}"},
+    }
+    for section, defaults in derived.items():
+        if isinstance(completed[section], Mapping):
+            completed[section] = {**defaults, **_table(completed, section)}
+    return completed
+
+
+def _named(value: object) -> str:
+    return (conventional(value) if isinstance(value, str) else "") or _UNNAMED
+
+
+def _table(document: Mapping[str, object], section: str) -> Mapping[str, object]:
+    table = document.get(section)
+    return table if isinstance(table, Mapping) else {}
+
+
+# What is filled in from a key that is wrong is not worth a second problem.
+_DERIVED = {
+    "pipeline": ("output.topic",),
+    "input.topics": ("dlq.topic",),
+    "input.framing": ("output.framing",),
+}
+
+
+def _consequences(wrong: Iterable[str], document: Mapping[str, object]) -> set[str]:
+    derived = {
+        d for key in wrong for k, ds in _DERIVED.items() if key in {k, k.partition(".")[0]} for d in ds
+    }
+    return {d for d in derived if d.partition(".")[2] not in _table(document, d.partition(".")[0])}
+
+
+def _without_consequences(problems: list[Problem], document: Mapping[str, object]) -> list[Problem]:
+    consequences = _consequences([p.key for p in problems], document)
+    return [p for p in problems if p.key not in consequences]
+
+
+def _repaired(document: Mapping[str, object], wrong: Iterable[str]) -> dict[str, object]:
+    """Return `document` without the keys in `wrong`, and with stand-ins for those that are required."""
+    repaired = dict(document)
+    for key in wrong:
+        section, _, name = key.partition(".")
+        kept = {k: v for k, v in _table(repaired, section).items() if k != name} if name else {}
+        if name or section in _sections():
+            repaired[section] = kept
+        else:
+            repaired.pop(section, None)
+    required: dict[str, dict[str, object]] = {
+        "input": {"topics": [_UNNAMED], "schema": _UNNAMED},
+        "model": {"package": _UNNAMED},
+    }
+    for section, stand_ins in required.items():
+        repaired[section] = {**stand_ins, **_table(repaired, section)}
+    return {"pipeline": _UNNAMED, **repaired}
+
+
+def _conflicts(settings: Settings) -> list[Problem]:
+    """Return the topics that serve two purposes: a worker that reads what it writes never ends."""
+    taken = dict.fromkeys(settings.input.topics, "input.topics")
+    problems = []
+    for key, topic in (
+        ("output.topic", settings.output.topic),
+        ("dlq.topic", settings.dlq.topic),
+        ("monitoring.topic", settings.monitoring.topic),
+    ):
+        if topic in taken:
+            message = f"is the same topic as {taken[topic]}"
+            problems.append(Problem(key, f'"{topic}"', message, "give each its own topic"))
+        elif topic is not None:
+            taken[topic] = key
+    return problems
