@@ -27,7 +27,7 @@ from stream_infer.flow.errors import Aborted, Fatal, SlotTaken, StreamInferError
 from stream_infer.flow.events import AssignmentChanged, LagMeasured
 from stream_infer.flow.ports import Observer
 from stream_infer.flow.records import Batch, Channel, Cursor, Headers, Outcome, Output, Partition, Span
-from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
+from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import CommitUnknown, Publisher
 from stream_infer.kafka.verdicts import error_of
 
@@ -44,7 +44,6 @@ class SessionSettings:
     consumer: Mapping[str, object]
     input_topics: Sequence[str]
     channels: Mapping[Channel, str]
-    on_lost_offset: OnLostOffset
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,16 +108,19 @@ def test_after_an_abort_the_rewound_records_are_committed_once(rig: Rig) -> None
     rig.append(0, [b"a", b"b"])
     rig.append(1, [b"c"])
     source, sink = rig.open()
-    batches = read_all(source, 3)
+    [batch] = read_all(source, 1)
     rig.lose_assignment()
-    for batch in batches:
-        with pytest.raises(Aborted):
+
+    aborts = 0
+    while len(rig.visible()) < 3:
+        try:
             sink.commit(copy_of(batch))
-        source.rewind(batch.cursor)
+        except Aborted:
+            aborts += 1
+            source.rewind(batch.cursor)
+        [batch, *_] = read_all(source, 1) if len(rig.visible()) < 3 else [batch]
 
-    for batch in read_all(source, 3):
-        sink.commit(copy_of(batch))
-
+    assert aborts >= 1
     assert sorted(rig.visible()) == [(0, b"a"), (0, b"b"), (1, b"c")]
 
 

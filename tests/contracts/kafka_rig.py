@@ -1,0 +1,114 @@
+"""The rig of the Kafka session, on a real broker, for both ways of delivery."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from stream_infer.flow.events import Event
+from stream_infer.flow.ports import Sink, Source
+from stream_infer.flow.records import Channel
+from stream_infer.kafka.at_least_once import AtLeastOnce
+from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
+from stream_infer.kafka.publish import Publisher
+from stream_infer.kafka.session import Session, SessionSettings
+from stream_infer.kafka.transactions import Transactions
+from tests.conftest import Topics
+from tests.kafka.log import read_all
+
+_WITHIN_S = 30.0
+
+
+def _ignore(event: Event, /) -> None:
+    """Hear nothing."""
+
+
+class KafkaRig:
+    """See `rigs.Rig`. Members share one slot, so a new one takes the place of the one before."""
+
+    def __init__(self, bootstrap: str, topics: Topics, publisher: Callable[[KafkaRig], Publisher]) -> None:
+        self.bootstrap = bootstrap
+        self.events = topics("contract.events", partitions=2)
+        self.predictions = topics("contract.predictions", partitions=2)
+        self.name = f"contract.{uuid.uuid4().hex[:12]}"
+        self._publisher = publisher
+        self._sessions: list[Session] = []
+
+    def append(self, partition: int, values: Sequence[bytes | None]) -> None:
+        producer = Producer({"bootstrap.servers": self.bootstrap})
+        for value in values:
+            producer.produce(self.events, value, partition=partition)
+        assert producer.flush(_WITHIN_S) == 0
+
+    def open(self) -> tuple[Source, Sink]:
+        session = Session(
+            SessionSettings(
+                consumer=self._consumer("0"),
+                input_topics=[self.events],
+                channels={Channel.PREDICTIONS: self.predictions},
+            ),
+            self._publisher(self),
+            StartOffsets("earliest", OnLostOffset.HALT),
+            observe=_ignore,
+        )
+        self._sessions.append(session)
+        session.open()
+        return session, session
+
+    def _consumer(self, instance: str) -> dict[str, object]:
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "group.id": self.name,
+            "group.instance.id": instance,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": 10_000,
+            "heartbeat.interval.ms": 300,  # so that a test need not wait long for a rebalance
+        }
+
+    def lose_assignment(self) -> None:
+        """Let another member join and leave: two generations pass, unseen by the session."""
+        joined: list[Sequence[TopicPartition]] = []
+        other = self._consumer("1")
+        del other["group.instance.id"]  # a dynamic member leaves at once
+        passer_by = Consumer(other)
+        passer_by.subscribe([self.events], on_assign=lambda _c, partitions: joined.append(partitions))
+        deadline = time.monotonic() + _WITHIN_S
+        while not joined:
+            passer_by.poll(0.05)
+            assert time.monotonic() < deadline, "the other member did not join"
+        passer_by.close()
+
+    def visible(self) -> list[tuple[int, bytes | None]]:
+        return [(r.partition, r.value) for r in read_all(self.bootstrap, self.predictions)]
+
+    def close(self) -> None:
+        for session in self._sessions:
+            session.close()
+
+
+def transactions(rig: KafkaRig) -> Publisher:
+    """Return the exactly-once publisher."""
+    return Transactions(
+        {
+            "bootstrap.servers": rig.bootstrap,
+            "transactional.id": rig.name,
+            "retry.backoff.ms": 5,
+            "transaction.timeout.ms": 20_000,
+            "message.timeout.ms": 15_000,
+        },
+        transaction_timeout_s=20.0,
+        stopping=lambda: False,
+        observe=_ignore,
+    )
+
+
+def at_least_once(rig: KafkaRig) -> Publisher:
+    """Return the at-least-once publisher."""
+    return AtLeastOnce({"bootstrap.servers": rig.bootstrap, "enable.idempotence": True}, flush_s=15.0)
