@@ -15,6 +15,11 @@ from confluent_kafka import Consumer, KafkaException, Producer
 
 MASK = "***"
 
+# The log of clients that only ask: what they complain of comes back as an error.
+SILENT = logging.getLogger("stream_infer.kafka.check")
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
+
 # A property is refused in the file when a wrong value would break the promise, not when it is merely unwise.
 OWNED: Mapping[str, str] = {
     "enable.auto.commit": "offsets move only together with the predictions of their records",
@@ -109,12 +114,12 @@ def is_secret(name: str) -> bool:
     return _SECRET.search(name) is not None
 
 
-def admin(properties: Properties) -> dict[str, object]:
+def admin(properties: Properties) -> dict[str, str]:
     """Return the properties of a client that only asks and creates."""
     return _plain(properties.common)
 
 
-def consumer(properties: Properties, *, group_id: str, client_id: str) -> dict[str, object]:
+def consumer(properties: Properties, *, group_id: str, client_id: str) -> dict[str, str]:
     """Return the properties of a group member that reads committed records and commits nothing by itself."""
     return _plain(
         {
@@ -128,7 +133,7 @@ def consumer(properties: Properties, *, group_id: str, client_id: str) -> dict[s
     )
 
 
-def producer(properties: Properties, *, transactional_id: str | None, client_id: str) -> dict[str, object]:
+def producer(properties: Properties, *, transactional_id: str | None, client_id: str) -> dict[str, str]:
     """Return the properties of an idempotent producer; with a `transactional_id`, of a transactional one."""
     own = (
         _PRODUCER_OWN if transactional_id is None else {**_PRODUCER_OWN, "transactional.id": transactional_id}
@@ -190,7 +195,7 @@ def _consumer_refusal(values: Mapping[str, object]) -> str | None:
 def _refusal(make: Callable[[dict[str, object]], object], values: Mapping[str, object]) -> str | None:
     offline = {name: value for name, value in values.items() if name not in _CONNECTING}
     try:
-        make({**offline, "logger": _SILENT})
+        make({**offline, "logger": SILENT})
     except KafkaException as error:
         return str(error.args[0].str()).strip()
     except (TypeError, ValueError) as error:
@@ -198,7 +203,7 @@ def _refusal(make: Callable[[dict[str, object]], object], values: Mapping[str, o
     return None
 
 
-def _plain(values: Mapping[str, Value]) -> dict[str, object]:
+def _plain(values: Mapping[str, Value]) -> dict[str, str]:
     return {name: value.text if isinstance(value, Secret) else value for name, value in values.items()}
 
 
@@ -212,7 +217,3 @@ def _masked(message: str, *values: Value) -> str:
 
 # Left out when properties are tried: what would connect, start a broker or write lines.
 _CONNECTING = frozenset({"bootstrap.servers", "metadata.broker.list", "test.mock.num.brokers", "debug"})
-
-_SILENT = logging.getLogger("stream_infer.kafka.check")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False

@@ -1,0 +1,213 @@
+"""What the broker knows of topics and groups, asked before a group is joined; and making topics.
+
+Every question is bounded in time; silence is `BrokerUnreachable`. What the answers mean for a configuration
+is in `app.check`. librdkafka's mock cluster answers `partition_counts` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public names, not marked as exported
+    AclOperation,
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from stream_infer.flow.errors import BrokerUnreachable, Fatal
+from stream_infer.kafka.client import SILENT, Properties, admin
+from stream_infer.kafka.verdicts import error_of, is_unreachable
+
+ADMIN_TIMEOUT_S = 10.0
+DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
+"""Kafka's default of `max.message.bytes`, for topics whose configuration may not be read."""
+
+_BROKERS_DEFAULT = -1
+_POLL_S = 0.05
+
+Key = TypeVar("Key")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as the broker describes it; `operations` are what this principal may do (READ, WRITE, ...)."""
+
+    partitions: int
+    operations: frozenset[str]
+    max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A topic that the broker does not describe: `exists` is None where it will not say."""
+
+    exists: bool | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFacts:
+    """What a worker needs to know of its topics: partition counts and record size limits, by topic."""
+
+    partitions: Mapping[str, int]
+    max_message_bytes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A topic to be made."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = field(default_factory=dict)
+    replication_factor: int = _BROKERS_DEFAULT
+
+
+class Made(StrEnum):
+    """What became of a wanted topic."""
+
+    CREATED = "created"
+    EXISTED = "existed"
+
+
+def describe(
+    properties: Properties, names: Sequence[str], *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> Mapping[str, Topic | Absent]:
+    """Return what the broker says of each topic; raise `BrokerUnreachable` when it says nothing in time.
+
+    Unlike a metadata request for a name, this never makes the broker create the topic.
+    """
+    line = _Line(properties, timeout_s)
+    answers = line.ask(
+        line.client.describe_topics(
+            TopicCollection(list(names)), include_authorized_operations=True, request_timeout=timeout_s
+        )
+    )
+    found = [name for name, answer in answers.items() if not isinstance(answer, KafkaError)]
+    limits = _limits(line, found, timeout_s)
+    described: dict[str, Topic | Absent] = {}
+    for name, answer in answers.items():
+        if isinstance(answer, KafkaError):
+            described[name] = _absent(answer)
+        else:
+            operations = _names(answer.authorized_operations)
+            described[name] = Topic(len(answer.partitions), operations, limits[name])
+    return described
+
+
+def group_operations(
+    properties: Properties, group_id: str, *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> frozenset[str]:
+    """Return what this principal may do with a group. Asking neither joins nor creates it."""
+    line = _Line(properties, timeout_s)
+    asked = line.client.describe_consumer_groups(
+        [group_id], include_authorized_operations=True, request_timeout=timeout_s
+    )
+    answer = line.ask(asked)[group_id]
+    if not isinstance(answer, KafkaError):
+        return _names(answer.authorized_operations)
+    # A broker since 4.0 may say that the group does not exist: then nothing forbids to create it.
+    return frozenset({"READ"}) if answer.code() == KafkaError.GROUP_ID_NOT_FOUND else frozenset()
+
+
+def create(
+    properties: Properties, wanted: Sequence[Wanted], *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> Mapping[str, Made]:
+    """Make the topics that do not exist. Raises `Fatal` with the broker's reason when it refuses one."""
+    line = _Line(properties, timeout_s)
+    new = [NewTopic(w.name, w.partitions, w.replication_factor, config=dict(w.config)) for w in wanted]
+    if not new:
+        return {}
+    asked = line.client.create_topics(new, operation_timeout=timeout_s, request_timeout=timeout_s)
+    made: dict[str, Made] = {}
+    for name, answer in line.ask(asked).items():
+        if not isinstance(answer, KafkaError):
+            made[name] = Made.CREATED
+        elif answer.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            made[name] = Made.EXISTED
+        else:
+            raise Fatal(f"topic {name} cannot be created: {answer.str()}")
+    return made
+
+
+def partition_counts(
+    properties: Properties, names: Sequence[str], *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> TopicFacts:
+    """Return the partition counts as metadata has them, with default limits: all that a mock cluster knows.
+
+    A mock cluster creates the topics that it is asked for.
+    """
+    line = _Line(properties, timeout_s)
+    counts: dict[str, int] = {}
+    for name in names:
+        try:
+            counts[name] = len(line.client.list_topics(name, timeout=timeout_s).topics[name].partitions)
+        except KafkaException as exception:
+            raise line.unreachable(error_of(exception)) from exception
+    return TopicFacts(counts, dict.fromkeys(names, DEFAULT_MAX_MESSAGE_BYTES))
+
+
+class _Line:
+    """A connection to the broker for a few questions. Its client connects in the background."""
+
+    def __init__(self, properties: Properties, timeout_s: float) -> None:
+        self._servers = properties.servers
+        self._timeout_s = timeout_s
+        self._trouble: list[KafkaError] = []
+        self.client = AdminClient({**admin(properties)}, logger=SILENT, error_cb=self._trouble.append)
+
+    def ask(self, futures: Mapping[Key, Future[Answer]]) -> dict[Key, Answer | KafkaError]:
+        """Return the answer to each question, or the error that the broker gave in its place."""
+        while not all(future.done() for future in futures.values()):
+            self.client.poll(_POLL_S)
+        answers: dict[Key, Answer | KafkaError] = {}
+        for key, future in futures.items():
+            exception = future.exception()
+            if exception is None:
+                answers[key] = future.result()
+            elif isinstance(exception, KafkaException):
+                error = error_of(exception)
+                if is_unreachable(error):
+                    raise self.unreachable(error) from exception
+                answers[key] = error
+            else:
+                raise exception
+        return answers
+
+    def unreachable(self, error: KafkaError) -> BrokerUnreachable:
+        """Return the failure, with what the connection itself complained of: it says more than a timeout."""
+        told = [e for e in self._trouble if e.code() != KafkaError._ALL_BROKERS_DOWN]  # noqa: SLF001 - librdkafka's local error
+        reason = (told or [error])[0].str()
+        return BrokerUnreachable(f"no answer from {self._servers} within {self._timeout_s:.0f} s: {reason}")
+
+
+def _limits(line: _Line, names: Sequence[str], timeout_s: float) -> dict[str, int]:
+    limits = dict.fromkeys(names, DEFAULT_MAX_MESSAGE_BYTES)
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    if not resources:
+        return limits
+    answers = line.ask(line.client.describe_configs(resources, request_timeout=timeout_s))
+    for resource, answer in answers.items():
+        if not isinstance(answer, KafkaError):
+            limits[resource.name] = int(answer["max.message.bytes"].value)
+    return limits
+
+
+def _absent(error: KafkaError) -> Absent:
+    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        return Absent(exists=False, reason="does not exist")
+    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return Absent(exists=None, reason="does not exist or may not be described by this principal")
+    return Absent(exists=None, reason=f"cannot be described: {error.str()}")
+
+
+def _names(operations: Sequence[AclOperation] | None) -> frozenset[str]:
+    return frozenset(operation.name for operation in operations or ())
