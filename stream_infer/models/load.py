@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from types import FunctionType, ModuleType
 from typing import Any
 
-from stream_infer.models.container import Frame
+import joblib
+import numpy as np
+import sklearn
+from sklearn.exceptions import InconsistentVersionWarning
+
+from stream_infer.flow.errors import Refused
+from stream_infer.models.answer import Estimator, answer, disagreement
+from stream_infer.models.code import Code
+from stream_infer.models.container import Frame, unsupported
 from stream_infer.models.manifest import Manifest
 from stream_infer.models.package import Verified
 from stream_infer.models.scores import Scores
@@ -17,13 +29,85 @@ class Model:
 
     manifest: Manifest
     digest: str
-    estimator: Any
+    estimator: Estimator
 
     def predict(self, frame: Frame) -> Scores:
-        """Return what the estimator says about `frame` (of `container.assemble`)."""
-        raise NotImplementedError
+        """Return what the estimator says about `frame` (of `container.assemble`).
+
+        Raises what the estimator raises, and `OutputShapeError` for an answer that is not one per row.
+        """
+        return answer(self.estimator, self.manifest.output, frame)
 
 
 def load(verified: Verified) -> Model:
-    """Unpickle the model of a verified package; raise `Refused` when it does not load here."""
-    raise NotImplementedError
+    """Unpickle the model of a verified package, in this process and from the bytes that were hashed.
+
+    Raises `Refused`: `library_version` (another scikit-learn; a pickle of one may load in another and answer
+    differently), `container`, `load` (whatever unpickling raises), `output` (not the classes or methods that
+    the manifest promises). Other libraries of other versions are for the caller to record.
+    """
+    manifest = verified.manifest
+    _check_version(manifest.libraries["scikit-learn"])
+    reason = unsupported(manifest)
+    if reason is not None:
+        raise Refused("container", reason)
+    estimator = _unpickle(verified)
+    reason = disagreement(estimator, manifest.output)
+    if reason is not None:
+        raise Refused("output", f"{type(estimator).__name__}: {reason}")
+    _force_one_job(estimator)
+    return Model(manifest, verified.digest, estimator)
+
+
+def _check_version(trained: str) -> None:
+    if trained.split(".")[:2] != sklearn.__version__.split(".")[:2]:
+        raise Refused("library_version", f"made with scikit-learn {trained}, this is {sklearn.__version__}")
+
+
+def _unpickle(verified: Verified) -> Estimator:
+    code = Code(verified.files, verified.digest)
+    try:
+        with code.importable(), warnings.catch_warnings():
+            warnings.simplefilter("error", InconsistentVersionWarning)
+            estimator: Estimator = joblib.load(io.BytesIO(verified.files[verified.manifest.entry]))
+            return estimator
+    except InconsistentVersionWarning as error:
+        raise Refused("library_version", str(error)) from error
+    except Refused:
+        raise
+    except (Exception, SystemExit) as error:
+        # A pickle runs code, so anything can come out of it. A module or name that is not found is mostly a
+        # function of the user's own script.
+        hint = "; ship its module with --code" if isinstance(error, AttributeError | ImportError) else ""
+        raise Refused("load", f"{type(error).__name__}: {error}{hint}") from error
+
+
+def _force_one_job(estimator: object) -> None:
+    """Set `n_jobs` to 1 in every part of `estimator`.
+
+    A batch is too small to be worth a pool, and the worker has its own processes. `get_params` alone is not
+    enough: the fitted parts of a ColumnTransformer or a search are clones that no parameter leads to.
+    """
+    for attributes in _attributes(estimator):
+        if "n_jobs" in attributes:
+            attributes["n_jobs"] = 1
+
+
+def _attributes(value: object) -> Iterator[dict[str, Any]]:
+    """Yield the attributes of every object that `value` is made of, once; plain data is not searched."""
+    stack: list[Any] = [value]
+    seen: set[int] = set()
+    while stack:
+        one = stack.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType | FunctionType):
+            continue
+        seen.add(id(one))
+        if isinstance(one, dict):
+            stack.extend(one.values())
+        elif isinstance(one, list | tuple | set | frozenset):
+            stack.extend(one)
+        elif isinstance(one, np.ndarray):
+            stack.extend(one.flat if one.dtype == object else ())
+        elif hasattr(one, "__dict__"):
+            yield vars(one)
+            stack.extend(vars(one).values())

@@ -39,8 +39,8 @@ class Feature:
     """One input of the model: `name` in the model's frame, `source` the dotted path in the event.
 
     `type` is the Avro kind of the leaf, `logical` its logical type (`timestamp-millis`, ...) or None: columns
-    carry the raw integers, so this is where the unit of a time is known. `minimum` and `maximum` are the range
-    that was observed: information for monitoring, not enforced.
+    carry the raw integers, so this is where the unit of a time is known. `minimum` and `maximum` are the
+    observed range: information for monitoring, not enforced.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -140,19 +140,25 @@ class Manifest:
 
     @staticmethod
     def parse(data: bytes) -> Manifest:
-        """Return the manifest in `data`; raise `Refused("manifest")` naming the key that is wrong."""
+        """Return the manifest in `data`; raise `Refused` ("manifest", "format") naming the wrong key."""
         try:
             manifest = _ADAPTER.validate_json(data)
         except ValidationError as error:
-            raise Refused("manifest", _sentence(error)) from None
+            raise _refusal(error) from None
         reason = _contradiction(manifest)
         if reason is not None:
             raise Refused("manifest", reason)
         return manifest
 
     def canonical(self) -> bytes:
-        """Return the one JSON text of this manifest: sorted keys, no spaces, ASCII, no line end."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        """Return the one JSON text of this manifest: sorted keys, no spaces, ASCII, no line end.
+
+        Raises `Refused` when a number in it is NaN or infinite: JSON has none.
+        """
+        try:
+            text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        except ValueError as error:
+            raise Refused("manifest", f"not JSON: {error}") from error
         return text.encode("ascii")
 
     @property
@@ -164,10 +170,12 @@ class Manifest:
 _ADAPTER = TypeAdapter(Manifest)
 
 
-def _sentence(error: ValidationError) -> str:
+def _refusal(error: ValidationError) -> Refused:
     first = error.errors(include_url=False, include_input=False)[0]
+    if first["loc"] == ("format",):
+        return Refused("format", "format: not 1, the one that this version reads")
     key = ".".join(str(part) for part in first["loc"]) or "manifest.json"
-    return f"{key}: {first['msg']}"
+    return Refused("manifest", f"{key}: {first['msg']}")
 
 
 def _contradiction(manifest: Manifest) -> str | None:

@@ -1,28 +1,152 @@
-"""Reading and writing model packages. Nothing here unpickles: `load` takes only what `verify` returned."""
+"""Reading and writing model packages, folder or zip.
+
+Nothing here unpickles, and `load` takes only what `verify` returned: a model is never loaded from bytes whose
+digests were not checked. What a digest cannot say is who made the package; that is for `expected_digest` (a
+digest that came by another way) and for signatures.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import secrets
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
-from stream_infer.models.manifest import Manifest
+from stream_infer.flow.errors import Refused
+from stream_infer.models import archive, folder
+from stream_infer.models.contents import DEFAULT_LIMITS, Contents, Limits, admit_all
+from stream_infer.models.manifest import FileEntry, Manifest
+
+MANIFEST = "manifest.json"
+# A manifest cannot hold its own digest. It is beside it, in the form that `sha256sum -c` reads, so that a
+# byte that flips in the manifest is noticed also by those who were given no digest to expect.
+CHECKSUM = "manifest.sha256"
+REQUIRED = ("golden.avro", "input.avsc", "requirements.txt")
+_MAX_MANIFEST_BYTES = 16 * 2**20
+_PROOF = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A package whose every byte was checked. `files` are the very bytes that were hashed."""
+    """A package whose every byte was checked. `files` are the very bytes that were hashed.
+
+    Only `verify` makes one; the constructor raises `TypeError` for anybody else.
+    """
 
     manifest: Manifest
     digest: str
     files: Mapping[str, bytes]
+    _proof: object = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self._proof is not _PROOF:
+            raise TypeError("only stream_infer.models.package.verify makes a Verified")
 
 
-def verify(path: Path, expected_digest: str | None = None) -> Verified:
-    """Read the folder or zip at `path` into memory and check all of it; raise `Refused` otherwise."""
-    raise NotImplementedError
+def verify(path: Path, expected_digest: str | None = None, *, limits: Limits = DEFAULT_LIMITS) -> Verified:
+    """Read the folder or zip at `path` into memory and check all of it.
+
+    1. its form: plain names, no links, sizes within `limits`, and a zip exactly as `write` makes it;
+    2. the manifest against its checksum, and against `expected_digest` ("sha256:<hex>") when there is one;
+    3. the manifest's own form: every key known, and its bytes the canonical ones;
+    4. every file against the manifest, none missing, none more.
+
+    Raises `Refused` with the code of the first that fails: `not_a_package`, `unsafe_archive`, `unsafe_file`,
+    `too_large`, `digest`, `manifest`, `format`, `missing_file`, `extra_file`. Writes nothing.
+    """
+    contents = _read(path, limits)
+    manifest = _manifest(contents, expected_digest)
+    _match(contents, manifest)
+    files = {name: contents[name] for name in manifest.files}
+    return Verified(manifest, manifest.digest, MappingProxyType(files), _PROOF)
 
 
-def write(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
-    """Write `files` as a zip (`path` ends in .zip) or folder; return the manifest with its file entries."""
-    raise NotImplementedError
+def write(path: Path, manifest: Manifest, files: Contents) -> Manifest:
+    """Write a package of `files` and return its manifest, with their digests.
+
+    A zip when `path` ends in `.zip`, else a folder. The same input gives the same bytes and the same digest,
+    which both forms share. The package appears whole, by a rename, or not at all. Raises `FileExistsError`
+    when there is something at `path` (a package never changes) and `Refused` for what `verify` would refuse.
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} exists; a package is written once")
+    entries = {name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in files.items()}
+    sealed = Manifest.parse(replace(manifest, files=dict(sorted(entries.items()))).canonical())
+    text = sealed.canonical()
+    contents = {**files, MANIFEST: text, CHECKSUM: _checksum(text)}
+    admit_all(contents, DEFAULT_LIMITS)
+    _match(contents, sealed)
+    _publish(path, contents)
+    return sealed
+
+
+def _read(path: Path, limits: Limits) -> Contents:
+    try:
+        if path.is_dir():
+            return folder.read(path, limits)
+        if path.is_file():
+            with path.open("rb") as stream:
+                signature = stream.read(len(archive.SIGNATURE))
+            if signature == archive.SIGNATURE:
+                return archive.read(path, limits)
+    except OSError as error:
+        raise Refused("not_a_package", f"{path} cannot be read: {error.strerror}") from error
+    raise Refused("not_a_package", f"{path} is neither a folder nor a zip")
+
+
+def _manifest(contents: Contents, expected_digest: str | None) -> Manifest:
+    for name in (MANIFEST, CHECKSUM):
+        if name not in contents:
+            code = "not_a_package" if name == MANIFEST else "missing_file"
+            raise Refused(code, f"{name} is missing")
+    text = contents[MANIFEST]
+    if len(text) > _MAX_MANIFEST_BYTES:
+        raise Refused("too_large", f"{MANIFEST} has more than {_MAX_MANIFEST_BYTES} bytes")
+    if contents[CHECKSUM] != _checksum(text):
+        raise Refused("digest", f"{MANIFEST} is not the one that {CHECKSUM} names")
+    digest = "sha256:" + hashlib.sha256(text).hexdigest()
+    if expected_digest is not None and digest != expected_digest:
+        raise Refused("digest", f"the package is {digest}, not {expected_digest}")
+    manifest = Manifest.parse(text)
+    if manifest.canonical() != text:
+        raise Refused("manifest", f"{MANIFEST} is not in canonical form")
+    return manifest
+
+
+def _match(contents: Contents, manifest: Manifest) -> None:
+    found = contents.keys() - {MANIFEST, CHECKSUM}
+    for name in sorted({*manifest.files, *REQUIRED, manifest.entry} - found):
+        raise Refused("missing_file", f"{name} is missing")
+    for name in sorted(found - manifest.files.keys()):
+        raise Refused("extra_file", f"{name} is not in the manifest")
+    for name in sorted({*REQUIRED, manifest.entry} - manifest.files.keys()):
+        raise Refused("manifest", f"files: {name} is missing")
+    for name, entry in sorted(manifest.files.items()):
+        data = contents[name]
+        if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise Refused("digest", f"{name}: its bytes are not those of the manifest")
+
+
+def _checksum(manifest: bytes) -> bytes:
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n".encode("ascii")
+
+
+def _publish(path: Path, contents: Contents) -> None:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        if path.suffix == ".zip":
+            with draft.open("xb") as stream:
+                stream.writelines(archive.pack(contents))
+                stream.flush()
+                os.fsync(stream.fileno())
+        else:
+            folder.write(draft, contents)
+        draft.rename(path)
+    finally:
+        if draft.is_dir():
+            shutil.rmtree(draft)
+        draft.unlink(missing_ok=True)

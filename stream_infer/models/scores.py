@@ -6,6 +6,7 @@ Pure numpy. How an estimator is asked is in `answer`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +15,9 @@ from stream_infer.models.manifest import OutputContract
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.object_]
 Fault = tuple[int, str, str]
+
+# Probabilities are sums of rounded numbers: 1.0000000000000002 is a one.
+_ROUNDING = 1e-9
 
 
 class OutputShapeError(ValueError):
@@ -43,4 +47,55 @@ def check(scores: Scores, contract: OutputContract, n: int) -> list[Fault]:
     Classes: `output_nan`, `output_range` (infinite, or a probability outside [0, 1]), `output_label`. Raises
     `OutputShapeError` when a column is missing or not of `n` rows.
     """
-    raise NotImplementedError
+    _check_shape(scores, contract, n)
+    faults: dict[int, Fault] = {}
+    probabilities = contract.score == "probability"
+    for name, column, bounded in (
+        ("value", scores.value, False),
+        ("score", scores.score, probabilities),
+        ("class_scores", scores.class_scores, probabilities),
+    ):
+        if column is not None:
+            _note_numbers(faults, name, column, bounded=bounded)
+    if scores.label is not None:
+        _note_labels(faults, scores.label, frozenset(contract.classes))
+    return [faults[row] for row in sorted(faults)]
+
+
+def _check_shape(scores: Scores, contract: OutputContract, n: int) -> None:
+    wanted: dict[str, tuple[int, ...] | None] = {
+        "label": None if contract.kind == "regressor" else (n,),
+        "score": None if contract.score is None else (n,),
+        "value": (n,) if contract.kind == "regressor" else None,
+        "class_scores": (n, len(contract.classes)) if contract.class_scores else None,
+    }
+    for name, shape in wanted.items():
+        column = getattr(scores, name)
+        found = None if column is None else column.shape
+        if found != shape:
+            raise OutputShapeError(f"the model's {name} has shape {found}, not {shape}")
+
+
+def _note_numbers(faults: dict[int, Fault], name: str, column: Floats, *, bounded: bool) -> None:
+    # One pass finds that all is well, which it nearly always is; a NaN fails every comparison.
+    low, high = (
+        (-_ROUNDING, 1 + _ROUNDING) if bounded else (-np.finfo(np.float64).max, np.finfo(np.float64).max)
+    )
+    good = (column >= low) & (column <= high)
+    if good.all():
+        return
+    bad = ~good.reshape(len(column), -1).all(axis=1)
+    for row in np.flatnonzero(bad).tolist():
+        if np.isnan(column[row]).any():
+            faults.setdefault(row, (row, "output_nan", f"the model's {name} is NaN"))
+        else:
+            faults.setdefault(row, (row, "output_range", f"the model's {name} is out of range"))
+
+
+def _note_labels(faults: dict[int, Fault], label: Labels, classes: frozenset[str]) -> None:
+    said = label.tolist()
+    if classes.issuperset(said):
+        return
+    for row, one in enumerate(said):
+        if one not in classes:
+            faults.setdefault(row, (row, "output_label", "the model's label is not one of its classes"))

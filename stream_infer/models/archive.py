@@ -1,0 +1,132 @@
+"""The zip form of a package: exactly one byte string per content, and no other is read.
+
+A zip can say one thing in two places (local header, central directory) and hide bytes in a third (comments,
+extra fields, gaps); readers disagree on which to believe. So this reader believes nothing: it rebuilds,
+from names and bytes, what `pack` would have written, and refuses a file that differs anywhere.
+
+Entries are stored, not deflated. Deflated bytes depend on the library that made them (zlib and zlib-ng
+differ, and Python ships either), so they could not be rebuilt for comparison; and what is not compressed
+cannot be a bomb: reading never takes more memory than the file is long. A model that should be small on disk
+is compressed by joblib itself. Nothing here writes an entry to disk.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from stream_infer.flow.errors import Refused
+from stream_infer.models.contents import Census, Contents, Limits
+
+SIGNATURE = b"PK\x03\x04"
+_CODE = "unsafe_archive"
+_LOCAL = struct.Struct("<4s5H3I2H")
+_CENTRAL = struct.Struct("<4s6H3I5H2I")
+_END = struct.Struct("<4s4H2IH")
+_VERSION_NEEDED = 10
+_MADE_BY_UNIX = 0x0314
+_NEW_YEAR_1980 = 0x0021  # the earliest date that a zip can hold; a package has no dates
+_REGULAR_FILE = 0o100644 << 16
+
+
+class _Entry(NamedTuple):
+    name: bytes
+    crc: int
+    size: int
+
+    def local(self) -> bytes:
+        fields = (SIGNATURE, _VERSION_NEEDED, 0, 0, 0, _NEW_YEAR_1980, self.crc, self.size, self.size)
+        return _LOCAL.pack(*fields, len(self.name), 0) + self.name
+
+    def central(self, offset: int) -> bytes:
+        fields = (b"PK\x01\x02", _MADE_BY_UNIX, _VERSION_NEEDED, 0, 0, 0, _NEW_YEAR_1980, self.crc)
+        sizes = (self.size, self.size, len(self.name), 0, 0, 0, 0, _REGULAR_FILE, offset)
+        return _CENTRAL.pack(*fields, *sizes) + self.name
+
+
+def pack(contents: Contents) -> Iterator[bytes]:
+    """Yield the bytes of the zip that holds `contents`: the same for the same contents, everywhere."""
+    entries = []
+    for name in sorted(contents, key=_place):
+        data = contents[name]
+        entry = _Entry(name.encode("ascii"), zlib.crc32(data), len(data))
+        entries.append(entry)
+        yield entry.local()
+        yield data
+    yield _tail(entries)
+
+
+def read(path: Path, limits: Limits) -> Contents:
+    """Return name -> bytes of the zip at `path`; raise `Refused` unless it is what `pack` makes of them."""
+    with path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > limits.total_bytes:
+            raise Refused("too_large", f"more than {limits.total_bytes} bytes")
+        return _unpack(stream, size, Census(_CODE, limits))
+
+
+def _unpack(stream: BinaryIO, size: int, census: Census) -> Contents:
+    contents: dict[str, bytes] = {}
+    entries: list[_Entry] = []
+    head = stream.read(_LOCAL.size)
+    while head.startswith(SIGNATURE):
+        entry, name = _announced(head, stream, size)
+        census.admit(name, entry.size)
+        if entries and _place(name) <= _place(entries[-1].name.decode("ascii")):
+            raise Refused(_CODE, f"{name!r} is out of order")
+        contents[name] = _body(entry, name, stream)
+        entries.append(entry)
+        head = stream.read(_LOCAL.size)
+    tail = _tail(entries)
+    if head + stream.read(len(tail) + 1) != tail:
+        raise Refused(_CODE, "the central directory is not that of the entries, or bytes follow it")
+    return contents
+
+
+def _announced(head: bytes, stream: BinaryIO, size: int) -> tuple[_Entry, str]:
+    """Return the entry that a local header announces, when it is a header that `pack` writes."""
+    if len(head) < _LOCAL.size:
+        raise Refused(_CODE, "the file ends within a header")
+    _, _, flags, method, _, _, crc, stored, _, name_length, _ = _LOCAL.unpack(head)
+    name = stream.read(name_length)
+    shown = ascii(name.decode("utf-8", "replace"))
+    if flags & 1:
+        raise Refused(_CODE, f"{shown} is encrypted")
+    if method != 0:
+        raise Refused(
+            _CODE, f"{shown} is compressed (method {method}); a package stores its files as they are"
+        )
+    entry = _Entry(name, crc, stored)
+    if not name.isascii() or entry.local() != head + name:
+        raise Refused(_CODE, f"the header of {shown} is not one that `stream-infer package create` writes")
+    if stored > size - stream.tell():
+        raise Refused(_CODE, f"{shown} is longer than the file that holds it")
+    return entry, name.decode("ascii")
+
+
+def _body(entry: _Entry, name: str, stream: BinaryIO) -> bytes:
+    data = stream.read(entry.size)
+    if len(data) != entry.size:
+        raise Refused(_CODE, f"the file ends within {name!r}")
+    if zlib.crc32(data) != entry.crc:
+        raise Refused("digest", f"{name}: its bytes are not those of its checksum")
+    return data
+
+
+def _place(name: str) -> tuple[bool, str]:
+    """Sort by name, the manifest first: who looks at the first kilobyte sees what the package is."""
+    return (name != "manifest.json", name)
+
+
+def _tail(entries: list[_Entry]) -> bytes:
+    central, offset = [], 0
+    for entry in entries:
+        central.append(entry.central(offset))
+        offset += len(entry.local()) + entry.size
+    directory = b"".join(central)
+    count = len(entries)
+    return directory + _END.pack(b"PK\x05\x06", 0, 0, count, count, len(directory), offset, 0)

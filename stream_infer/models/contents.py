@@ -1,0 +1,65 @@
+"""What a package may hold, in either form: how files are named, how many and how large they are.
+
+The two forms themselves are in `folder` and `archive`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stream_infer.flow.errors import Refused
+
+Contents = Mapping[str, bytes]
+
+# ASCII only: a name means the same on every file system, whatever its Unicode form. No part starts with a dot
+# (no `..`, no droppings of file managers), none has a colon or a backslash (drives, streams, separators).
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
+_MAX_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a package may be before it is refused unread. The zip form has no entries beyond 2 GiB."""
+
+    total_bytes: int = 2**31 - 1
+    files: int = 4096
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Census:
+    """Counts the files of a package while it is read, and refuses the first that breaks a rule.
+
+    `code` is the code of a refusal for an unsafe name: it says which form was read.
+    """
+
+    __slots__ = ("_bytes", "_code", "_limits", "_seen")
+
+    def __init__(self, code: str, limits: Limits) -> None:
+        self._code = code
+        self._limits = limits
+        self._seen: set[str] = set()
+        self._bytes = 0
+
+    def admit(self, name: str, size_bytes: int) -> None:
+        """Take note of a file that is about to be read; raise `Refused` instead when it may not be."""
+        if len(name) > _MAX_NAME or _NAME.fullmatch(name) is None:
+            raise Refused(self._code, f"{name[:_MAX_NAME]!r} is not a name that a package may hold")
+        if name.casefold() in self._seen:
+            raise Refused(self._code, f"{name!r} occurs twice (upper and lower case are the same here)")
+        self._seen.add(name.casefold())
+        self._bytes += size_bytes
+        if len(self._seen) > self._limits.files:
+            raise Refused("too_large", f"more than {self._limits.files} files")
+        if self._bytes > self._limits.total_bytes:
+            raise Refused("too_large", f"more than {self._limits.total_bytes} bytes")
+
+
+def admit_all(contents: Contents, limits: Limits) -> None:
+    """Raise `Refused` unless `contents` may be written as a package."""
+    census = Census("unsafe_file", limits)
+    for name, data in contents.items():
+        census.admit(name, len(data))
