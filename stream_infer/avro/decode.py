@@ -1,0 +1,140 @@
+"""From the values of records to columns and rejects: the decoder that the scoring step calls once per batch.
+
+Here: which value belongs to which writer, and the columns of several writers in the order of the input. How
+one writer's data is read is in `origin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+
+from stream_infer.avro.framing import HEAD_SIZE, MAGIC, Framing, head
+from stream_infer.avro.origin import Origin, Piece, origin
+from stream_infer.avro.resolve import ARROW
+from stream_infer.avro.schemas import Schema, leaves, other_fields
+from stream_infer.avro.types import is_zero_width
+from stream_infer.flow.records import Rejected, Stage
+
+Columns = Mapping[str, pa.Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Columns by path; `rows[i]` is the input row of their row i, ascending. Others are in `rejected`."""
+
+    columns: Columns
+    rows: Sequence[int]
+    rejected: Sequence[Rejected]
+
+
+class Decoder:
+    """Decodes batches of values into the leaves of `reader` at `paths`.
+
+    `writers` are all schemas that values may be written with; framing `NONE` cannot tell them apart and takes
+    the first. `reader` is the first writer unless given. Raises `ValueError` for a path that is no leaf of
+    it.
+    """
+
+    def __init__(
+        self,
+        framing: Framing,
+        writers: Sequence[Schema],
+        paths: Sequence[str],
+        *,
+        reader: Schema | None = None,
+    ) -> None:
+        if not writers:
+            raise ValueError("A decoder needs the schema of at least one writer.")
+        reader = reader or writers[0]
+        known = leaves(reader)
+        for path in paths:
+            if path not in known:
+                what = other_fields(reader).get(path, "not a field")
+                raise ValueError(f"{path} of {reader.name} cannot be a feature: it is {what}.")
+        self._framing = framing
+        self._paths = tuple(paths)
+        self._kinds = tuple(ARROW[known[path].kind] for path in paths)
+        used = writers[:1] if framing is Framing.NONE else writers
+        self._origins = {
+            head(framing, writer): origin(writer.root, reader.root, self._paths) for writer in used
+        }
+        self._empty_is_datum = framing is Framing.NONE and is_zero_width(writers[0].root)
+
+    def decode(self, values: Sequence[bytes | None]) -> Decoded:
+        """Return the columns of all values that can be read, and why each other one cannot."""
+        pieces: list[Piece] = []
+        rows, data, rejected = self._present(values)
+        for source, mine, datum in self._by_writer(rows, data, rejected):
+            decoded, refused = source.decode(mine, datum)
+            pieces.extend(decoded)
+            rejected.extend(refused)
+        merged = _merge(pieces, self._kinds)
+        rejected.sort(key=lambda item: item.row)
+        return Decoded(dict(zip(self._paths, merged.arrays, strict=True)), merged.rows, rejected)
+
+    def _present(self, values: Sequence[bytes | None]) -> tuple[Sequence[int], list[bytes], list[Rejected]]:
+        """Return the values that are there, with their rows. Nearly always that is all of them."""
+        if all(values):
+            return range(len(values)), cast("list[bytes]", values), []
+        rows: list[int] = []
+        data: list[bytes] = []
+        rejected: list[Rejected] = []
+        for row, value in enumerate(values):
+            if value is None:
+                rejected.append(_rejected(row, "null_value", "The record has no value."))
+            elif not value and not self._empty_is_datum:
+                rejected.append(_rejected(row, "empty", "The value has no bytes."))
+            else:
+                rows.append(row)
+                data.append(value)
+        return rows, data, rejected
+
+    def _by_writer(
+        self, rows: Sequence[int], values: list[bytes], rejected: list[Rejected]
+    ) -> Sequence[tuple[Origin, Sequence[int], list[bytes]]]:
+        """Return the data of each writer; add values whose writer is not known to `rejected`."""
+        size = HEAD_SIZE[self._framing]
+        if not size:
+            return [(self._origins[b""], rows, values)]
+        heads = [value[:size] for value in values]
+        found = set(heads)
+        known = found & self._origins.keys()
+        if known == found and len(found) == 1:
+            return [(self._origins[heads[0]], rows, [value[size:] for value in values])]
+        groups: dict[bytes, tuple[list[int], list[bytes]]] = {start: ([], []) for start in sorted(known)}
+        for row, start, value in zip(rows, heads, values, strict=True):
+            if start in groups:
+                groups[start][0].append(row)
+                groups[start][1].append(value[size:])
+            else:
+                rejected.append(self._stranger(row, start))
+        return [(self._origins[start], mine, data) for start, (mine, data) in groups.items()]
+
+    def _stranger(self, row: int, start: bytes) -> Rejected:
+        if len(start) < HEAD_SIZE[self._framing] or not start.startswith(MAGIC[self._framing]):
+            return _rejected(row, "bad_magic", f"The value does not begin as {self._framing} framing does.")
+        fingerprint = start[len(MAGIC[self._framing]) :].hex()
+        return _rejected(row, "unknown_schema", f"No known schema has the fingerprint {fingerprint}.")
+
+
+def _merge(pieces: Sequence[Piece], kinds: Sequence[pa.DataType]) -> Piece:
+    """Return all pieces as one, its rows ascending."""
+    if not pieces:
+        return Piece((), [pa.array([], kind) for kind in kinds])
+    if len(pieces) == 1:
+        return pieces[0]
+    rows = np.concatenate([np.asarray(piece.rows, np.int64) for piece in pieces])
+    order = np.argsort(rows)
+    arrays = [
+        pa.concat_arrays([piece.arrays[at] for piece in pieces]).take(order) for at in range(len(kinds))
+    ]
+    return Piece(rows[order].tolist(), arrays)
+
+
+def _rejected(row: int, error_class: str, message: str) -> Rejected:
+    return Rejected(row, Stage.DECODE, error_class, message)

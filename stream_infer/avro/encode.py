@@ -1,0 +1,195 @@
+"""From columns to framed values: one datum per row.
+
+pyruhvro writes batches of flat records (scalars, enums, arrays and maps of scalars, each also nullable);
+fastavro writes the rest, row by row. A property test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import fastavro
+import pyarrow as pa
+import pyruhvro
+
+from stream_infer.avro import wire
+from stream_infer.avro.framing import Framing, head
+from stream_infer.avro.schemas import Schema
+from stream_infer.avro.types import (
+    NO_DEFAULT,
+    Array,
+    Enum,
+    Field,
+    Fixed,
+    Map,
+    Record,
+    Scalar,
+    Type,
+    Union,
+    is_null,
+    present,
+)
+
+
+class Encoder:
+    """Encodes columns as records of `schema`, each value framed."""
+
+    def __init__(self, schema: Schema, framing: Framing) -> None:
+        self._record = schema.root
+        self._head = head(framing, schema)
+        self._bulk = _bulk(schema.root)
+        self._parsed = fastavro.parse_schema(_named(schema.root, {schema.root.name}))
+
+    def encode(self, columns: Mapping[str, pa.Array]) -> list[bytes]:
+        """Return one value per row of `columns`, which are named as the fields; others take their default.
+
+        Timestamps and the like are raw integers, maps `pa.map_` arrays. Raises `ValueError` for a column that
+        is not a field, a field without column and default, a null or a value that its type does not have.
+        """
+        rows = _rows(columns)
+        if unknown := columns.keys() - {field.name for field in self._record.fields}:
+            raise ValueError(f"{self._record.name} has no field {min(unknown)}.")
+        if not rows:
+            return []
+        for field in self._record.fields:
+            _require_present(field, columns.get(field.name))
+        data = self._by_row(columns, rows) if self._bulk is None else self._in_bulk(self._bulk, columns, rows)
+        return [self._head + datum for datum in data] if self._head else data
+
+    def _in_bulk(self, bulk: Bulk, columns: Mapping[str, pa.Array], rows: int) -> list[bytes]:
+        arrays = []
+        for field, target in zip(bulk.fields, bulk.target, strict=True):
+            column = columns.get(field.name)
+            if column is None:
+                arrays.append(pa.repeat(pa.scalar(field.default, target.type), rows))
+            else:
+                arrays.append(column if column.type == target.type else column.cast(target.type))
+        batch = pa.record_batch(arrays, names=bulk.target.names)
+        (data,) = pyruhvro.serialize_record_batch(batch, bulk.schema, 1)
+        encoded: list[bytes] = data.to_pylist()
+        return encoded
+
+    def _by_row(self, columns: Mapping[str, pa.Array], rows: int) -> list[bytes]:
+        values = {
+            field.name: [_value(field.type, value) for value in columns[field.name].to_pylist()]
+            if field.name in columns
+            else [_value(field.type, field.default)] * rows
+            for field in self._record.fields
+        }
+        return [self._row({name: column[row] for name, column in values.items()}) for row in range(rows)]
+
+    def _row(self, record: Mapping[str, object]) -> bytes:
+        out = io.BytesIO()
+        try:
+            fastavro.schemaless_writer(out, self._parsed, record)
+        except (TypeError, OverflowError, AttributeError, LookupError) as error:
+            raise ValueError(f"A row is not a record of {self._record.name}: {error}") from error
+        return out.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """What pyruhvro writes: its schema, and for each field with bytes the Arrow field that it takes."""
+
+    schema: str
+    fields: Sequence[Field]
+    target: pa.Schema
+
+
+def _bulk(record: Record) -> Bulk | None:
+    fields = [field for field in record.fields if not is_null(field.type)]
+    if not fields or not all(map(_is_flat, fields)):
+        return None
+    schema = wire.rewrite(record)
+    if schema is None:
+        return None
+    try:
+        return Bulk(schema, fields, pyruhvro.deserialize_array([], schema).schema)
+    except ValueError:
+        return None
+
+
+def _is_flat(field: Field) -> bool:
+    kind, _ = present(field.type)
+    match kind:
+        case Array():
+            kind, _ = present(kind.items)
+        case Map():
+            kind, _ = present(kind.values)
+    return isinstance(kind, Enum) or (isinstance(kind, Scalar) and kind.kind not in {"null", "bytes"})
+
+
+def _rows(columns: Mapping[str, pa.Array]) -> int:
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) != 1:
+        raise ValueError(f"Columns need one length, not {sorted(lengths) or 'none'}.")
+    return lengths.pop()
+
+
+def _require_present(field: Field, column: pa.Array | None) -> None:
+    """Refuse a null where the type has none: pyruhvro would write whatever lies beneath it."""
+    if column is None:
+        if field.default is NO_DEFAULT:
+            raise ValueError(f"The field {field.name} has no column and no default.")
+        return
+    kind, nullable = present(field.type)
+    inner = kind.items if isinstance(kind, Array) else kind.values if isinstance(kind, Map) else None
+    if column.null_count and not nullable and not isinstance(kind, Union) and not is_null(kind):
+        raise ValueError(f"The field {field.name} has a null, and its type does not.")
+    if inner is None or present(inner)[1]:
+        return
+    values = column.items if isinstance(column, pa.MapArray) else getattr(column, "values", None)
+    if values is not None and values.null_count:
+        raise ValueError(f"The field {field.name} has a null inside, and its type does not.")
+
+
+def _value(kind: Type, value: object) -> object:
+    """Return what fastavro takes for `value` as Arrow gives it: a map comes as a list of pairs."""
+    kind, _ = present(kind)
+    match kind, value:
+        case Map(), list():
+            return {key: _value(kind.values, item) for key, item in value}
+        case Map(), dict():
+            return {key: _value(kind.values, item) for key, item in value.items()}
+        case Array(), list():
+            return [_value(kind.items, item) for item in value]
+        case Record(), dict():
+            return {field.name: _value(field.type, value[field.name]) for field in kind.fields}
+        case _:
+            return value
+
+
+def _without_logical_types(kind: Type, defined: set[str]) -> object:
+    """Return `kind` as JSON of raw values: fastavro would otherwise want datetimes and decimals."""
+    match kind:
+        case Scalar():
+            return kind.kind
+        case Array():
+            return {"type": "array", "items": _without_logical_types(kind.items, defined)}
+        case Map():
+            return {"type": "map", "values": _without_logical_types(kind.values, defined)}
+        case Union():
+            return [_without_logical_types(branch, defined) for branch in kind.branches]
+        case _ if kind.name in defined:
+            return kind.name
+        case _:
+            defined.add(kind.name)
+            return _named(kind, defined)
+
+
+def _named(kind: Enum | Fixed | Record, defined: set[str]) -> dict[str, object]:
+    namespace, _, name = kind.name.rpartition(".")
+    start: dict[str, object] = {"name": name, "namespace": namespace}
+    match kind:
+        case Enum():
+            return {"type": "enum", **start, "symbols": list(kind.symbols)}
+        case Fixed():
+            return {"type": "fixed", **start, "size": kind.size}
+        case Record():
+            fields = [
+                {"name": field.name, "type": _without_logical_types(field.type, defined)}
+                for field in kind.fields
+            ]
+            return {"type": "record", **start, "fields": fields}

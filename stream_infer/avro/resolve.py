@@ -1,0 +1,185 @@
+"""Where a reader's leaf is in what a writer wrote: Avro's schema resolution, once per writer and path.
+
+The rules: a field is found by its name, else by the reader's aliases for it; records and enums agree when
+their unqualified names do, or by alias; int goes to long, float and double, long to float and double, float
+to double; a field that the writer does not have is the reader's default. What depends on a value (a null that
+the reader does not know, a symbol, an int beyond 32 bits) is checked on the column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stream_infer.avro.schemas import feature_kind
+from stream_infer.avro.types import NO_DEFAULT, Enum, Field, Record, Type, describe, is_null, present
+
+ARROW = {
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "boolean": pa.bool_(),
+    "string": pa.string(),
+    "enum": pa.string(),
+}
+_PROMOTIONS = {"int": ("long", "float", "double"), "long": ("float", "double"), "float": ("double",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """The symbols that a reader's enum knows, and the one that stands for others, if any."""
+
+    known: Sequence[str]
+    default: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A leaf that the writer has: the indices of the fields that lead to it, and what becomes of its values.
+
+    `source` and `target` are kinds of leaves. `symbols` is None unless the writer knows symbols that the
+    reader does not.
+    """
+
+    indices: tuple[int, ...]
+    source: str
+    target: str
+    nullable: bool
+    symbols: Symbols | None
+
+    @property
+    def raw(self) -> pa.DataType:
+        """The type of the column as it is decoded: an int is read as a long, so that a wider one can be seen."""
+        return pa.int64() if self.source == "int" else ARROW[self.source]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A leaf that the writer does not have: the reader's default for every row."""
+
+    value: object
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incompatible:
+    """A leaf that no row of this writer can have, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Rows whose value cannot be the reader's: a mask, a class and a sentence."""
+
+    mask: pa.BooleanArray
+    error_class: str
+    message: str
+
+
+Plan = Taken | Constant | Incompatible
+
+
+def plan(path: str, writer: Record, reader: Record) -> Plan:
+    """Return where the leaf at `path` of `reader` is in data of `writer`."""
+    indices: tuple[int, ...] = ()
+    nullable = False
+    written: Type = writer
+    read: Type = reader
+    names = path.split(".")
+    for depth, name in enumerate(names):
+        if not isinstance(written, Record) or not isinstance(read, Record) or not _same(written, read):
+            return Incompatible(f"{path}: the writer has {describe(written)}, the reader {describe(read)}.")
+        wanted = next(field for field in read.fields if field.name == name)
+        index = _find(written, wanted)
+        if index is None:
+            return _default(path, wanted, names[depth + 1 :])
+        indices = (*indices, index)
+        written, _ = present(written.fields[index].type)
+        read, may_be_null = present(wanted.type)
+        nullable = nullable or may_be_null
+        if is_null(written) and may_be_null:
+            return Constant(None, _kind_below(read, names[depth + 1 :]))
+    return _leaf(path, written, read, indices, nullable=nullable)
+
+
+def finish(column: pa.Array, taken: Taken) -> tuple[pa.Array, Sequence[Unfit]]:
+    """Return `column`, of type `taken.raw`, in the reader's type, and the rows that have no place in it."""
+    unfit = []
+    if column.null_count and not taken.nullable:
+        unfit.append(
+            Unfit(column.is_null(), "schema_incompatible", "A value is null, which the reader refuses.")
+        )
+    if taken.symbols is not None:
+        column, unknown = _known(column, taken.symbols)
+        unfit.extend(unknown)
+    if taken.source == "int":
+        column, wide = _narrowed(column)
+        unfit.extend(wide)
+    return column.cast(ARROW[taken.target], safe=False), unfit
+
+
+def _known(column: pa.Array, symbols: Symbols) -> tuple[pa.Array, Sequence[Unfit]]:
+    unknown = pc.and_(column.is_valid(), pc.invert(pc.is_in(column, pa.array(symbols.known, pa.string()))))
+    if not unknown.true_count:
+        return column, ()
+    if symbols.default is not None:
+        return pc.if_else(unknown, symbols.default, column), ()
+    return column, [
+        Unfit(unknown, "schema_incompatible", "An enum has a symbol that the reader does not know.")
+    ]
+
+
+def _narrowed(column: pa.Array) -> tuple[pa.Array, Sequence[Unfit]]:
+    try:
+        return column.cast(pa.int32()), ()
+    except pa.ArrowInvalid:
+        narrow = column.cast(pa.int32(), safe=False)
+        wide = pc.fill_null(pc.not_equal(narrow.cast(pa.int64()), column), fill_value=False)
+        return narrow, [Unfit(wide, "invalid", "An int does not fit 32 bits.")]
+
+
+def _leaf(path: str, written: Type, read: Type, indices: tuple[int, ...], *, nullable: bool) -> Plan:
+    source, target = feature_kind(written), feature_kind(read)
+    fits = source == target or target in _PROMOTIONS.get(source or "", ())
+    if source is None or target is None or not fits:
+        return Incompatible(f"{path}: the writer has {describe(written)}, the reader {describe(read)}.")
+    symbols = None
+    if isinstance(written, Enum) and isinstance(read, Enum):
+        if not _same(written, read):
+            return Incompatible(f"{path}: the writer has {describe(written)}, the reader {describe(read)}.")
+        if not set(written.symbols) <= set(read.symbols):
+            symbols = Symbols(tuple(read.symbols), read.default)
+    return Taken(indices, source, target, nullable, symbols)
+
+
+def _same(written: Record | Enum, read: Record | Enum) -> bool:
+    return _short(written.name) in {_short(read.name), *map(_short, read.aliases)}
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _find(record: Record, wanted: Field) -> int | None:
+    at = {field.name: index for index, field in enumerate(record.fields)}
+    return next((at[name] for name in (wanted.name, *wanted.aliases) if name in at), None)
+
+
+def _default(path: str, field: Field, names: Sequence[str]) -> Plan:
+    if field.default is NO_DEFAULT:
+        return Incompatible(f"{path}: the writer does not have it, and the reader has no default for it.")
+    value = reduce(lambda inner, name: inner[name] if isinstance(inner, dict) else None, names, field.default)
+    return Constant(value, _kind_below(present(field.type)[0], names))
+
+
+def _kind_below(kind: Type, names: Sequence[str]) -> str:
+    for name in names:
+        if isinstance(kind, Record):
+            kind, _ = present(next(field.type for field in kind.fields if field.name == name))
+    return feature_kind(kind) or ""

@@ -1,0 +1,101 @@
+"""A checked schema, and the scalar leaves in it that can be features.
+
+`parse` is the only way to a `Schema`. The rules for what is refused are in `parsing`, reading a file is not
+done here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import fastavro
+
+from stream_infer.avro.parsing import Reading, SchemaRefused
+from stream_infer.avro.types import NO_DEFAULT, Absent, Enum, Record, Scalar, Type, describe, present
+
+__all__ = ["NO_DEFAULT", "Leaf", "Schema", "SchemaRefused", "leaves", "other_fields", "parse"]
+
+_FEATURE_KINDS = frozenset({"int", "long", "float", "double", "boolean", "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A record schema that may meet bytes.
+
+    `parsed` is fastavro's form, `root` ours; `fingerprint` is the CRC-64-AVRO of the parsing canonical form
+    as the 8 little-endian bytes that the single-object encoding carries.
+    """
+
+    text: str
+    parsed: Mapping[str, Any]
+    root: Record
+    name: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A scalar that can be a feature; `nullable` also when a record around it may be null.
+
+    `kind` is int, long, float, double, boolean, string or enum. `default` is the field's own.
+    """
+
+    path: str
+    kind: str
+    nullable: bool
+    logical: str | None
+    default: object | Absent
+
+
+def parse(text: str) -> Schema:
+    """Return the schema in `text`; raise `SchemaRefused` with one sentence when it cannot be used."""
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SchemaRefused(f"The schema is not JSON: {error}.") from error
+    root = Reading().type(raw, "", 0)
+    if not isinstance(root, Record):
+        raise SchemaRefused(f"The schema is {describe(root)}; an event has to be a record.")
+    try:
+        parsed: dict[str, Any] = fastavro.parse_schema(raw)  # type: ignore[assignment]  # a record is a dict
+        canonical = fastavro.schema.to_parsing_canonical_form(parsed)
+        fingerprint = bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO"))
+    except (
+        Exception
+    ) as error:  # our own rules come first; whatever fastavro finds beyond them is a refusal too
+        raise SchemaRefused(f"The schema is not valid Avro: {error}.") from error
+    return Schema(text, parsed, root, root.name, fingerprint)
+
+
+def leaves(schema: Schema) -> Mapping[str, Leaf]:
+    """Return every scalar that is reachable through records and nullable records, by dotted path."""
+    return {leaf.path: leaf for leaf in _walk(schema.root) if isinstance(leaf, Leaf)}
+
+
+def other_fields(schema: Schema) -> Mapping[str, str]:
+    """Return the fields that cannot be features, by dotted path, each with what it is ("an array")."""
+    return dict(other for other in _walk(schema.root) if not isinstance(other, Leaf))
+
+
+def _walk(record: Record, prefix: str = "", *, nullable: bool = False) -> Iterator[Leaf | tuple[str, str]]:
+    for field in record.fields:
+        path = prefix + field.name
+        kind, may_be_null = present(field.type)
+        may_be_null = may_be_null or nullable
+        if isinstance(kind, Record):
+            yield from _walk(kind, f"{path}.", nullable=may_be_null)
+        elif feature := feature_kind(kind):
+            logical = kind.logical if isinstance(kind, Scalar) else None
+            yield Leaf(path, feature, may_be_null, logical, field.default)
+        else:
+            yield path, describe(kind)
+
+
+def feature_kind(kind: Type) -> str | None:
+    """Return what a feature of type `kind` is called, or None when it cannot be one."""
+    if isinstance(kind, Enum):
+        return "enum"
+    return kind.kind if isinstance(kind, Scalar) and kind.kind in _FEATURE_KINDS else None
