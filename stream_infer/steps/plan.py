@@ -7,7 +7,7 @@ swap.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_infer.avro.decode import Decoder
@@ -77,30 +77,33 @@ def plan(model: Model, events: Events) -> ScoringPlan:
     Raises `Refused("schema")` when the events do not have what a feature reads, `Misconfigured` when they
     do not have the configured fields.
     """
-    schemas = [events.reader] if events.reader else events.writers
+    schema = events.reader or events.writers[0]
+    known = leaves(schema)
     for feature in model.manifest.features:
-        _check_feature(feature, schemas)
+        check_feature(feature, known.get(feature.source), schema)
     _check_shared_sources(model.manifest.features)
-    problems = list(_field_problems(events, schemas))
+    problems = list(field_problems(events, known, schema))
     if problems:
         raise Misconfigured(problems)
+    event_time = None
+    if events.event_time is not None:
+        event_time = EventTime(events.event_time, _UNITS_PER_MS[known[events.event_time].logical])
     wanted = [feature.source for feature in model.manifest.features]
-    wanted += [*events.copy, *([events.event_time] if events.event_time else [])]
+    wanted += [*events.copy, *([event_time.path] if event_time else [])]
     decoder = Decoder(events.framing, events.writers, list(dict.fromkeys(wanted)), reader=events.reader)
-    return ScoringPlan(decoder, _event_time(events, schemas), events.copy)
+    return ScoringPlan(decoder, event_time, events.copy)
 
 
-def _check_feature(feature: Feature, schemas: Sequence[Schema]) -> None:
-    for schema in schemas:
-        leaf = leaves(schema).get(feature.source)
-        where = f"feature '{feature.name}' reads '{feature.source}'"
-        if leaf is None:
-            raise Refused("schema", f"{where}, which is {_what(feature.source, schema)} in {schema.name}")
-        if leaf.kind not in _READABLE[feature.type]:
-            raise Refused("schema", f"{where} as {feature.type}; in {schema.name} it is {leaf.kind}")
-        if leaf.logical != feature.logical:
-            was, now = feature.logical or "a plain number", leaf.logical or "a plain number"
-            raise Refused("schema", f"{where} as {was}; in {schema.name} it is {now}")
+def check_feature(feature: Feature, leaf: Leaf | None, schema: Schema) -> None:
+    """Raise `Refused("schema")` when `leaf`, found at the feature's source in `schema`, is not what it reads."""
+    where = f"feature '{feature.name}' reads '{feature.source}'"
+    if leaf is None:
+        raise Refused("schema", f"{where}, which is {_what(feature.source, schema)} in {schema.name}")
+    if leaf.kind not in _READABLE[feature.type]:
+        raise Refused("schema", f"{where} as {feature.type}; in {schema.name} it is {leaf.kind}")
+    if leaf.logical != feature.logical:
+        was, now = feature.logical or "a plain value", leaf.logical or "a plain value"
+        raise Refused("schema", f"{where} as {was}; in {schema.name} it is {now}")
 
 
 def _check_shared_sources(features: Sequence[Feature]) -> None:
@@ -114,31 +117,24 @@ def _check_shared_sources(features: Sequence[Feature]) -> None:
             )
 
 
-def _imputation(feature: Feature) -> tuple[bool, bool, bool, object]:
-    policies = [policy is Policy.IMPUTE for policy in (feature.missing, feature.nan, feature.infinite)]
-    return policies[0], policies[1], policies[2], feature.impute if any(policies) else None
+def _imputation(feature: Feature) -> object:
+    imputes = [policy is Policy.IMPUTE for policy in (feature.missing, feature.nan, feature.infinite)]
+    return imputes, feature.impute if any(imputes) else None
 
 
-def _field_problems(events: Events, schemas: Sequence[Schema]) -> Iterator[Problem]:
+def field_problems(events: Events, known: Mapping[str, Leaf], schema: Schema) -> Iterator[Problem]:
+    """Yield what is wrong with the configured fields, given the leaves of `schema`."""
     fix = "name a scalar field, nested ones with dots"
-    for schema in schemas:
-        known = leaves(schema)
-        for path in events.copy:
-            if path not in known:
-                yield Problem("output.copy", path, f"{_what(path, schema)} in {schema.name}", fix)
-        if events.event_time is not None:
-            leaf = known.get(events.event_time)
-            if leaf is None:
-                message = f"{_what(events.event_time, schema)} in {schema.name}"
-                yield Problem("input.event_time", events.event_time, message, fix)
-            elif not _is_time(leaf):
-                message = f"{leaf.logical or leaf.kind} in {schema.name}, which is no point in time"
-                yield Problem("input.event_time", events.event_time, message, "name a timestamp or a long")
-    if len({_unit(events, schema) for schema in schemas}) > 1:
-        message = "in different units in different schemas"
-        yield Problem(
-            "input.event_time", events.event_time or "", message, "name a field that keeps its unit"
-        )
+    for path in events.copy:
+        if path not in known:
+            yield Problem("output.copy", path, f"{_what(path, schema)} in {schema.name}", fix)
+    time = events.event_time
+    if time is not None and time not in known:
+        yield Problem("input.event_time", time, f"{_what(time, schema)} in {schema.name}", fix)
+    elif time is not None and not _is_time(known[time]):
+        what = known[time].logical or known[time].kind
+        message = f"{what} in {schema.name}, which is no point in time"
+        yield Problem("input.event_time", time, message, "name a timestamp, or a long of milliseconds")
 
 
 def _what(path: str, schema: Schema) -> str:
@@ -147,13 +143,3 @@ def _what(path: str, schema: Schema) -> str:
 
 def _is_time(leaf: Leaf) -> bool:
     return leaf.kind == "long" and leaf.logical in _UNITS_PER_MS
-
-
-def _unit(events: Events, schema: Schema) -> int | None:
-    leaf = leaves(schema).get(events.event_time or "")
-    return _UNITS_PER_MS[leaf.logical] if leaf is not None and _is_time(leaf) else None
-
-
-def _event_time(events: Events, schemas: Sequence[Schema]) -> EventTime | None:
-    units = _unit(events, schemas[0])
-    return EventTime(events.event_time, units) if events.event_time and units else None

@@ -110,7 +110,7 @@ class Score:
 
         present = self._present(batch)
         decoded = plan.decoder.decode(_pick(batch.values, present))
-        readable = present[np.asarray(decoded.rows, dtype=np.intp)]
+        readable = present[_index(decoded.rows)]
         inferred = infer(model, decoded.columns, budget)
         self._streak = self._committed.after(model.digest, answered=inferred.answered, raised=inferred.raised)
         rejected = [*at(decoded.rejected, present), *at(inferred.rejected, readable)]
@@ -175,6 +175,13 @@ class Score:
         indexes = np.asarray([source.index for source in batch.partitions])
         places: list[int] = indexes[np.asarray(batch.partition)[rows]].tolist()
         return places
+
+
+def _index(rows: Sequence[int]) -> Rows:
+    # The decoder's rows are a range when all is well, which numpy would walk through in Python.
+    if isinstance(rows, range):
+        return np.arange(rows.start, rows.stop, rows.step, dtype=np.intp)
+    return np.asarray(rows, dtype=np.intp)
 
 
 def _pick(cells: Sequence[Cell], rows: Rows) -> Sequence[Cell]:

@@ -1,0 +1,163 @@
+"""A small world to score in: events of one schema, a model that can be told to misbehave, and a batch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import fastavro
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_infer.avro import contract
+from stream_infer.avro.encode import Encoder
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.schemas import Schema, parse
+from stream_infer.flow.records import Batch, Channel, Cursor, Headers, Outcome, Output, Partition, Span
+from stream_infer.models.load import Model
+from stream_infer.models.manifest import Column, Container, Feature, Manifest, OutputContract, Policy
+from stream_infer.models.slot import Lineup, Slot
+from stream_infer.steps.isolate import Budget
+from stream_infer.steps.plan import Events, plan
+from stream_infer.steps.score import Score, ScoreSettings
+
+EVENT = parse(
+    """{"type": "record", "name": "Transaction", "namespace": "test", "fields": [
+      {"name": "id", "type": "string"},
+      {"name": "amount", "type": "double"},
+      {"name": "items", "type": ["null", "long"], "default": null},
+      {"name": "known", "type": ["null", "boolean"], "default": null},
+      {"name": "ratio", "type": "float", "default": 0.5},
+      {"name": "ts", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}], "default": null},
+      {"name": "ts_us", "type": {"type": "long", "logicalType": "timestamp-micros"}, "default": 0},
+      {"name": "day", "type": {"type": "int", "logicalType": "date"}, "default": 0},
+      {"name": "device", "type": ["null", {"type": "record", "name": "Device", "fields": [
+        {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["PHONE", "DESK"]}}
+      ]}], "default": null},
+      {"name": "tags", "type": {"type": "array", "items": "string"}, "default": []}
+    ]}"""
+)
+SOURCE = Partition("payments.events", 3)
+RECEIVED_MS = 1_800_000_000_000
+RAISES, GIVES_NAN, GIVES_TWO, GIVES_LABEL = 666.0, 777.0, 888.0, 999.0
+
+
+@dataclass
+class Estimator:
+    """P(yes) is 1 / (1 + amount); some amounts make it misbehave. It writes into its input, as some do."""
+
+    classes_: NDArray[Any] = field(default_factory=lambda: np.array(["no", "yes"]))
+    calls: int = 0
+
+    def predict_proba(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        self.calls += 1
+        amount = matrix[:, 0].copy()
+        matrix[:] = 0.0
+        if (amount == RAISES).any():
+            raise ValueError(f"cannot take {amount}")
+        yes = 1.0 / (1.0 + amount)
+        yes[amount == GIVES_NAN] = np.nan
+        yes[amount == GIVES_TWO] = 2.0
+        return np.column_stack([1.0 - yes, yes])
+
+
+def feature(name: str, kind: str, **changes: Any) -> Feature:
+    passing = Feature(
+        name, name, kind, nullable=False, missing=Policy.REJECT, nan=Policy.REJECT, infinite=Policy.REJECT
+    )  # type: ignore[arg-type]
+    return replace(passing, **changes)
+
+
+FEATURES = (
+    feature("amount", "double"),
+    feature("items", "long", nullable=True, missing=Policy.IMPUTE, impute=1),
+)
+
+
+def manifest(features: Sequence[Feature] = FEATURES, **changes: Any) -> Manifest:
+    whole = Manifest(
+        name="fraud",
+        version="1.2.0",
+        python="3.11",
+        libraries={"scikit-learn": "1.9.1"},
+        container=Container("ndarray", tuple(Column(f.name, "float64", null="nan") for f in features)),
+        features=tuple(features),
+        output=OutputContract("classifier", ("no", "yes"), score="probability", label_from="proba"),
+        schema_name="test.Transaction",
+    )
+    return replace(whole, **changes)
+
+
+def model(estimator: Any = None, **changes: Any) -> Model:
+    kept = manifest(**changes)
+    return Model(kept, kept.digest, estimator or Estimator())
+
+
+def datum(event: Mapping[str, Any], schema: Schema = EVENT) -> bytes:
+    file = io.BytesIO()
+    fastavro.schemaless_writer(file, schema.parsed, event)
+    return file.getvalue()
+
+
+def event(amount: float = 1.0, **fields: Any) -> bytes:
+    return datum({"id": "t-1", "amount": amount, **fields})
+
+
+def batch(values: Sequence[bytes | None], **changes: Any) -> Batch:
+    count = len(values)
+    headers: list[Headers | None] = [None] * count
+    whole = Batch(
+        cursor=Cursor({SOURCE: Span(100, 100 + count)}, lease="lease"),
+        partitions=[SOURCE],
+        partition=[0] * count,
+        offset=list(range(100, 100 + count)),
+        timestamp_ms=[1_700_000_000_000 + row for row in range(count)],
+        keys=[f"k{row}".encode() for row in range(count)],
+        values=list(values),
+        headers=headers,
+        received_ms=RECEIVED_MS,
+    )
+    return replace(whole, **changes)
+
+
+SETTINGS = ScoreSettings(pipeline="payments.fraud", group_id="payments.fraud.score")
+EVENTS = Events(Framing.NONE, [EVENT])
+
+
+def score(
+    served: Model | Slot | None = None,
+    *,
+    events: Events = EVENTS,
+    settings: ScoreSettings = SETTINGS,
+    budget: Budget | None = None,
+) -> Score:
+    slot = served if isinstance(served, Slot) else Slot(Lineup(served or model(), 1))
+    encoder = Encoder(contract.schema("Prediction"), Framing.NONE)
+    return Score(slot, partial(plan, events=events), encoder, settings, budget=lambda: budget or Budget())
+
+
+def output(outcome: Outcome, channel: Channel) -> Output:
+    found = [output for output in outcome.outputs if output.channel is channel]
+    return found[0] if found else Output(channel, [], [], [], [])
+
+
+def predictions(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the predictions of an outcome as a consumer reads them, times in milliseconds."""
+    schema = fastavro.schema.parse_schema(_plain(contract.schema("Prediction").parsed))
+    return [
+        fastavro.schemaless_reader(io.BytesIO(value or b""), schema, None)  # type: ignore[misc]
+        for value in output(outcome, Channel.PREDICTIONS).values
+    ]
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {
+            key: _plain(value)
+            for key, value in node.items()
+            if key != "logicalType" and not key.startswith("__")
+        }
+    return [_plain(item) for item in node] if isinstance(node, list) else node
