@@ -147,7 +147,7 @@ def inspect(path: PackagePath, *, as_json: AsJson = False) -> None:
     if as_json:
         _print_json(summary.as_json())
         return
-    _print_table(f"{summary.name} {summary.version}", summary.facts())
+    _print_table(f"{summary.manifest.name} {summary.manifest.version}", summary.facts())
     _print_rows(
         "features", ("name", "field", "type", "missing", "nan", "infinite", "range"), summary.features()
     )

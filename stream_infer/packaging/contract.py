@@ -1,0 +1,140 @@
+"""The contract of a package: what the user's frame and options say about features, container and output.
+
+Here: frame + leaves + choices -> parts of the manifest. Not here: values (`events`), the estimator's answers
+(`expected`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from stream_infer.flow.errors import Misconfigured, Problem, Refused
+from stream_infer.models.container import observe
+from stream_infer.models.manifest import Column, Container, Feature, Kind, Policy, Scalar
+from stream_infer.packaging.binding import Bound
+from stream_infer.packaging.frames import has_nulls, infinite
+from stream_infer.packaging.options import Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The user's own policies, by feature name; what he does not say is decided by what his data holds."""
+
+    missing: Mapping[str, Choice] = field(default_factory=dict)
+    nan: Mapping[str, Choice] = field(default_factory=dict)
+    infinite: Mapping[str, Choice] = field(default_factory=dict)
+
+    def named(self) -> Iterable[tuple[str, Mapping[str, Choice]]]:
+        """Return each option with its choices."""
+        return (("--missing", self.missing), ("--nan", self.nan), ("--infinite", self.infinite))
+
+
+def features(bound: Sequence[Bound], frames: Sequence[pd.DataFrame], choices: Choices) -> tuple[Feature, ...]:
+    """Return the features with their policies and the range seen in `frames` (golden first, then reference).
+
+    A column that is sometimes empty was so in the user's data: the model copes, and missing and NaN pass. One
+    that never is was never tested with it: such a row is rejected. The same for infinite values.
+    """
+    problems: list[Problem] = []
+    found = [_feature(one, [f[one.name] for f in frames], choices, problems) for one in bound]
+    if problems:
+        raise Misconfigured(problems)
+    return tuple(found)
+
+
+def _feature(
+    bound: Bound, columns: Sequence[pd.Series], choices: Choices, problems: list[Problem]
+) -> Feature:
+    empty = Policy.PASS if any(has_nulls(column) for column in columns) else Policy.REJECT
+    boundless = Policy.PASS if any(infinite(column).any() for column in columns) else Policy.REJECT
+    chosen = {option: given[bound.name] for option, given in choices.named() if bound.name in given}
+    imputed = {
+        option: _parsed(option, bound, choice.value, problems)
+        for option, choice in chosen.items()
+        if choice.value is not None
+    }
+    if len(set(imputed.values())) > 1:
+        shown = ", ".join(f"{option} {value}" for option, value in imputed.items())
+        what = f"feature '{bound.name}' is imputed with different values"
+        problems.append(Problem("/".join(imputed), shown, what, "use one value for a feature"))
+    minimum, maximum = _range(bound, columns)
+    return Feature(
+        name=bound.name,
+        source=bound.leaf.path,
+        type=cast(Kind, bound.leaf.kind),
+        nullable=bound.leaf.nullable,
+        missing=chosen["--missing"].policy if "--missing" in chosen else empty,
+        nan=chosen["--nan"].policy if "--nan" in chosen else empty,
+        infinite=chosen["--infinite"].policy if "--infinite" in chosen else boundless,
+        impute=next(iter(imputed.values()), None),
+        minimum=minimum,
+        maximum=maximum,
+        logical=bound.leaf.logical,
+    )
+
+
+def _parsed(option: str, bound: Bound, text: str, problems: list[Problem]) -> Scalar | None:
+    try:
+        return _PARSERS[bound.leaf.kind](text)
+    except (ValueError, KeyError):
+        what = f"'{text}' is no value of field '{bound.leaf.path}', which is {bound.leaf.kind}"
+        problems.append(Problem(option, f"{bound.name}=impute:{text}", what, f"impute a {bound.leaf.kind}"))
+        return None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not np.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+_PARSERS: Mapping[str, Callable[[str], Scalar]] = {
+    "int": int,
+    "long": int,
+    "float": _finite,
+    "double": _finite,
+    "boolean": {"true": True, "True": True, "false": False, "False": False}.__getitem__,
+    "string": str,
+    "enum": str,
+}
+
+
+def _range(bound: Bound, columns: Sequence[pd.Series]) -> tuple[float | None, float | None]:
+    if bound.leaf.kind not in {"int", "long", "float", "double"}:
+        return None, None
+    numbers = [c.dropna().to_numpy(dtype=np.float64) for c in columns if c.dtype.kind in "iuf"]
+    finite = [one[np.isfinite(one)] for one in numbers]
+    seen = np.concatenate(finite) if finite else np.empty(0)
+    return (float(seen.min()), float(seen.max())) if len(seen) else (None, None)
+
+
+def container(kind: str, found: Sequence[Feature], frames: Sequence[pd.DataFrame]) -> Container:
+    """Return how the worker must build the model's input so that it looks like the user's own frame.
+
+    `frames` are golden and, where given, reference. A small sample without nulls is read as int64 or bool
+    where the training data, with nulls, was float64 or object: where nulls may come, the column is the wider.
+    """
+    if kind == "ndarray":
+        return Container("ndarray", tuple(Column(one.name, "float64", "nan") for one in found))
+    kinds = {one.name: one.type for one in found}
+    try:
+        seen = [observe(frame[list(kinds)], kinds).columns for frame in frames]
+    except Refused as error:
+        fix = "make it a number, a boolean, text or a datetime, and train on that"
+        raise Misconfigured([Problem("--golden", "", error.reason, fix)]) from error
+    columns = zip(found, *seen, strict=True)
+    return Container("pandas", tuple(_wide_enough(feature, options) for feature, *options in columns))
+
+
+def _wide_enough(feature: Feature, seen: Sequence[Column]) -> Column:
+    golden = seen[0]
+    if golden.null is not None or feature.missing is not Policy.PASS:
+        return golden
+    wider = next((column for column in seen if column.null is not None), None)
+    return wider or Column(feature.name, "object" if golden.dtype in {"bool", "object"} else "float64", "nan")

@@ -1,0 +1,235 @@
+"""Make a package from what a user has: his model file, the schema of his events, rows that he scored himself.
+
+Here: the order of things, and what goes into which file. What they are is in the modules imported here.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stream_infer.flow.errors import Misconfigured, Problem, Refused
+from stream_infer.models.manifest import Feature, Manifest, OutputContract, Tolerance
+from stream_infer.models.package import write
+from stream_infer.models.scores import Scores
+from stream_infer.packaging import contract, events, expected, frames, reference
+from stream_infer.packaging.binding import Bound, bind, feature_names
+from stream_infer.packaging.datum import encode
+from stream_infer.packaging.material import Material, Samples, gather
+from stream_infer.packaging.options import CreateOptions, unknown_names
+from stream_infer.packaging.settle import settle
+from stream_infer.packaging.verify import Report, verify_package
+from stream_infer.steps.golden import Golden, write_golden
+
+LIBRARIES = ("joblib", "numpy", "scikit-learn", "scipy")
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReport:
+    """A package that was made and proved. `notes` are what its maker should know."""
+
+    path: Path
+    name: str
+    version: str
+    digest: str
+    features: int
+    rows: int
+    max_abs_difference: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """The material with its columns bound to fields, and instants read as dates."""
+
+    material: Material
+    columns: tuple[Bound, ...]
+    container: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Agreed:
+    """What the package promises: features with policies, and what the model answers."""
+
+    features: tuple[Feature, ...]
+    output: OutputContract
+
+
+def create(options: CreateOptions) -> CreateReport:
+    """Make the package that `options` describe.
+
+    1. read all that they name, and tell every problem at once;
+    2. find the model's columns and bind each to a field of the event;
+    3. decide policies, container and contract from the user's own data;
+    4. ask the estimator about the user's own frame, and build events from the same rows;
+    5. write a draft, verify it as any stranger would, and only then give it its name.
+
+    Raises `Misconfigured` for what the user can mend, and `Refused` when events do not give the scores that
+    the frame gives; then there is nothing at `options.output`.
+    """
+    bound = _bind(gather(options), options)
+    samples = bound.material.samples
+    features = contract.features(bound.columns, samples.frames(), bound.material.choices)
+    golden = _settled(samples.golden, features, bound.container)
+    output = expected.output_contract(
+        bound.material.model.estimator,
+        golden.input,
+        threshold=options.threshold,
+        class_scores=options.class_scores,
+    )
+    agreed = _Agreed(features, output)
+    notes = [*bound.notes, *golden.notes]
+    report = _publish(options.output, _manifest(options, bound, agreed), _files(bound, agreed, golden), notes)
+    return CreateReport(
+        path=options.output,
+        name=report.name,
+        version=report.version,
+        digest=report.digest,
+        features=len(features),
+        rows=report.rows,
+        max_abs_difference=report.max_abs_difference,
+        notes=tuple(notes),
+    )
+
+
+def _bind(material: Material, options: CreateOptions) -> _Bound:
+    estimator, samples = material.model.estimator, material.samples
+    names = feature_names(estimator, samples.golden, options.features)
+    problems = [
+        Problem("--reference", name, f"it lacks the model's column '{name}'", "add the column")
+        for name in names
+        if samples.reference is not None and name not in samples.reference.columns
+    ]
+    for option, chosen in material.choices.named():
+        problems += unknown_names(option, chosen, names, "feature")
+    if problems:
+        raise Misconfigured(problems)
+    columns = bind(names, material.input.schema, samples.renamed)
+    dates = events.text_instants(columns, samples.golden)
+    read = Samples(
+        events.with_dates("--golden", samples.golden, dates),
+        None if samples.reference is None else events.with_dates("--reference", samples.reference, dates),
+        samples.renamed,
+    )
+    return _Bound(
+        replace(material, samples=read),
+        columns,
+        frames.container_kind(estimator),
+        tuple(f"column '{name}' is read as dates, because its field is a timestamp" for name in dates)
+        + tuple(events.rounded(columns, samples.golden)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """Rows that the package's policies let through, and the model's own input made of them."""
+
+    rows: pd.Index
+    input: expected.Frame
+    notes: tuple[str, ...]
+
+
+def _settled(frame: pd.DataFrame, features: Sequence[Feature], container: str) -> _Settled:
+    kept = settle(frame, features)
+    left_out = len(frame) - len(kept)
+    if kept.empty:
+        what = "every row of it is rejected by your policies"
+        raise Misconfigured([Problem("--golden", "", what, "give rows that the model should score")])
+    notes = (f"{left_out} golden rows are left out: your policies reject them",) if left_out else ()
+    return _Settled(kept.index, frames.model_input(kept, [one.name for one in features], container), notes)
+
+
+def _manifest(options: CreateOptions, bound: _Bound, agreed: _Agreed) -> Manifest:
+    default = Tolerance()
+    absolute, relative = options.absolute_tolerance, options.relative_tolerance
+    libraries = [*LIBRARIES, "pandas"] if bound.container == "pandas" else LIBRARIES
+    return Manifest(
+        name=options.name,
+        version=options.version,
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        libraries={name: version(name) for name in sorted(libraries)},
+        container=contract.container(bound.container, agreed.features, bound.material.samples.frames()),
+        features=agreed.features,
+        output=agreed.output,
+        schema_name=bound.material.input.schema.name,
+        tolerance=Tolerance(
+            default.absolute if absolute is None else absolute,
+            default.relative if relative is None else relative,
+        ),
+    )
+
+
+def _files(bound: _Bound, agreed: _Agreed, golden: _Settled) -> Mapping[str, bytes]:
+    model, samples = bound.material.model, bound.material.samples
+    scores = expected.outputs(model.estimator, golden.input, agreed.output)
+    libraries = [*LIBRARIES, "pandas"] if bound.container == "pandas" else LIBRARIES
+    files = {
+        "model.joblib": model.data,
+        "input.avsc": bound.material.input.data,
+        "golden.avro": _golden(bound, samples.golden.loc[golden.rows], agreed.output, scores),
+        "requirements.txt": "".join(f"{name}=={version(name)}\n" for name in sorted(libraries)).encode(),
+        **model.code,
+    }
+    if samples.reference is not None:
+        names = [one.name for one in agreed.features]
+        settled = _settled(samples.reference, agreed.features, bound.container)
+        seen = expected.outputs(model.estimator, settled.input, agreed.output)
+        files["reference.json"] = reference.summarise(samples.reference, names, seen)
+    return files
+
+
+def _golden(bound: _Bound, frame: pd.DataFrame, output: OutputContract, scores: Scores) -> bytes:
+    schema = bound.material.input.schema
+    rows = []
+    for row, event in enumerate(events.build(frame, bound.columns, schema)):
+        try:
+            datum = encode(schema, event)
+        except ValueError as error:
+            fix = "give rows that your events can carry"
+            raise Misconfigured([Problem("--golden", f"row {frame.index[row]}", str(error), fix)]) from error
+        rows.append(_golden_row(datum, scores, row, output.classes))
+    return write_golden(rows)
+
+
+def _golden_row(event: bytes, scores: Scores, row: int, classes: Sequence[str]) -> Golden:
+    per_class = scores.class_scores
+    return Golden(
+        event=event,
+        label=None if scores.label is None else str(scores.label[row]),
+        score=None if scores.score is None else float(scores.score[row]),
+        value=None if scores.value is None else float(scores.value[row]),
+        class_scores=None
+        if per_class is None
+        else dict(zip(classes, np.asarray(per_class[row]).tolist(), strict=True)),
+    )
+
+
+def _publish(output: Path, manifest: Manifest, files: Mapping[str, bytes], notes: Sequence[str]) -> Report:
+    """Write a draft beside `output`, prove it, and rename it; a draft that fails leaves nothing behind."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    draft = output.with_name(f".{secrets.token_hex(4)}.{output.name}")
+    try:
+        write(draft, manifest, files)
+        report = verify_package(draft)
+        draft.rename(output)
+    except Refused as error:
+        key = error.reason.partition(":")[0]
+        if error.code == "manifest" and key in {"name", "version"}:
+            fix = "use letters, digits, dots, dashes and underscores; begin with a letter or a digit"
+            problem = Problem(f"--{key}", str(getattr(manifest, key)), "is no name for a package", fix)
+            raise Misconfigured([problem]) from error
+        raise Refused(error.code, "; ".join([error.reason, *notes])) from error
+    finally:
+        if draft.is_dir():
+            shutil.rmtree(draft)
+        draft.unlink(missing_ok=True)
+    return report

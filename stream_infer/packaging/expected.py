@@ -1,0 +1,110 @@
+"""What the user's own estimator says about the user's own frame: the outputs that a package must give.
+
+Written against scikit-learn's public methods only, apart from `models` on purpose: that the two agree is
+what the golden replay shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stream_infer.flow.errors import Misconfigured, Problem, Refused
+from stream_infer.models.answer import contract_of
+from stream_infer.models.manifest import OutputContract
+from stream_infer.models.scores import Scores
+
+Frame: TypeAlias = pd.DataFrame | NDArray[np.float64]
+
+BINARY = 2
+
+
+def output_contract(
+    estimator: Any,  # noqa: ANN401 - any estimator
+    frame: Frame,
+    *,
+    threshold: float | None,
+    class_scores: bool,
+) -> OutputContract:
+    """Return what the estimator answers; raise `Misconfigured` for what it cannot give."""
+    if not callable(getattr(estimator, "predict", None)):
+        what = f"it holds a {type(estimator).__name__}, which has no predict"
+        raise Misconfigured([Problem("MODEL", type(estimator).__name__, what, "give a fitted estimator")])
+    try:
+        contract = contract_of(estimator, frame, threshold=threshold, class_scores=class_scores)
+    except Refused as error:
+        fix = "give an estimator that answers one label or one number per row"
+        raise Misconfigured([Problem("MODEL", type(estimator).__name__, error.reason, fix)]) from error
+    except Exception as error:
+        raise _raises(error) from error
+    problems = []
+    binary = contract.kind == "classifier" and len(contract.classes) == BINARY and contract.score is not None
+    if threshold is not None and not (binary and np.isfinite(threshold)):
+        what = "a threshold is a number, for a classifier of two classes with a score"
+        problems.append(Problem("--threshold", str(threshold), what, "leave --threshold out"))
+    if class_scores and contract.score != "probability":
+        what = "class scores need a classifier with predict_proba"
+        problems.append(Problem("--class-scores", "", what, "leave --class-scores out"))
+    if problems:
+        raise Misconfigured(problems)
+    return contract
+
+
+def _raises(error: Exception) -> Misconfigured:
+    what = f"the model raises on your own sample: {type(error).__name__}: {error}"
+    fix = "check that the sample is what the model was trained on: same columns, same types"
+    return Misconfigured([Problem("--golden", "", what, fix)])
+
+
+def outputs(estimator: Any, frame: Frame, contract: OutputContract) -> Scores:  # noqa: ANN401 - any estimator
+    """Return what the estimator says about `frame`, the scores of all classes too where it has them.
+
+    Raises `Misconfigured` when it cannot answer, or answers NaN.
+    """
+    try:
+        scores = _outputs(estimator, frame, contract)
+    except Exception as error:
+        raise _raises(error) from error
+    bad = [part for part in (scores.score, scores.value) if part is not None and not np.isfinite(part).all()]
+    if bad:
+        count = int((~np.isfinite(bad[0])).sum())
+        what = f"the model's output is NaN or infinite for {count} rows of the sample"
+        raise Misconfigured(
+            [Problem("--golden", "", what, "leave these rows out, or impute in the pipeline")]
+        )
+    return scores
+
+
+def _outputs(estimator: Any, frame: Frame, contract: OutputContract) -> Scores:  # noqa: ANN401 - any estimator
+    predicted = np.asarray(estimator.predict(frame))
+    if predicted.shape == (len(frame), 1):
+        predicted = predicted[:, 0]
+    if predicted.shape != (len(frame),):
+        raise ValueError(f"predict gives shape {predicted.shape}, not one output per row")
+    if contract.kind == "regressor":
+        return Scores(value=predicted.astype(np.float64))
+    label = np.array([str(one) for one in predicted], dtype=object)
+    if contract.score is None:
+        return Scores(label)
+    ask = estimator.predict_proba if contract.score == "probability" else estimator.decision_function
+    raw = np.asarray(ask(frame), dtype=np.float64)
+    score = _of_label(raw, label, contract.classes)
+    if contract.threshold is not None:
+        label = np.where(score >= contract.threshold, *reversed(contract.classes)).astype(object)
+    return Scores(label, score, class_scores=raw if raw.ndim > 1 else None)
+
+
+def _of_label(
+    raw: NDArray[np.float64], label: NDArray[np.object_], classes: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the score of the second of two classes; of more, that of the label."""
+    if raw.ndim == 1:
+        return raw
+    if len(classes) == BINARY:
+        return raw[:, 1].copy()
+    position = {name: index for index, name in enumerate(classes)}
+    return raw[np.arange(len(label)), [position[name] for name in label]]

@@ -1,0 +1,117 @@
+"""What `package create` is asked for, and the little languages of its options.
+
+Here: `CreateOptions`, `COLUMN=field` pairs, `FEATURE=policy` choices. Not here: whether they fit the model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.models.manifest import Policy
+
+T = TypeVar("T")
+_CHOICES = "FEATURE=reject|pass|impute:VALUE"
+_CHOICE = re.compile(r"(?P<name>.+?)\s*=\s*(?:(?P<policy>reject|pass)|impute:(?P<value>.+))")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateOptions:
+    """The options of `package create`, as they were written on the command line.
+
+    `columns`, `missing`, `nan` and `infinite` are `NAME=VALUE` strings; `features` names the model's columns
+    where the estimator does not know them; tolerances of None are the manifest's defaults.
+    """
+
+    model: Path
+    name: str
+    version: str
+    schema: Path
+    golden: Path
+    output: Path
+    reference: Path | None = None
+    columns: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    threshold: float | None = None
+    code: Path | None = None
+    class_scores: bool = False
+    missing: tuple[str, ...] = ()
+    nan: tuple[str, ...] = ()
+    infinite: tuple[str, ...] = ()
+    absolute_tolerance: float | None = None
+    relative_tolerance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to do with one kind of unusable value in one feature; `value` only for `Policy.IMPUTE`."""
+
+    policy: Policy
+    value: str | None = None
+
+
+def pairs(option: str, texts: Iterable[str], shape: str) -> dict[str, str]:
+    """Read `NAME=VALUE` texts; raise `Misconfigured` with each text that is none, or that repeats a name."""
+    found: dict[str, str] = {}
+    problems = []
+    for text in texts:
+        # The last "=": a column of a CSV may have one in its name, a field path may not.
+        name, equals, value = (part.strip() for part in text.rpartition("="))
+        if not (name and equals and value):
+            problems.append(Problem(option, text, f"is not {shape}", f"write {option} '{shape}'"))
+        elif name in found:
+            problems.append(Problem(option, text, f"names '{name}' a second time", "leave one of the two"))
+        else:
+            found[name] = value
+    if problems:
+        raise Misconfigured(problems)
+    return found
+
+
+def choices(option: str, texts: Iterable[str]) -> dict[str, Choice]:
+    """Read `FEATURE=reject`, `FEATURE=pass` and `FEATURE=impute:VALUE`."""
+    chosen: dict[str, Choice] = {}
+    problems = []
+    for text in texts:
+        read = _CHOICE.fullmatch(text.strip())
+        if read is None:
+            problems.append(Problem(option, text, f"is not {_CHOICES}", f"write {option} '{_CHOICES}'"))
+        elif read["name"] in chosen:
+            problems.append(
+                Problem(option, text, f"names '{read['name']}' a second time", "leave one of the two")
+            )
+        else:
+            chosen[read["name"]] = Choice(Policy(read["policy"] or Policy.IMPUTE), read["value"])
+    if problems:
+        raise Misconfigured(problems)
+    return chosen
+
+
+def attempt(problems: list[Problem], read: Callable[[], T]) -> T | None:
+    """Return what `read` gives; when it is misconfigured, note its problems so that all are told together."""
+    try:
+        return read()
+    except Misconfigured as error:
+        problems.extend(error.problems)
+        return None
+
+
+def unknown_names(option: str, named: Mapping[str, object], known: Iterable[str], what: str) -> list[Problem]:
+    """Return a problem for each name of an option that is not one of `known`."""
+    names = list(known)
+    return [
+        Problem(option, name, f"there is no {what} '{name}'", f"use one of: {listed(names)}")
+        for name in named
+        if name not in names
+    ]
+
+
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """Return names for a message: all of a few, the first of many."""
+    every = list(names)
+    shown = ", ".join(every[:limit])
+    return f"{shown}, ... ({len(every)} in all)" if len(every) > limit else shown

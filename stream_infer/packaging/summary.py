@@ -1,0 +1,90 @@
+"""What a package says about itself, for people and machines: its digests checked, nothing unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stream_infer.models.manifest import Feature, Manifest, Policy
+from stream_infer.models.package import verify
+
+_CONTAINERS = {"pandas": "a pandas frame", "ndarray": "an array of float64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A verified manifest, in the words of `package inspect`."""
+
+    path: Path
+    manifest: Manifest
+    digest: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the manifest as it is in the package, with path and digest."""
+        return {"path": str(self.path), "digest": self.digest, **json.loads(self.manifest.canonical())}
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what is said once: who made it with what, and what it answers."""
+        m = self.manifest
+        libraries = ", ".join(f"{name} {version}" for name, version in sorted(m.libraries.items()))
+        return [
+            ("package", str(self.path)),
+            ("digest", self.digest),
+            ("runtime", f"{m.runtime}, Python {m.python}, {libraries}"),
+            ("events", m.schema_name),
+            ("input", f"{len(m.features)} features in {_CONTAINERS[m.container.kind]}"),
+            ("output", _answers(m)),
+            ("tolerance", f"{m.tolerance.absolute:g} + {m.tolerance.relative:g} of the golden score"),
+        ]
+
+    def features(self) -> list[Sequence[str]]:
+        """Return a row per feature: name, field, type, the policies, the range seen."""
+        columns = self.manifest.container.columns
+        return [
+            (
+                one.name,
+                one.source,
+                f"{one.logical or one.type}{'?' if one.nullable else ''} as {column.dtype}",
+                *(_policy(policy, one) for policy in (one.missing, one.nan, one.infinite)),
+                _range(one),
+            )
+            for one, column in zip(self.manifest.features, columns, strict=True)
+        ]
+
+    def files(self) -> list[Sequence[str]]:
+        """Return a row per file: name, bytes, the beginning of its digest."""
+        return [
+            (name, f"{entry.size:,}", entry.sha256[:16])
+            for name, entry in sorted(self.manifest.files.items())
+        ]
+
+
+def summarise(path: Path) -> Summary:
+    """Return the summary of the package at `path`; raise `Refused` when it is not as its digests say."""
+    verified = verify(path)
+    return Summary(path, verified.manifest, verified.digest)
+
+
+def _answers(manifest: Manifest) -> str:
+    output = manifest.output
+    parts: list[str] = [output.kind]
+    if output.classes:
+        parts.append(f"of {', '.join(output.classes)}")
+    if output.score is not None:
+        parts.append(f"with a {output.score}")
+    if output.threshold is not None:
+        parts.append(f"at {output.threshold:g}")
+    return " ".join(parts) + (", scores of all classes" if output.class_scores else "")
+
+
+def _policy(policy: Policy, feature: Feature) -> str:
+    return f"impute {feature.impute}" if policy is Policy.IMPUTE else str(policy)
+
+
+def _range(feature: Feature) -> str:
+    if feature.minimum is None or feature.maximum is None:
+        return ""
+    return f"{feature.minimum:g} to {feature.maximum:g}"
