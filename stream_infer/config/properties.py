@@ -21,7 +21,7 @@ _OLD_SERVERS = "metadata.broker.list"
 _COMMON_NAMES = """
 allow.auto.create.topics batch.num.messages batch.size bootstrap.servers client.dns.lookup client.id
 client.rack compression.level compression.type connections.max.idle.ms debug fetch.max.bytes
-fetch.min.bytes fetch.queue.backoff.ms fetch.wait.max.ms group.instance.id heartbeat.interval.ms
+fetch.min.bytes fetch.queue.backoff.ms fetch.wait.max.ms heartbeat.interval.ms
 linger.ms max.in.flight max.partition.fetch.bytes max.poll.interval.ms message.max.bytes
 metadata.max.age.ms partitioner queue.buffering.max.kbytes queue.buffering.max.messages
 queued.max.messages.kbytes queued.min.messages receive.message.max.bytes reconnect.backoff.max.ms
@@ -108,7 +108,7 @@ def parse(scoped: Scoped, folder: Path) -> Parsed:
                 parsed.problems.append(outcome)
             else:
                 parsed.scopes[scope][name] = outcome
-    if not {_SERVERS, _OLD_SERVERS, "test.mock.num.brokers"} & set(scoped[""]):
+    if not {_SERVERS, _OLD_SERVERS} & set(scoped[""]):
         fix = 'add it to [kafka], for example "bootstrap.servers" = "localhost:9092"'
         parsed.problems.append(Problem(f"kafka.{_SERVERS}", "", "is required", fix))
     for bad in invalid(parsed.properties):

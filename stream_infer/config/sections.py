@@ -26,26 +26,13 @@ from pydantic_core import PydanticCustomError
 
 from stream_infer.avro.framing import Framing
 from stream_infer.kafka.offsets import OnLostOffset
+from stream_infer.steps.score import Partitioning, Tombstones
 
 _LONGEST_TOPIC = 249
 _LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]+")
 _OWN_TOPIC = re.compile(r"[a-z0-9.-]+")
 _PIPELINE = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _FIELD = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
-
-
-class Tombstones(StrEnum):
-    """What a record without a value becomes."""
-
-    DEAD_LETTER = "dead_letter"
-    SKIP = "skip"
-
-
-class Partitioning(StrEnum):
-    """Where a prediction goes: the partition index of its event, or the one its key hashes to."""
-
-    SOURCE = "source"
-    KEY = "key"
 
 
 class Guarantee(StrEnum):

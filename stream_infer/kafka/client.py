@@ -37,6 +37,8 @@ OWNED: Mapping[str, str] = {
     "log_level": "the worker reads the client's own log lines to learn that a commit is in doubt",
     "log.queue": "the worker reads the client's own log lines to learn that a commit is in doubt",
     "partition.assignment.strategy": "the worker hands partitions over by the cooperative rules",
+    "group.instance.id": "it is derived from worker.slot",
+    "test.mock.num.brokers": "each client would start its own; `stream-infer demo` runs on a mock",
     "group.protocol": "the worker hands partitions over by the cooperative rules",
 }
 
@@ -58,6 +60,7 @@ _CONSUMER_DEFAULTS: Mapping[str, str] = {
     # At librdkafka's 1000 ms a full fetch queue that has been drained stalls for a second.
     "fetch.queue.backoff.ms": "10",
 }
+_MAX_POLL_INTERVAL_MS = "300000"  # librdkafka's default
 _PRODUCER_OWN: Mapping[str, str] = {"enable.idempotence": "true", "acks": "all"}
 _PRODUCER_DEFAULTS: Mapping[str, str] = {
     "compression.type": "lz4",
@@ -93,11 +96,6 @@ class Properties:
         """The broker addresses, as given."""
         return str(self.common.get("bootstrap.servers", ""))
 
-    @property
-    def is_mock(self) -> bool:
-        """Whether these properties start librdkafka's in-process mock cluster."""
-        return "test.mock.num.brokers" in self.common
-
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
@@ -119,8 +117,12 @@ def admin(properties: Properties) -> dict[str, str]:
     return _plain(properties.common)
 
 
-def consumer(properties: Properties, *, group_id: str, client_id: str) -> dict[str, str]:
-    """Return the properties of a group member that reads committed records and commits nothing by itself."""
+def consumer(properties: Properties, *, group_id: str, instance_id: str, client_id: str) -> dict[str, str]:
+    """Return the properties of a static group member that reads committed records.
+
+    It commits nothing by itself. Under the `instance_id` of its slot a restarted worker gets its partitions
+    back without the others noticing.
+    """
     return _plain(
         {
             **_CONSUMER_DEFAULTS,
@@ -129,6 +131,7 @@ def consumer(properties: Properties, *, group_id: str, client_id: str) -> dict[s
             **properties.consumer,
             **_CONSUMER_OWN,
             "group.id": group_id,
+            "group.instance.id": instance_id,
         }
     )
 
@@ -147,6 +150,13 @@ def producer(properties: Properties, *, transactional_id: str | None, client_id:
             **own,
         }
     )
+
+
+def max_poll_interval_s(properties: Properties) -> float:
+    """Return how long the group waits between two polls before it takes a member for lost."""
+    name = "max.poll.interval.ms"
+    value = properties.consumer.get(name) or properties.common.get(name) or _MAX_POLL_INTERVAL_MS
+    return int(str(value)) / 1000
 
 
 def invalid(properties: Properties) -> list[Invalid]:
@@ -172,7 +182,9 @@ def _alone(scope: str, values: Mapping[str, Value]) -> Iterator[Invalid]:
 
 def _together(properties: Properties) -> Iterator[Invalid]:
     refusals = {
-        "consumer": _consumer_refusal(consumer(properties, group_id="check", client_id="check")),
+        "consumer": _consumer_refusal(
+            consumer(properties, group_id="check", instance_id="check", client_id="check")
+        ),
         "producer": _producer_refusal(producer(properties, transactional_id="check", client_id="check")),
     }
     secrets = [*properties.common.values(), *properties.producer.values(), *properties.consumer.values()]
@@ -216,4 +228,4 @@ def _masked(message: str, *values: Value) -> str:
 
 
 # Left out when properties are tried: what would connect, start a broker or write lines.
-_CONNECTING = frozenset({"bootstrap.servers", "metadata.broker.list", "test.mock.num.brokers", "debug"})
+_CONNECTING = frozenset({"bootstrap.servers", "metadata.broker.list", "debug"})

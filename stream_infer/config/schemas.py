@@ -1,0 +1,45 @@
+"""The schemas that events are written with, read from the file or folder of `[input] schema`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.schemas import Schema, SchemaRefused, parse
+from stream_infer.config.sections import Input
+from stream_infer.flow.errors import Problem
+
+KEY = "input.schema"
+_SUFFIX = ".avsc"
+
+
+def read(settings: Input) -> tuple[Sequence[Schema], Sequence[Problem]]:
+    """Return the writers' schemas in the order of their file names, and a problem for each bad file."""
+    path = settings.schema_path
+    if not path.exists():
+        fix = "correct the path; it is relative to the folder of the configuration file"
+        return [], [_problem(path, "there is no such file", fix)]
+    if path.is_dir() and settings.framing is Framing.NONE:
+        message = "is a folder, and without framing a record does not say which schema it was written with"
+        return [], [_problem(path, message, 'name one .avsc file, or use framing = "single-object"')]
+    files = sorted(path.rglob(f"*{_SUFFIX}")) if path.is_dir() else [path]
+    if not files:
+        return [], [_problem(path, f"has no {_SUFFIX} file in it", "put the writers' schemas there")]
+    read = [_read_one(file) for file in files]
+    return [s for s in read if isinstance(s, Schema)], [p for p in read if isinstance(p, Problem)]
+
+
+def _read_one(file: Path) -> Schema | Problem:
+    try:
+        return parse(file.read_text("utf-8"))
+    except SchemaRefused as refused:
+        return _problem(file, str(refused), "correct the schema; events must be records of bounded shape")
+    except OSError as error:
+        return _problem(file, f"cannot be read: {error.strerror}", "make it readable")
+    except UnicodeDecodeError:
+        return _problem(file, "is not UTF-8 text", "save it as UTF-8")
+
+
+def _problem(path: Path, message: str, fix: str) -> Problem:
+    return Problem(KEY, f'"{path}"', message, fix)
