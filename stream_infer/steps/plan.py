@@ -95,7 +95,7 @@ def plan(model: Model, events: Events) -> ScoringPlan:
 
 
 def check_feature(feature: Feature, leaf: Leaf | None, schema: Schema) -> None:
-    """Raise `Refused("schema")` when `leaf`, found at the feature's source in `schema`, is not what it reads."""
+    """Raise `Refused("schema")` when `leaf`, at the feature's source in `schema`, is not what it reads."""
     where = f"feature '{feature.name}' reads '{feature.source}'"
     if leaf is None:
         raise Refused("schema", f"{where}, which is {_what(feature.source, schema)} in {schema.name}")

@@ -22,6 +22,9 @@ from stream_infer.models.manifest import Feature, Manifest, Policy
 Columns = Mapping[str, pa.Array]
 Mask = NDArray[np.bool_]
 
+EXACT_LIMIT = 2**53
+"""Beyond it not every whole number is a float64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -47,12 +50,14 @@ def apply(columns: Columns, manifest: Manifest) -> Judged:
     for feature in manifest.features:
         for fault in _faults(columns[feature.source], feature):
             if fault.policy is Policy.IMPUTE:
-                imputed[feature.source] = _impute(imputed[feature.source], fault.mask, feature)
+                column = imputed[feature.source]
+                if _turns_float(column, feature):
+                    _refuse(refused, _inexact_rows(column), *_inexact(feature.name))
+                imputed[feature.source] = _impute(column, fault.mask, feature)
             elif fault.policy is Policy.REJECT:
                 _refuse(refused, np.flatnonzero(fault.mask), fault.error_class, fault.message)
     for name, rows in misfits(imputed, manifest).items():
-        message = f"feature '{name}' is out of the range that the model's column holds exactly"
-        _refuse(refused, rows, "out_of_precision", message)
+        _refuse(refused, rows, *_misfit(name, manifest))
     return _split(imputed, refused)
 
 
@@ -100,8 +105,28 @@ def _missing(feature: Feature) -> Policy:
 
 
 def _impute(column: pa.Array, mask: Mask, feature: Feature) -> pa.Array:
-    value = feature.impute
-    # A mean imputed into whole numbers makes them floats, as in the frame that the model was trained on.
-    if pa.types.is_integer(column.type) and isinstance(value, float) and not value.is_integer():
+    if _turns_float(column, feature):
         column = column.cast(pa.float64(), safe=False)
-    return pc.if_else(pa.array(mask), pa.scalar(value, column.type), column)
+    return pc.if_else(pa.array(mask), pa.scalar(feature.impute, column.type), column)
+
+
+def _turns_float(column: pa.Array, feature: Feature) -> bool:
+    """Return whether imputing makes whole numbers floats, as a mean does in the frame of the training."""
+    value = feature.impute
+    return pa.types.is_integer(column.type) and isinstance(value, float) and not value.is_integer()
+
+
+def _inexact_rows(column: pa.Array) -> NDArray[np.intp]:
+    values = column.fill_null(0).to_numpy()
+    return np.flatnonzero((values > EXACT_LIMIT) | (values < -EXACT_LIMIT))
+
+
+def _inexact(name: str) -> tuple[str, str]:
+    return "out_of_precision", f"feature '{name}' is beyond 2^53, where a float is not exact"
+
+
+def _misfit(name: str, manifest: Manifest) -> tuple[str, str]:
+    column = next(column for column in manifest.container.columns if column.name == name)
+    if column.dtype.startswith("float"):
+        return _inexact(name)
+    return "out_of_range", f"feature '{name}' is out of the range of {column.dtype}, the model's column"

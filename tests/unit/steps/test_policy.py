@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from stream_infer.flow.records import Stage
-from stream_infer.models.manifest import Policy
+from stream_infer.models.manifest import Column, Container, Policy
 from stream_infer.steps.policy import Judged, apply
 from tests.unit.steps.world import feature, manifest
 
@@ -90,6 +90,25 @@ def test_a_mean_imputed_into_whole_numbers_keeps_its_fraction() -> None:
     result = judged(pa.array([1, None], pa.int64()), "long", missing=Policy.IMPUTE, impute=2.5)
 
     assert result.columns["f"].to_pylist() == [1.0, 2.5]
+
+
+def test_a_long_that_becomes_a_float_with_an_imputed_mean_is_not_rounded() -> None:
+    column = pa.array([2**53 + 1, None, 2**53], pa.int64())
+
+    result = judged(column, "long", missing=Policy.IMPUTE, impute=2.5)
+
+    assert result.columns["f"].to_pylist() == [2.5, 2.0**53]
+    assert [(r.row, r.error_class) for r in result.rejected] == [(0, "out_of_precision")]
+
+
+def test_a_number_out_of_the_range_of_the_model_s_column_is_rejected() -> None:
+    features = [feature("f", "long")]
+    frame = Container("pandas", (Column("f", "int8"),))
+
+    result = apply({"f": pa.array([127, 128], pa.int64())}, manifest(features, container=frame))
+
+    assert [(r.row, r.error_class) for r in result.rejected] == [(1, "out_of_range")]
+    assert result.rejected[0].message == "feature 'f' is out of the range of int8, the model's column"
 
 
 def test_text_is_imputed() -> None:

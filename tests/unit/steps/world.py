@@ -64,11 +64,11 @@ class Estimator:
         return np.column_stack([1.0 - yes, yes])
 
 
-def feature(name: str, kind: str, **changes: Any) -> Feature:
-    passing = Feature(
+def feature(name: str, kind: Any, **changes: Any) -> Feature:
+    strict = Feature(
         name, name, kind, nullable=False, missing=Policy.REJECT, nan=Policy.REJECT, infinite=Policy.REJECT
-    )  # type: ignore[arg-type]
-    return replace(passing, **changes)
+    )
+    return replace(strict, **changes)
 
 
 FEATURES = (
@@ -93,12 +93,13 @@ def manifest(features: Sequence[Feature] = FEATURES, **changes: Any) -> Manifest
 
 def model(estimator: Any = None, **changes: Any) -> Model:
     kept = manifest(**changes)
-    return Model(kept, kept.digest, estimator or Estimator())
+    asked: Any = estimator or Estimator()
+    return Model(kept, kept.digest, asked)
 
 
 def datum(event: Mapping[str, Any], schema: Schema = EVENT) -> bytes:
     file = io.BytesIO()
-    fastavro.schemaless_writer(file, schema.parsed, event)
+    fastavro.schemaless_writer(file, dict(schema.parsed), event)
     return file.getvalue()
 
 
