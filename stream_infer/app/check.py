@@ -1,0 +1,238 @@
+"""Every problem that `run` would meet, found before it joins a group: files, package, fields, port, broker.
+
+The settings themselves are checked in `config`; what the broker is asked, and how, is in `kafka.topics`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from errno import EADDRINUSE
+from pathlib import Path
+
+from stream_infer.app.broker import ask
+from stream_infer.avro.schemas import NO_DEFAULT, Leaf, Schema, SchemaRefused, leaves, other_fields, parse
+from stream_infer.config import schemas
+from stream_infer.config.problems import nearest
+from stream_infer.config.sections import Http
+from stream_infer.config.settings import Reading, Settings
+from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Problem, Refused
+from stream_infer.kafka.topics import ADMIN_TIMEOUT_S, TopicFacts, partition_counts
+from stream_infer.models.load import load
+from stream_infer.models.package import Verified, verify
+from stream_infer.steps.plan import Events, check_feature, field_problems, plan
+
+_PACKAGE_KEY = "model.package"
+_EVENT_SCHEMA = "input.avsc"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Everything that `run` starts from. Its parts agree with each other."""
+
+    settings: Settings
+    package: Verified
+    topics: TopicFacts
+    events: Events
+
+
+class CheckFailed(Misconfigured):
+    """The problems of a check, and the exit code that they share: 2 when they are of several kinds."""
+
+    def __init__(self, problems: Sequence[Problem], exit_code: int) -> None:
+        super().__init__(problems)
+        self.exit_code = exit_code
+
+
+@dataclass(slots=True)
+class Report:
+    """What a check found: sentences on what is right, and problems by the exit code of their kind."""
+
+    passed: list[str] = field(default_factory=list)
+    found: list[tuple[int, Problem]] = field(default_factory=list)
+    package: Verified | None = None
+    events: Events | None = None
+    topics: TopicFacts | None = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem, in the order of the file."""
+        return tuple(problem for _, problem in self.found)
+
+    @property
+    def exit_code(self) -> int:
+        """0 without problems; 3 or 4 when all of them are the package's or the broker's; else 2."""
+        codes = {code for code, _ in self.found}
+        return 0 if not codes else codes.pop() if len(codes) == 1 else Misconfigured.exit_code
+
+    def add(self, problems: Iterable[Problem], code: int = Misconfigured.exit_code) -> None:
+        """Take note of `problems`."""
+        self.found += [(code, problem) for problem in problems]
+
+
+def checked(settings: Settings) -> Checked:
+    """Return what `run` starts from, or raise `CheckFailed` with every problem. Joins no group."""
+    report = Report()
+    _check_files(settings, report)
+    report.add(_port_problems(settings.http))
+    _check_broker(settings, frozenset(), ADMIN_TIMEOUT_S, report)
+    return _agreed(settings, report)
+
+
+def checked_on_mock(settings: Settings) -> Checked:
+    """Do the same on librdkafka's mock cluster, which cannot be asked about topics and makes them instead."""
+    report = Report()
+    _check_files(settings, report)
+    names = [*settings.input.topics, settings.output.topic, settings.dlq.topic]
+    report.topics = partition_counts(settings.kafka, names)
+    return _agreed(settings, report)
+
+
+def check(reading: Reading, *, timeout_s: float = ADMIN_TIMEOUT_S) -> Report:
+    """Return the whole report on a configuration, wrong settings included; also loads the model.
+
+    A key that holds a stand-in has had its problem reported: what follows from the stand-in is left out.
+    """
+    report = Report()
+    report.add(reading.problems)
+    settings = reading.settings
+    if settings is None:
+        return report
+    if not reading.problems:
+        report.passed.append(f"settings: pipeline {settings.pipeline}, slot {settings.worker.slot}")
+    rest = Report()
+    _check_files(settings, rest)
+    _check_model(rest)
+    rest.add(_port_problems(settings.http))
+    _check_broker(settings, reading.unusable, timeout_s, rest)
+    report.passed += rest.passed
+    report.found += [(code, p) for code, p in rest.found if p.key not in reading.unusable]
+    return report
+
+
+def _agreed(settings: Settings, report: Report) -> Checked:
+    if report.found or report.package is None or report.topics is None or report.events is None:
+        raise CheckFailed(report.problems, report.exit_code)
+    return Checked(settings, report.package, report.topics, report.events)
+
+
+def _check_files(settings: Settings, report: Report) -> None:
+    """Check schema, package, and the fields that features and settings name."""
+    writers, problems = schemas.read(settings.input)
+    report.add(problems)
+    package = report.package = _package(settings.model.package, report)
+    if not writers:
+        return
+    report.passed.append(f"events: {', '.join(schema.name for schema in writers)}")
+    reader = _reader(writers, package)
+    event_time, copy = settings.input.event_time, settings.output.copy_fields
+    events = report.events = Events(settings.input.framing, writers, reader, event_time, copy)
+    fields = [*_fields(events, writers, reader), *(_features(package, writers, reader) if package else ())]
+    report.add(dict.fromkeys(fields))
+
+
+def _check_model(report: Report) -> None:
+    """Load the model and plan for it, as `run` will. Nothing is loaded that was not verified."""
+    if report.package is None:
+        return
+    entry = Path(report.package.manifest.entry)
+    try:
+        model = load(report.package)
+        if report.events is not None and not report.found:
+            plan(model, report.events)
+    except Refused as refused:
+        report.add([_refused(entry, refused)], Refused.exit_code)
+    else:
+        report.passed.append(f"model: loads, {len(model.manifest.features)} features")
+
+
+def _check_broker(settings: Settings, unusable: frozenset[str], timeout_s: float, report: Report) -> None:
+    answers = ask(settings, unusable, timeout_s=timeout_s)
+    report.add(answers.problems)
+    report.add(answers.unreachable, BrokerUnreachable.exit_code)
+    report.passed += answers.passed
+    report.topics = answers.facts
+
+
+def _package(path: Path, report: Report) -> Verified | None:
+    if not path.exists():
+        fix = "correct the path, or make the package with `stream-infer package create`"
+        report.add([Problem(_PACKAGE_KEY, f'"{path}"', "there is no such file or folder", fix)])
+        return None
+    try:
+        package = verify(path)
+    except Refused as refused:
+        report.add([_refused(path, refused)], Refused.exit_code)
+        return None
+    manifest = package.manifest
+    report.passed.append(f"package: {manifest.name} {manifest.version}, {package.digest}")
+    return package
+
+
+def _refused(path: Path, refused: Refused) -> Problem:
+    fix = "serve a package that `stream-infer package verify` accepts"
+    return Problem(_PACKAGE_KEY, f'"{path}"', f"refused ({refused.code}): {refused.reason}", fix)
+
+
+def _reader(writers: Sequence[Schema], package: Verified | None) -> Schema | None:
+    """Return the schema that events of several writers are resolved to: the one the model was made for."""
+    if len(writers) == 1 or package is None:
+        return None
+    try:
+        return parse(package.files[_EVENT_SCHEMA].decode())
+    except (SchemaRefused, UnicodeDecodeError):
+        return None
+
+
+def _fields(events: Events, writers: Sequence[Schema], reader: Schema | None) -> Iterator[Problem]:
+    """Yield what is wrong with event_time and copy in the events."""
+    for schema in [reader] if reader else writers:
+        yield from field_problems(events, leaves(schema), schema)
+
+
+def _features(package: Verified, writers: Sequence[Schema], reader: Schema | None) -> Iterator[Problem]:
+    """Yield each feature that some writer's events do not have, or have as something else.
+
+    A reader's default stands in for a field that a writer does not have.
+    """
+    defaults = leaves(reader) if reader else {}
+    for schema in writers:
+        known = leaves(schema)
+        for feature in package.manifest.features:
+            leaf = known.get(feature.source)
+            absent = leaf is None and feature.source not in other_fields(schema)
+            if absent and _has_default(defaults.get(feature.source)):
+                continue
+            try:
+                check_feature(feature, leaf, schema)
+            except Refused as refused:
+                yield Problem(
+                    _PACKAGE_KEY, package.manifest.name, refused.reason, _fix(feature.source, known)
+                )
+
+
+def _has_default(leaf: Leaf | None) -> bool:
+    return leaf is not None and leaf.default is not NO_DEFAULT
+
+
+def _fix(source: str, known: Mapping[str, Leaf]) -> str:
+    match = None if source in known else nearest(source, known)
+    hint = f"did you mean {match}? " if match else ""
+    return f"{hint}Serve a package that was made for this schema, or correct input.schema"
+
+
+def _port_problems(settings: Http) -> Iterator[Problem]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with closing(socket.create_server((settings.host, settings.port), family=family)):
+            return
+    except OSError as error:
+        if error.errno == EADDRINUSE:
+            fix = "choose another port, or 0 for any free one"
+            yield Problem("http.port", str(settings.port), "is in use on this machine", fix)
+        else:
+            reason = error.strerror or str(error)
+            fix = "use 127.0.0.1, 0.0.0.0 or an address of this machine"
+            yield Problem("http.host", f'"{settings.host}"', f"cannot be listened on: {reason}", fix)

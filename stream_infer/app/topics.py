@@ -1,0 +1,103 @@
+"""`topics create`: the topics that a pipeline writes, made to fit the topics that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stream_infer.config.settings import Settings
+from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.kafka.topics import Absent, Made, Topic, Wanted, create, describe
+from stream_infer.steps.score import Partitioning
+
+_DAY_MS = 24 * 60 * 60 * 1000
+# A dead letter is its event and some headers of ours: their names, a message of 1000 characters, numbers.
+_HEADROOM_BYTES = 64 * 1024
+# Long enough for a person to look into it after a holiday.
+_DEAD_LETTER_RETENTION_MS = 14 * _DAY_MS
+_MONITORING_RETENTION_MS = 90 * _DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A topic that the pipeline writes, the key that names it, and whether it is there already."""
+
+    key: str
+    wanted: Wanted
+    existing: Topic | None
+
+
+def plan(settings: Settings) -> Sequence[Planned]:
+    """Return the topics that the pipeline writes. Changes nothing.
+
+    Raises `Misconfigured` when an input topic does not exist, or a topic that does has too few partitions.
+    """
+    names = [*settings.input.topics, settings.output.topic, settings.dlq.topic]
+    names += [settings.monitoring.topic] if settings.monitoring.topic else []
+    described = describe(settings.kafka, names)
+    problems = [
+        Problem("input.topics", f'"{name}"', topic.reason, "have its producers create it first")
+        for name in settings.input.topics
+        if isinstance(topic := described[name], Absent)
+    ]
+    if problems:
+        raise Misconfigured(problems)
+    planned = [_planned(key, wanted, described) for key, wanted in _wanted(settings, described)]
+    problems = [*_uneven(settings, described), *_unequal(settings, planned)]
+    if problems:
+        raise Misconfigured(problems)
+    return planned
+
+
+def carry_out(settings: Settings, planned: Sequence[Planned]) -> Mapping[str, Made]:
+    """Make the planned topics that do not exist; return what became of each, by name."""
+    made = create(settings.kafka, [p.wanted for p in planned if p.existing is None])
+    return {p.wanted.name: made.get(p.wanted.name, Made.EXISTED) for p in planned}
+
+
+def _wanted(settings: Settings, described: Mapping[str, Topic | Absent]) -> Sequence[tuple[str, Wanted]]:
+    inputs = [topic for n in settings.input.topics if isinstance(topic := described[n], Topic)]
+    partitions = max(topic.partitions for topic in inputs)
+    event_bytes = max(topic.max_message_bytes for topic in inputs)
+    dead_letters = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(_DEAD_LETTER_RETENTION_MS),
+        "max.message.bytes": str(event_bytes + _HEADROOM_BYTES),
+    }
+    wanted = [
+        ("output.topic", Wanted(settings.output.topic, partitions, {"cleanup.policy": "delete"})),
+        ("dlq.topic", Wanted(settings.dlq.topic, partitions, dead_letters)),
+    ]
+    if settings.monitoring.topic:
+        events = {"cleanup.policy": "delete", "retention.ms": str(_MONITORING_RETENTION_MS)}
+        wanted.append(("monitoring.topic", Wanted(settings.monitoring.topic, 1, events)))
+    return wanted
+
+
+def _planned(key: str, wanted: Wanted, described: Mapping[str, Topic | Absent]) -> Planned:
+    topic = described[wanted.name]
+    return Planned(key, wanted, topic if isinstance(topic, Topic) else None)
+
+
+def _uneven(settings: Settings, described: Mapping[str, Topic | Absent]) -> list[Problem]:
+    counts = {n: t.partitions for n in settings.input.topics if isinstance(t := described[n], Topic)}
+    if settings.output.partitioning is not Partitioning.SOURCE or len(set(counts.values())) == 1:
+        return []
+    listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
+    fix = 'use partitioning = "key", or a pipeline for each'
+    return [Problem("output.partitioning", '"source"', f"unequal partition counts: {listed}", fix)]
+
+
+def _unequal(settings: Settings, planned: Sequence[Planned]) -> list[Problem]:
+    if settings.output.partitioning is not Partitioning.SOURCE:
+        return []
+    return [
+        Problem(
+            p.key,
+            f'"{p.wanted.name}"',
+            f"exists with {p.existing.partitions} partitions, and the input has {p.wanted.partitions}",
+            'alter its partitions, name another topic, or use partitioning = "key"',
+        )
+        for p in planned
+        if p.key == "output.topic" and p.existing and p.existing.partitions != p.wanted.partitions
+    ]

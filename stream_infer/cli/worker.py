@@ -1,0 +1,119 @@
+"""`stream-infer check`, `run`, `demo` and `topics create`. What they do is in `app` and `demo`.
+
+Everything of ours is imported inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigFile = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="STREAM_INFER_CONFIG", metavar="FILE", help="The worker.toml to use."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+_CONFIG = Path("worker.toml")
+_SLOT_VARIABLE = "STREAM_INFER_WORKER__SLOT"
+
+_topics = typer.Typer(name="topics", help="Make the topics of a pipeline.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(demo)
+    app.command()(check)
+    app.command()(run)
+    app.add_typer(_topics)
+
+
+def demo(
+    *,
+    broker: Annotated[
+        str, typer.Option(help="`mock`, which promises nothing on delivery, or HOST:PORT of a Kafka broker.")
+    ] = "mock",
+    once: Annotated[bool, typer.Option("--once", help="End when the story is told.")] = False,
+    as_json: AsJson = False,
+    seed: Annotated[int, typer.Option(help="What the order of events is drawn from.")] = 0,
+) -> None:
+    """Run the worker on real data, with nothing to install: events, predictions and accuracy on screen."""
+    from stream_infer.demo.main import run_demo  # noqa: PLC0415 - imports scikit-learn and river
+
+    raise typer.Exit(run_demo(broker=broker, once=once, as_json=as_json, seed=seed))
+
+
+def check(*, config: ConfigFile = _CONFIG, as_json: AsJson = False) -> None:
+    """Find every problem that `run` would meet, before it joins a group."""
+    from stream_infer.app.check import CheckFailed  # noqa: PLC0415 - imports scikit-learn
+    from stream_infer.app.check import check as report_on  # noqa: PLC0415 - as above
+    from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
+
+    report = report_on(read(config, os.environ))
+    if as_json:
+        problems = [
+            {"key": p.key, "value": p.value, "message": p.message, "fix": p.fix} for p in report.problems
+        ]
+        document = {"ok": not problems, "passed": report.passed, "problems": problems}
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        raise typer.Exit(report.exit_code)
+    for line in report.passed:
+        typer.echo(f"ok  {line}")
+    if report.problems:
+        raise CheckFailed(report.problems, report.exit_code)
+
+
+def run(
+    *,
+    config: ConfigFile = _CONFIG,
+    slot: Annotated[
+        str | None, typer.Option(help="The stable name of this worker, in place of worker.slot.")
+    ] = None,
+) -> None:
+    """Score until told to stop, after the same check as `check`."""
+    from stream_infer.app.check import CheckFailed, check  # noqa: PLC0415 - imports scikit-learn
+    from stream_infer.app.worker import run_worker  # noqa: PLC0415 - as above
+    from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
+
+    environ = {**os.environ, **({_SLOT_VARIABLE: slot} if slot is not None else {})}
+    reading = read(config, environ)
+    if reading.problems or reading.settings is None:
+        report = check(reading)
+        raise CheckFailed(report.problems, report.exit_code)
+    raise typer.Exit(run_worker(reading.settings))
+
+
+@_topics.command("create")
+def create(
+    *,
+    config: ConfigFile = _CONFIG,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be made.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the topics that the pipeline writes, with the partitions of those that it reads."""
+    from stream_infer.app.topics import carry_out, plan  # noqa: PLC0415 - imports the Kafka client
+    from stream_infer.config.settings import load  # noqa: PLC0415 - as above
+
+    settings = load(config, os.environ)
+    planned = plan(settings)
+    made = {} if dry_run else carry_out(settings, planned)
+    rows = [
+        {
+            "topic": p.wanted.name,
+            "partitions": p.existing.partitions if p.existing else p.wanted.partitions,
+            "config": {} if p.existing else dict(p.wanted.config),
+            "result": str(made.get(p.wanted.name, "existed" if p.existing else "would be created")),
+        }
+        for p in planned
+    ]
+    if as_json:
+        typer.echo(json.dumps({"topics": rows}))
+        return
+    for row in rows:
+        typer.echo(f"{row['result']:<16}  {row['topic']}  ({row['partitions']} partitions)")
