@@ -2,11 +2,11 @@
 
 What a model is and what its answers mean does not live here: an answer is whatever `predict` returns.
 
-Why the limits are what they are. One poison row among `n` costs about log2(n) predicts, so 128 go a long
-way in a small batch. In one of 4,000 rows they find 9: a fixed limit would halt the worker on 0.3 % of
-poison, and again after each restart, because catching up reads large batches. So the limit grows with the
-batch until the share of poison decides: finding 5 % of a batch costs up to 0.45 predicts a row. What a
-slow model may cost in time is `expired`, the caller's clock.
+Why the limits are what they are. One poison row among `n` costs about log2(n) predicts, and the 19 rows that
+any batch may have, up to 160. A fixed limit near that (128 find 8 rows of 4,000) would halt the worker on
+0.2 % of poison, and again after each restart, because catching up reads large batches. So the limit grows
+with the batch until the share of poison decides: finding 5 % of a batch costs up to 0.45 predicts a row. What
+a slow model may cost in time is `expired`, the caller's clock.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _never() -> bool:
 class Budget:
     """What isolating may cost: predicts (the larger of two limits) and the time that the caller allows."""
 
-    predicts: int = 128
+    predicts: int = 192
     predicts_per_row: float = 0.5
     expired: Callable[[], bool] = _never
 

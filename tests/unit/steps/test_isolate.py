@@ -80,6 +80,13 @@ def test_twenty_rows_that_all_raise_are_a_failed_model() -> None:
         isolate(Model(range(20)), 20, Budget())
 
 
+@pytest.mark.parametrize("rows", [20, 156, 200, 256, 312, 400, 1000])
+def test_nineteen_poison_rows_are_found_in_a_batch_of_any_size(rows: int) -> None:
+    poison = sorted({row * rows // 19 for row in range(19)})
+
+    assert answered(Model(poison), rows)[1] == poison
+
+
 def test_five_percent_of_a_large_batch_are_found_within_the_budget() -> None:
     poison = range(7, 4000, 20)
     model = Model(poison)
