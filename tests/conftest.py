@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import NoReturn, Protocol
 
 import pytest
@@ -13,7 +14,11 @@ from confluent_kafka.cimpl import NewTopic
 
 from tests.kafka.broker import Broker, Route, running_broker
 from tests.kafka.errors import Unavailable
+from tests.kafka.events import Framing
+from tests.kafka.package import Package, make_package
+from tests.kafka.pipeline import Pipeline
 from tests.kafka.proxy import Proxy
+from tests.kafka.worker_process import Worker
 
 _ANSWER_WITHIN_S = 20.0
 
@@ -71,6 +76,49 @@ def topics(broker: Broker) -> Iterator[Topics]:
     yield create
     for deleted in admin.delete_topics(created).values() if created else ():
         deleted.result(_ANSWER_WITHIN_S)
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """Return the model package that workers serve in these tests."""
+    return make_package(tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture
+def pipeline(
+    broker: Broker, topics: Topics, package: Package, tmp_path: Path
+) -> Callable[[Framing], Pipeline]:
+    """Return a factory of pipelines, each with topics of its own."""
+
+    def create(framing: Framing) -> Pipeline:
+        source = topics("payments.events")
+        return Pipeline(
+            name=source.replace("events", "fraud"),
+            framing=framing,
+            bootstrap=broker.bootstrap,
+            input=source,
+            predictions=topics("payments.predictions"),
+            dead_letters=topics("dlq.payments", partitions=2),
+            package=package,
+            folder=tmp_path,
+        )
+
+    return create
+
+
+@pytest.fixture
+def start_worker(topics: Topics) -> Iterator[Callable[[Path], Worker]]:
+    """Return what starts a worker with the settings in a file; all are ended with the test."""
+    started: list[Worker] = []
+
+    def start(config: Path) -> Worker:
+        worker = Worker(config)
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.kill()
 
 
 def _do_without(reason: str) -> NoReturn:

@@ -25,7 +25,7 @@ def producer_of(bootstrap: str, transactional_id: str) -> Producer:
         {
             "bootstrap.servers": bootstrap,
             "transactional.id": transactional_id,
-            "socket.timeout.ms": 1_000,  # how long a delayed answer is awaited before the request is sent again
+            "socket.timeout.ms": 1_000,  # so long a delayed answer is awaited, then the request sent again
             "retry.backoff.ms": 5,
         }
     )

@@ -1,4 +1,4 @@
-"""Whether a broker answers yet."""
+"""Whether a broker answers yet, in all its offices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 _START_WITHIN_S = 60.0
@@ -34,5 +34,14 @@ def wait_for_broker(port: int, *, alive: Callable[[], bool] = lambda: True) -> b
     deadline = time.monotonic() + _START_WITHIN_S
     while alive() and time.monotonic() < deadline:
         if answers(f"127.0.0.1:{port}", within_s=1.0):
+            _wake_coordinators(f"127.0.0.1:{port}")
             return True
     return False
+
+
+def _wake_coordinators(bootstrap: str) -> None:
+    """Let the broker make its topics of offsets and transactions now: until then it refuses those requests."""
+    Producer({"bootstrap.servers": bootstrap, "transactional.id": "wake"}).init_transactions(_START_WITHIN_S)
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "wake"})
+    consumer.committed([TopicPartition("wake", 0)], timeout=_START_WITHIN_S)
+    consumer.close()
