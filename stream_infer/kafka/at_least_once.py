@@ -15,21 +15,21 @@ from stream_infer.flow.records import Output
 from stream_infer.kafka.publish import produce_all
 from stream_infer.kafka.verdicts import error_of
 
-_log = logging.getLogger("stream_infer.kafka")
+_FLUSH_S = 15.0
 
 
 class AtLeastOnce:
     """Publishes without transactions: flush, then commit the offsets through the consumer."""
 
-    def __init__(self, config: Mapping[str, object], *, flush_s: float) -> None:
+    def __init__(self, config: Mapping[str, object], *, logger: logging.Logger) -> None:
         self._config = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}
-        self._flush_s = flush_s
+        self._logger = logger
         self._producer: Producer | None = None
         self._failed: list[KafkaError] = []
 
     def open(self) -> None:
         """Create the producer; it connects in the background."""
-        self._producer = Producer(self._config, logger=_log)
+        self._producer = Producer(self._config, logger=self._logger)
 
     def close(self) -> None:
         """Let the producer go; every batch was flushed."""
@@ -53,10 +53,10 @@ class AtLeastOnce:
         self._failed = []
         for topic, output in outputs:
             produce_all(producer, topic, output)
-        left = producer.flush(self._flush_s)
+        left = producer.flush(_FLUSH_S)
         if left or self._failed:
             producer.purge()
-            producer.flush(self._flush_s)
+            producer.flush(_FLUSH_S)
             reason = self._failed[0].str() if self._failed else "timed out"
             raise Aborted(f"not every record was acknowledged: {reason}")
         try:

@@ -34,8 +34,6 @@ from stream_infer.kafka.verdicts import error_of
 _ADMIN_S = 10.0
 _LAG_EVERY_S = 1.0
 
-_log = logging.getLogger("stream_infer.kafka")
-
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
@@ -64,13 +62,13 @@ class Session:
         start: StartOffsets,
         *,
         observe: Observer,
-        logger: logging.Logger | None = None,
+        logger: logging.Logger,
     ) -> None:
         self._settings = settings
         self._publisher = publisher
         self._start = start
         self._observe = observe
-        self._logger = logger or _log
+        self._logger = logger
         self._consumer: Consumer | None = None
         self._position: dict[Partition, int] = {}
         self._lease = _Lease(0, None)
@@ -198,7 +196,7 @@ class Session:
             return
         if error.fatal() or error.code() in _HOPELESS:
             raise Fatal(f"cannot read {message.topic() or 'the input'}: {error.str()}")
-        _log.warning("the consumer reports: %s", error.str())
+        self._logger.warning("the consumer reports: %s", error.str())
 
     def _without_touched(self, messages: Sequence[Message]) -> list[Message]:
         """Drop rows of partitions that a callback touched while these very rows were collected."""

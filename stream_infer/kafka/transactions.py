@@ -31,8 +31,6 @@ _OPEN_S = 30.0
 
 _SLOT_TAKEN = "another worker uses the {} of this slot; give each worker its own [worker] slot"
 
-_log = logging.getLogger("stream_infer.kafka")
-
 
 class _Trouble(logging.Handler):
     """Listens to the log of one producer and keeps the first line that speaks of a broken request."""
@@ -53,11 +51,11 @@ class _Client:
     trouble: _Trouble
 
 
-def _connect(config: Mapping[str, object]) -> _Client:
+def _connect(config: Mapping[str, object], parent: logging.Logger) -> _Client:
     """Return a client that connects in the background; it has no epoch before `init_transactions`."""
     trouble = _Trouble()
     logger = logging.Logger("stream_infer.kafka.producer")  # noqa: LOG001 - one per client, heard by one handler
-    logger.parent = _log
+    logger.parent = parent
     logger.addHandler(trouble)
     return _Client(Producer(dict(config), logger=logger), trouble)
 
@@ -71,19 +69,21 @@ def _retire(client: _Client) -> None:
 class Transactions:
     """Publishes in transactions under one `transactional.id`, one transaction a call, none in between.
 
-    `stopping` ends the waiting for a broker that is away. Not thread-safe: one loop owns it.
+    `config` is complete and names `transaction.timeout.ms`; `stopping` ends the waiting for a broker that is
+    away; `logger` hears what librdkafka says. Not thread-safe: one loop owns it.
     """
 
     def __init__(
         self,
         config: Mapping[str, object],
         *,
-        transaction_timeout_s: float,
         stopping: Callable[[], bool],
         observe: Observer,
+        logger: logging.Logger,
     ) -> None:
         self._config = config
-        self._timeout_s = transaction_timeout_s
+        self._timeout_s = float(str(config["transaction.timeout.ms"])) / 1000
+        self._logger = logger
         self._stopping = stopping
         self._observe = observe
         self._client: _Client | None = None
@@ -92,7 +92,7 @@ class Transactions:
 
     def open(self) -> None:
         """Get the first epoch: fences the predecessor of this slot and aborts what it left open."""
-        client = _connect(self._config)
+        client = _connect(self._config, self._logger)
         self._init(client.producer, patience_s=_OPEN_S)
         self._client = client
 
@@ -191,12 +191,12 @@ class Transactions:
         """Replace the producer by one with a new epoch; the spare is already connected, which saves most."""
         started = time.monotonic()
         self._discard(reason)
-        client = self._spare or _connect(self._config)
+        client = self._spare or _connect(self._config, self._logger)
         self._spare = None
         self._init(client.producer, patience_s=None)
         self._client, self._doubt = client, None
         client.trouble.line = None
-        self._spare = _connect(self._config)
+        self._spare = _connect(self._config, self._logger)
         self._observe(ProducerRenewed(reason, time.monotonic() - started))
         return client.producer
 

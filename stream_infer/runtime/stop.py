@@ -6,6 +6,8 @@ fetched, so no handler here raises.
 
 from __future__ import annotations
 
+import faulthandler
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -49,3 +51,26 @@ def on_signals(stop: Stop) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def leaving_within(stop: Stop, seconds: float) -> Iterator[None]:
+    """End the process with exit code 1, stacks on stderr, if the block outlives a stop by `seconds`.
+
+    A client that hangs in its `close()` (confluent-kafka-python #1667) must not hold up a deployment. Leaving
+    hard is safe: what was not committed is read again.
+    """
+    left = threading.Event()
+
+    def watch() -> None:
+        stop.wait(None)
+        if not left.wait(seconds):
+            faulthandler.dump_traceback()
+            os._exit(1)
+
+    threading.Thread(target=watch, name="stop-watchdog", daemon=True).start()
+    try:
+        yield
+    finally:
+        left.set()
+        stop.request()

@@ -1,24 +1,43 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 
 from tests.conftest import Topics
-from tests.contracts.kafka_rig import KafkaRig, transactions
+from tests.contracts.kafka_rig import KafkaRig, at_least_once, transactions
 from tests.contracts.memory_rig import MemoryRig
 from tests.contracts.rigs import Rig
 from tests.kafka.broker import Broker
 
+_ATOMIC = ["memory", pytest.param("transactions", marks=pytest.mark.kafka)]
+_ALL = [*_ATOMIC, pytest.param("at_least_once", marks=pytest.mark.kafka)]
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
-def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    """Return each implementation of the pair in turn. At-least-once keeps all but the last promise of Sink."""
-    if request.param == "memory":
-        yield MemoryRig()
-        return
-    broker: Broker = request.getfixturevalue("broker")
-    topics: Topics = request.getfixturevalue("topics")
-    with closing(KafkaRig(broker.bootstrap, topics, transactions)) as kafka:
-        yield kafka
+
+@pytest.fixture
+def make_rig(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Rig]]:
+    """Return a maker of rigs by name, which are closed when the test ends."""
+    with ExitStack() as stack:
+
+        def make(name: str) -> Rig:
+            if name == "memory":
+                return MemoryRig()
+            broker: Broker = request.getfixturevalue("broker")
+            topics: Topics = request.getfixturevalue("topics")
+            publisher = transactions if name == "transactions" else at_least_once
+            return stack.enter_context(closing(KafkaRig(broker.bootstrap, topics, publisher)))
+
+        yield make
+
+
+@pytest.fixture(params=_ALL)
+def rig(request: pytest.FixtureRequest, make_rig: Callable[[str], Rig]) -> Rig:
+    """Return each implementation in turn."""
+    return make_rig(request.param)
+
+
+@pytest.fixture(params=_ATOMIC)
+def atomic_rig(request: pytest.FixtureRequest, make_rig: Callable[[str], Rig]) -> Rig:
+    """Return each implementation that shows nothing of what it aborts; at-least-once does."""
+    return make_rig(request.param)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -53,6 +54,7 @@ class KafkaRig:
             self._publisher(self),
             StartOffsets("earliest", OnLostOffset.HALT),
             observe=_ignore,
+            logger=logging.getLogger("contract"),
         )
         self._sessions.append(session)
         session.open()
@@ -103,12 +105,13 @@ def transactions(rig: KafkaRig) -> Publisher:
             "transaction.timeout.ms": 20_000,
             "message.timeout.ms": 15_000,
         },
-        transaction_timeout_s=20.0,
         stopping=lambda: False,
         observe=_ignore,
+        logger=logging.getLogger("contract"),
     )
 
 
 def at_least_once(rig: KafkaRig) -> Publisher:
     """Return the at-least-once publisher."""
-    return AtLeastOnce({"bootstrap.servers": rig.bootstrap, "enable.idempotence": True}, flush_s=15.0)
+    config = {"bootstrap.servers": rig.bootstrap, "enable.idempotence": True}
+    return AtLeastOnce(config, logger=logging.getLogger("contract"))

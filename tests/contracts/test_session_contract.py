@@ -92,36 +92,36 @@ def test_rewind_reads_the_same_records_again(rig: Rig) -> None:
     assert rig.visible() == [(0, b"a%d" % i) for i in range(10)]
 
 
-def test_a_commit_after_the_assignment_moved_is_aborted_and_invisible(rig: Rig) -> None:
-    rig.append(0, [b"a"])
-    source, sink = rig.open()
+def test_a_commit_after_the_assignment_moved_is_aborted_and_invisible(atomic_rig: Rig) -> None:
+    atomic_rig.append(0, [b"a"])
+    source, sink = atomic_rig.open()
     [batch] = read_all(source, 1)
-    rig.lose_assignment()
+    atomic_rig.lose_assignment()
 
     with pytest.raises(Aborted):
         sink.commit(copy_of(batch))
 
-    assert rig.visible() == []
+    assert atomic_rig.visible() == []
 
 
-def test_after_an_abort_the_rewound_records_are_committed_once(rig: Rig) -> None:
-    rig.append(0, [b"a", b"b"])
-    rig.append(1, [b"c"])
-    source, sink = rig.open()
+def test_after_an_abort_the_rewound_records_are_committed_once(atomic_rig: Rig) -> None:
+    atomic_rig.append(0, [b"a", b"b"])
+    atomic_rig.append(1, [b"c"])
+    source, sink = atomic_rig.open()
     [batch] = read_all(source, 1)
-    rig.lose_assignment()
+    atomic_rig.lose_assignment()
 
     aborts = 0
-    while len(rig.visible()) < 3:
+    while len(atomic_rig.visible()) < 3:
         try:
             sink.commit(copy_of(batch))
         except Aborted:
             aborts += 1
             source.rewind(batch.cursor)
-        [batch, *_] = read_all(source, 1) if len(rig.visible()) < 3 else [batch]
+        [batch, *_] = read_all(source, 1) if len(atomic_rig.visible()) < 3 else [batch]
 
     assert aborts >= 1
-    assert sorted(rig.visible()) == [(0, b"a"), (0, b"b"), (1, b"c")]
+    assert sorted(atomic_rig.visible()) == [(0, b"a"), (0, b"b"), (1, b"c")]
 
 
 def test_an_outcome_without_outputs_still_moves_the_group(rig: Rig) -> None:
