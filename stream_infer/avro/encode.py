@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import fastavro
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyruhvro
 
 from stream_infer.avro import wire
@@ -54,7 +55,10 @@ class Encoder:
         if not rows:
             return []
         for field in self._record.fields:
-            _require_present(field, columns.get(field.name))
+            if field.name in columns:
+                _require(field.type, columns[field.name], field.name)
+            elif field.default is NO_DEFAULT:
+                raise ValueError(f"The field {field.name} has no column and no default.")
         data = self._by_row(columns, rows) if self._bulk is None else self._in_bulk(self._bulk, columns, rows)
         return [self._head + datum for datum in data] if self._head else data
 
@@ -64,8 +68,8 @@ class Encoder:
             column = columns.get(field.name)
             if column is None:
                 arrays.append(pa.repeat(pa.scalar(field.default, target.type), rows))
-            else:
-                arrays.append(column if column.type == target.type else column.cast(target.type))
+                continue
+            arrays.append(column if column.type == target.type else column.cast(target.type))
         batch = pa.record_batch(arrays, names=bulk.target.names)
         (data,) = pyruhvro.serialize_record_batch(batch, bulk.schema, 1)
         encoded: list[bytes] = data.to_pylist()
@@ -128,21 +132,25 @@ def _rows(columns: Mapping[str, pa.Array]) -> int:
     return lengths.pop()
 
 
-def _require_present(field: Field, column: pa.Array | None) -> None:
-    """Refuse a null where the type has none: pyruhvro would write whatever lies beneath it."""
-    if column is None:
-        if field.default is NO_DEFAULT:
-            raise ValueError(f"The field {field.name} has no column and no default.")
-        return
-    kind, nullable = present(field.type)
-    inner = kind.items if isinstance(kind, Array) else kind.values if isinstance(kind, Map) else None
-    if column.null_count and not nullable and not isinstance(kind, Union) and not is_null(kind):
-        raise ValueError(f"The field {field.name} has a null, and its type does not.")
-    if inner is None or present(inner)[1]:
-        return
-    values = column.items if isinstance(column, pa.MapArray) else getattr(column, "values", None)
-    if values is not None and values.null_count:
-        raise ValueError(f"The field {field.name} has a null inside, and its type does not.")
+def _require(kind: Type, values: pa.Array, path: str) -> None:
+    """Refuse what neither writer would: a null where the type has none, and an int beyond 32 bits."""
+    kind, nullable = present(kind)
+    if values.null_count and not nullable and not isinstance(kind, Union) and not is_null(kind):
+        raise ValueError(f"The field {path} has a null, and its type does not.")
+    match kind:
+        case Scalar("int") if values.type != pa.int32():
+            try:
+                values.cast(pa.int32())
+            except pa.ArrowInvalid as error:
+                raise ValueError(f"The field {path} has a value that does not fit 32 bits.") from error
+        case Array():
+            _require(kind.items, values.flatten(), f"{path}.items")
+        case Map():
+            _require(kind.values, values.items, f"{path}.values")
+        case Record():
+            there = values.drop_null()
+            for field in kind.fields:
+                _require(field.type, pc.struct_field(there, field.name), f"{path}.{field.name}")
 
 
 def _value(kind: Type, value: object) -> object:

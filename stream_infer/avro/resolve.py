@@ -54,7 +54,7 @@ class Taken:
 
     @property
     def raw(self) -> pa.DataType:
-        """The type of the column as it is decoded: an int is read as a long, so that a wider one can be seen."""
+        """The type of the column as decoded: an int is read as a long, so that a wider one can be seen."""
         return pa.int64() if self.source == "int" else ARROW[self.source]
 
 

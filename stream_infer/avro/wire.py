@@ -53,7 +53,7 @@ class _Unsayable(Exception):
 
 
 def rewrite(record: Record, *, guard: str | None = None) -> str | None:
-    """Return the schema of `record`'s bytes, followed by a double named `guard` if given; None when there is none."""
+    """Return a schema for `record`'s bytes, with a double named `guard` after them if given, or None."""
     names = (f"n{number}" for number in count())
     try:
         fields = _fields(record, names.__next__)
@@ -80,6 +80,12 @@ def untext(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_union(kind):
         return pa.sparse_union([field.with_type(untext(field.type)) for field in kind], list(kind.type_codes))
     return kind
+
+
+def has_union(kind: pa.DataType) -> bool:
+    """Tell whether there is a union in `kind`, at any depth."""
+    inner = (kind.field(index).type for index in range(kind.num_fields))
+    return pa.types.is_union(kind) or any(map(has_union, inner))
 
 
 def _untext_field(field: pa.Field) -> pa.DataType:

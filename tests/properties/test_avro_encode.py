@@ -1,0 +1,84 @@
+"""What is encoded in bulk is, byte for byte, what fastavro writes."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_infer.avro.contract import schema
+from stream_infer.avro.decode import Decoder
+from stream_infer.avro.encode import Encoder
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.schemas import Leaf, leaves
+
+PREDICTION = schema("Prediction")
+ARROW = {
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "double": pa.float64(),
+    "string": pa.string(),
+}
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "int": st.integers(-(2**31), 2**31 - 1),
+    "long": st.integers(-(2**63), 2**63 - 1),
+    "double": st.floats(),
+    "string": st.text(max_size=8),
+}
+MAPS = {
+    "class_scores": st.none() | st.dictionaries(st.text(max_size=3), st.floats(), max_size=3),
+    "copied": st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=3),
+}
+MAP_TYPES = {"class_scores": pa.map_(pa.string(), pa.float64()), "copied": pa.map_(pa.string(), pa.string())}
+
+
+def values(leaf: Leaf) -> st.SearchStrategy[Any]:
+    return st.none() | VALUES[leaf.kind] if leaf.nullable else VALUES[leaf.kind]
+
+
+RECORDS = st.fixed_dictionaries({path: values(leaf) for path, leaf in leaves(PREDICTION).items()} | MAPS)
+
+
+def column(name: str, rows: list[dict[str, Any]]) -> pa.Array:
+    if name in MAP_TYPES:
+        pairs = [None if row[name] is None else list(row[name].items()) for row in rows]
+        return pa.array(pairs, MAP_TYPES[name])
+    return pa.array([row[name] for row in rows], ARROW[leaves(PREDICTION)[name].kind])
+
+
+@settings(deadline=None)
+@given(st.lists(RECORDS, min_size=1, max_size=5), st.sampled_from(Framing))
+def test_predictions_are_encoded_as_fastavro_does_and_decode_to_themselves(
+    rows: list[dict[str, Any]], framing: Framing
+) -> None:
+    columns = {field.name: column(field.name, rows) for field in PREDICTION.root.fields}
+
+    data = Encoder(PREDICTION, framing).encode(columns)
+
+    size = {Framing.NONE: 0, Framing.SINGLE_OBJECT: 10}[framing]
+    assert [datum[size:] for datum in data] == [written(row) for row in rows]
+    decoded = Decoder(framing, [PREDICTION], list(leaves(PREDICTION))).decode(data)
+    for path, back in decoded.columns.items():
+        assert repr(back.to_pylist()) == repr(columns[path].to_pylist())
+
+
+@settings(deadline=None)
+@given(st.lists(RECORDS, min_size=1, max_size=5))
+def test_both_ways_of_encoding_write_the_same_bytes(rows: list[dict[str, Any]]) -> None:
+    columns = {field.name: column(field.name, rows) for field in PREDICTION.root.fields}
+    in_bulk = Encoder(PREDICTION, Framing.NONE)
+    by_row = Encoder(PREDICTION, Framing.NONE)
+    by_row._bulk = None
+
+    assert in_bulk._bulk is not None
+    assert in_bulk.encode(columns) == by_row.encode(columns)
+
+
+def written(row: dict[str, Any]) -> bytes:
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, PREDICTION.parsed, row)
+    return out.getvalue()
