@@ -73,7 +73,8 @@ def _object(array: pa.Array, feature: Feature, column: Column, dtype: Dtype) -> 
     null = _NULLS.get(column.null or "none")
     if array.null_count and null is not None:
         out = np.where(array.is_valid().to_numpy(zero_copy_only=False), out, null)
-    return out
+    # As a Series: a frame made of a bare array of objects that are strings would infer dtype str (pandas 3).
+    return pd.Series(out, dtype=object, copy=False)
 
 
 def _category(array: pa.Array, feature: Feature, column: Column, dtype: Dtype) -> Cells:

@@ -55,7 +55,7 @@ class Dtype(NamedTuple):
     zone: str | None = None
 
 
-# "string" is pandas' own nullable string; "str" is what read_csv makes of text since pandas 3, its null is NaN.
+# "string" is pandas' own nullable string; "str" is what read_csv makes of text since pandas 3, with null NaN.
 # A column of dtype object has the null that was seen in it.
 _TABLE: tuple[tuple[str, Family, Null | None, frozenset[str]], ...] = (
     (r"float(16|32|64)", Family.FLOAT, "nan", _NUMBERS),

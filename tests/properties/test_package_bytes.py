@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,9 +30,9 @@ def zipped() -> bytes:
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Iterator[Path]:
+def package(tmp_path: Path) -> Path:
     write(tmp_path / "package", manifest(), CONTENTS)
-    yield tmp_path / "package"
+    return tmp_path / "package"
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,4 +1,4 @@
-"""Packages and columns for the tests of `stream_infer.models`, made from what a user has: a frame and a model."""
+"""Packages and columns for the tests of `stream_infer.models`, made from a user's frame and model."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def files(model: bytes = b"\x80\x04N.", **more: bytes) -> dict[str, bytes]:
 
 
 def framed(frame: Any, kinds: Mapping[str, str], logical: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return what a manifest says about `frame`: container and features; a column without nulls rejects them."""
+    """Return container and features of `frame`; a column that cannot hold nulls rejects them."""
     container = observe(frame, kinds)
     features = tuple(
         feature(
@@ -92,7 +92,7 @@ def columns(kinds: Mapping[str, str], rows: Mapping[str, list[Any]]) -> dict[str
     return {f"event.{name}": pa.array(rows[name], ARROW_TYPES[kind]) for name, kind in kinds.items()}
 
 
-def packaged(  # noqa: PLR0917 - everything a package is made of
+def packaged(
     path: Path,
     estimator: Any,
     frame: Any,

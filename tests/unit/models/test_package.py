@@ -192,6 +192,7 @@ def test_a_linked_folder_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "package") == "unsafe_file"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no pipes with names")
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     write(tmp_path / "package", manifest(), files())
 
@@ -202,6 +203,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     assert refusal(tmp_path / "package.zip") == "not_a_package"
 
 
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this platform has no sockets with names")
 def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "package", manifest(), files())
     monkeypatch.chdir(tmp_path)

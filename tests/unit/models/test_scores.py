@@ -1,0 +1,83 @@
+"""What a model says is checked row by row; what has the wrong shape is not trusted at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_infer.models.manifest import OutputContract
+from stream_infer.models.scores import OutputShapeError, Scores, check
+
+BINARY = OutputContract("classifier", ("no", "yes"), class_scores=True, score="probability")
+DECISION = OutputContract("classifier", ("no", "yes"), score="decision")
+REGRESSOR = OutputContract("regressor")
+NAN, INF = float("nan"), float("inf")
+
+
+def labels(*said: str) -> Any:
+    return np.array(said, dtype=object)
+
+
+def test_answers_that_keep_the_contract_have_no_faults() -> None:
+    scores = Scores(
+        label=labels("no", "yes"),
+        score=np.array([0.0, 1.0000000000000002]),
+        class_scores=np.array([[1.0, 0.0], [0.0, 1.0]]),
+    )
+
+    assert check(scores, BINARY, 2) == []
+    assert len(scores) == 2
+
+
+def test_each_faulty_row_is_named_once_with_its_class() -> None:
+    scores = Scores(
+        label=labels("no", "maybe", "yes", "yes", "no"),
+        score=np.array([NAN, 0.5, 1.5, -0.1, 0.5]),
+        class_scores=np.array([[NAN, NAN], [0.5, 0.5], [0.1, 1.5], [1.1, -0.1], [INF, 0.5]]),
+    )
+
+    faults = [(row, kind) for row, kind, _ in check(scores, BINARY, 5)]
+
+    assert faults == [
+        (0, "output_nan"),
+        (1, "output_label"),
+        (2, "output_range"),
+        (3, "output_range"),
+        (4, "output_range"),
+    ]
+
+
+def test_a_regressor_answers_with_finite_values() -> None:
+    faults = check(Scores(value=np.array([1e300, NAN, -INF])), REGRESSOR, 3)
+
+    assert [(row, kind) for row, kind, _ in faults] == [(1, "output_nan"), (2, "output_range")]
+
+
+def test_a_decision_value_may_be_any_finite_number() -> None:
+    scores = Scores(label=labels("no", "yes"), score=np.array([-7.5, INF]))
+
+    assert [(row, kind) for row, kind, _ in check(scores, DECISION, 2)] == [(1, "output_range")]
+
+
+@pytest.mark.parametrize(
+    ("scores", "contract"),
+    [
+        (Scores(value=np.zeros(2)), REGRESSOR),
+        (Scores(value=np.zeros((3, 2))), REGRESSOR),
+        (Scores(), REGRESSOR),
+        (Scores(label=labels("no", "no", "no")), DECISION),
+        (Scores(label=labels("no", "no", "no"), score=np.zeros(4)), DECISION),
+        (Scores(label=labels("no", "no", "no"), score=np.zeros(3), value=np.zeros(3)), DECISION),
+        (Scores(labels("no", "no", "no"), np.zeros(3), class_scores=np.zeros((3, 3))), BINARY),
+    ],
+)
+def test_an_answer_of_another_shape_fails_the_whole_batch(scores: Scores, contract: OutputContract) -> None:
+    with pytest.raises(OutputShapeError):
+        check(scores, contract, 3)
+
+
+def test_no_rows_are_in_order() -> None:
+    assert check(Scores(value=np.zeros(0)), REGRESSOR, 0) == []
+    assert len(Scores()) == 0
