@@ -24,6 +24,7 @@ class Answers:
     problems: Sequence[Problem] = ()
     unreachable: Sequence[Problem] = ()
     passed: Sequence[str] = ()
+    skipped: Sequence[str] = ()
 
 
 def ask(settings: Settings, unusable: frozenset[str], *, timeout_s: float) -> Answers:
@@ -32,7 +33,7 @@ def ask(settings: Settings, unusable: frozenset[str], *, timeout_s: float) -> An
     `unusable` are keys that hold stand-ins: without an address or credentials nobody is asked.
     """
     if any(_is_address(key) for key in unusable):
-        return Answers(passed=["broker: not asked, because [kafka] has to be corrected first"])
+        return Answers(skipped=["broker: not asked, because [kafka] has to be corrected first"])
     names = dict.fromkeys(name for _, name in _topics(settings))
     try:
         described = describe(settings.kafka, list(names), timeout_s=timeout_s)

@@ -48,9 +48,10 @@ class CheckFailed(Misconfigured):
 
 @dataclass(slots=True)
 class Report:
-    """What a check found: sentences on what is right, and problems by the exit code of their kind."""
+    """What a check found: what is right, what was left out, and problems by the exit code of their kind."""
 
     passed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     found: list[tuple[int, Problem]] = field(default_factory=list)
     package: Verified | None = None
     events: Events | None = None
@@ -108,6 +109,7 @@ def check(reading: Reading, *, timeout_s: float = ADMIN_TIMEOUT_S) -> Report:
     rest.add(_port_problems(settings.http))
     _check_broker(settings, reading.unusable, timeout_s, rest)
     report.passed += rest.passed
+    report.skipped += rest.skipped
     report.found += [(code, p) for code, p in rest.found if p.key not in reading.unusable]
     return report
 
@@ -153,6 +155,7 @@ def _check_broker(settings: Settings, unusable: frozenset[str], timeout_s: float
     report.add(answers.problems)
     report.add(answers.unreachable, BrokerUnreachable.exit_code)
     report.passed += answers.passed
+    report.skipped += answers.skipped
     report.topics = answers.facts
 
 

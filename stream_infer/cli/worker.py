@@ -60,11 +60,18 @@ def check(*, config: ConfigFile = _CONFIG, as_json: AsJson = False) -> None:
         problems = [
             {"key": p.key, "value": p.value, "message": p.message, "fix": p.fix} for p in report.problems
         ]
-        document = {"ok": not problems, "passed": report.passed, "problems": problems}
+        document = {
+            "ok": not problems,
+            "passed": report.passed,
+            "skipped": report.skipped,
+            "problems": problems,
+        }
         typer.echo(json.dumps(document, ensure_ascii=False))
         raise typer.Exit(report.exit_code)
     for line in report.passed:
-        typer.echo(f"ok  {line}")
+        typer.echo(f"ok       {line}")
+    for line in report.skipped:
+        typer.echo(f"skipped  {line}")
     if report.problems:
         raise CheckFailed(report.problems, report.exit_code)
 

@@ -33,6 +33,7 @@ ssl.key.password ssl.keystore.location ssl.keystore.password statistics.interval
 transaction.timeout.ms
 """
 
+# librdkafka ignores some of these without a word, so they are refused here.
 _JAVA: Mapping[str, str] = {
     "sasl.jaas.config": "set sasl.username and sasl.password instead",
     "ssl.truststore.location": "set ssl.ca.location to a PEM file instead",
@@ -120,6 +121,8 @@ def parse(scoped: Scoped, folder: Path) -> Parsed:
 def _value(key: str, name: str, value: object, folder: Path) -> Value | Problem:
     if name in OWNED:
         return Problem(key, described(key, value), f"belongs to the worker: {OWNED[name]}", "remove it")
+    if name in _JAVA:
+        return Problem(key, described(key, value), "is a property of the Java client", _JAVA[name])
     if name == _OLD_SERVERS:
         return Problem(key, described(key, value), "is an old name", f"call it {_SERVERS}")
     if name == _SERVERS and key != f"kafka.{_SERVERS}":
@@ -166,7 +169,7 @@ def _refused(parsed: Parsed, bad: Invalid) -> Problem:
         return Problem(key, shown, f"librdkafka refuses it: {bad.message}", fix)
     # The value of a misspelt name may be a password: never shown.
     match = nearest(bad.name, (*_COMMON_NAMES.split(), *OWNED))
-    fix = _JAVA.get(bad.name) or (f"did you mean {match}?" if match else "remove it or correct its name")
+    fix = f"did you mean {match}?" if match else "remove it or correct its name"
     return Problem(key, HIDDEN, "is no property of librdkafka", fix)
 
 

@@ -90,23 +90,28 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
 
 
 def read(path: Path, environ: Mapping[str, str]) -> Reading:
-    """Do the same, but return the problems beside whatever is right.
-
-    1. Read the file and the environment; lay the second over the first.
-    2. Turn `[kafka]` into properties; fill in the topics and the framing that follow from other keys.
-    3. Validate. Where that fails, put stand-ins for what is wrong and validate the rest.
-    """
+    """Do the same, but return the problems beside whatever is right."""
     document, unreadable = _document(path)
     if unreadable is not None:
         return Reading(None, (unreadable,))
+    return understood(document, environ, folder=path.parent)
+
+
+def understood(document: Mapping[str, object], environ: Mapping[str, str], *, folder: Path) -> Reading:
+    """Return what `document` and `environ` say; paths in them are relative to `folder`.
+
+    1. Lay the environment over the document.
+    2. Turn `[kafka]` into properties; fill in the topics and the framing that follow from other keys.
+    3. Validate. Where that fails, put stand-ins for what is wrong and validate the rest.
+    """
     overlay = environment.read(environ, _list_keys())
     below, kafka_problems = properties.flattened(document.get("kafka", {}))
     above, _ = properties.flattened(overlay.document.pop("kafka", {}))
-    kafka = properties.parse({scope: {**below[scope], **above[scope]} for scope in below}, path.parent)
+    kafka = properties.parse({scope: {**below[scope], **above[scope]} for scope in below}, folder)
     problems = [*overlay.problems, *kafka_problems, *kafka.problems]
     merged = {**_merged(document, overlay.document), "kafka": kafka.properties}
 
-    context = {"folder": str(path.parent.absolute())}
+    context = {"folder": str(folder.absolute())}
     unusable = {problem.key for problem in problems}
     try:
         settings = Settings.model_validate(_completed(merged), context=context)

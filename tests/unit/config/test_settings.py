@@ -1,0 +1,290 @@
+"""worker.toml as users write it: defaults, paths, derived names; and every way to get it wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_infer.avro.framing import Framing
+from stream_infer.config.settings import Settings, load, read, understood
+from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.steps.score import Partitioning
+
+GOOD = """\
+pipeline = "payments.fraud"
+[kafka]
+"bootstrap.servers" = "localhost:9092"
+[input]
+topics = ["payments.transactions.events.v1"]
+schema = "schemas/transaction.avsc"
+[model]
+package = "models/fraud-1.2.0"
+"""
+
+
+def settings_of(folder: Path, text: str, environ: dict[str, str] | None = None) -> Settings:
+    path = folder / "worker.toml"
+    path.write_text(text, "utf-8")
+    return load(path, environ or {})
+
+
+def problems_of(folder: Path, text: str, environ: dict[str, str] | None = None) -> tuple[Problem, ...]:
+    with pytest.raises(Misconfigured) as raised:
+        settings_of(folder, text, environ)
+    return raised.value.problems
+
+
+def replaced(line: str, by: str) -> str:
+    assert line in GOOD
+    return GOOD.replace(line, by)
+
+
+def test_a_short_file_is_enough(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, GOOD)
+
+    assert settings.output.topic == "payments.fraud.predictions.v1"
+    assert settings.dlq.topic == "dlq.payments.transactions.events.v1"
+    assert settings.output.partitioning is Partitioning.SOURCE
+    assert settings.group_id == "payments.fraud.score"
+    assert settings.transactional_id == f"payments.fraud.score.{settings.worker.slot}"
+    assert settings.worker.slot.endswith("-0")
+    assert settings.http.port == 8900
+
+
+def test_paths_are_relative_to_the_folder_of_the_file(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, GOOD)
+
+    assert settings.input.schema_path == tmp_path / "schemas/transaction.avsc"
+    assert settings.model.package == tmp_path / "models/fraud-1.2.0"
+
+
+def test_the_output_is_framed_as_the_input_unless_told_otherwise(tmp_path: Path) -> None:
+    framed = replaced('schema = "s', 'framing = "single-object"\nschema = "s')
+
+    assert settings_of(tmp_path, framed).output.framing is Framing.SINGLE_OBJECT
+    assert settings_of(tmp_path, framed + '[output]\nframing = "none"\n').output.framing is Framing.NONE
+
+
+def test_a_dead_letter_topic_follows_the_convention_even_where_the_input_does_not(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, replaced("payments.transactions.events.v1", "My_Events"))
+
+    assert settings.input.topics == ("My_Events",)
+    assert settings.dlq.topic == "dlq.my-events"
+
+
+@pytest.mark.parametrize("text", ["2026-01-31T00:00:00Z", '"2026-01-31T00:00:00+00:00"'])
+def test_a_start_may_be_a_moment(tmp_path: Path, text: str) -> None:
+    settings = settings_of(tmp_path, replaced('schema = "s', f'start = {text}\nschema = "s'))
+
+    assert settings.input.start_at == datetime(2026, 1, 31, tzinfo=UTC).timestamp() * 1000
+
+
+WRONG = {
+    "an unknown key at the top": ("workers = 3\n" + GOOD, "workers", "did you mean worker?"),
+    "a key of another section": (
+        GOOD + '[http]\npartitioning = "key"\n',
+        "http.partitioning",
+        "output.partit",
+    ),
+    "a misspelt key": (replaced("topics =", "topic ="), "input.topic", "did you mean topics?"),
+    "a missing key": (replaced('schema = "schemas/transaction.avsc"\n', ""), "input.schema", "schema = "),
+    "a missing pipeline": (replaced('pipeline = "payments.fraud"\n', ""), "pipeline", "payments.fraud"),
+    "a missing section": (GOOD.partition("[model]")[0], "model.package", "add it to [model]"),
+    "a pipeline with an underscore": (replaced('"payments.fraud"', '"Pay_Fraud"'), "pipeline", '"pay-fraud"'),
+    "a section that is a number": (replaced("pipeline", "http = 1\npipeline"), "http", "write [http]"),
+    "a topic that is no list": (
+        replaced('["payments.transactions.events.v1"]', '"x"'),
+        "input.topics",
+        "topics =",
+    ),
+    "no topic at all": (replaced('["payments.transactions.events.v1"]', "[]"), "input.topics", "topics ="),
+    "a topic twice": (replaced('["payments', '["a", "a", "payments'), "input.topics", "each once"),
+    "a topic pattern": (replaced('["payments', '["^pay.*", "payments'), "input.topics", "exact name"),
+    "the Confluent framing": (
+        replaced("schema =", 'framing = "confluent"\nschema ='),
+        "input.framing",
+        "single-object",
+    ),
+    "an unknown framing": (
+        replaced("schema =", 'framing = "json"\nschema ='),
+        "input.framing",
+        "single-object",
+    ),
+    "a start without a time zone": (
+        replaced("schema =", "start = 2026-01-31T00:00:00\nschema ="),
+        "input.start",
+        "00:00:00Z",
+    ),
+    "a start that is nothing": (replaced("schema =", 'start = "now"\nschema ='), "input.start", "earliest"),
+    "an unknown choice": (
+        replaced("schema =", 'on_lost_offset = "skip"\nschema ='),
+        "input.on_lost_offset",
+        "halt",
+    ),
+    "an event time that is no path": (
+        replaced("schema =", 'event_time = "a b"\nschema ='),
+        "input.event_time",
+        "ts",
+    ),
+    "an output topic with an underscore": (GOOD + '[output]\ntopic = "a_b"\n', "output.topic", '"a-b"'),
+    "an output topic that is the input": (
+        GOOD + '[output]\ntopic = "payments.transactions.events.v1"\n',
+        "output.topic",
+        "its own topic",
+    ),
+    "a copied field twice": (GOOD + '[output]\ncopy = ["a", "a"]\n', "output.copy", "each once"),
+    "a store of models": (replaced("package =", "store ="), "model.store", "package ="),
+    "labels": (GOOD + '[labels]\ntopic = "x"\n', "labels", "remove it"),
+    "a schema registry": (GOOD + '[schema_registry]\nurl = "x"\n', "schema_registry", "remove it"),
+    "an unknown guarantee": (
+        GOOD + '[delivery]\nguarantee = "at_most_once"\n',
+        "delivery.guarantee",
+        "exactly_once",
+    ),
+    "a port out of range": (GOOD + "[http]\nport = 70000\n", "http.port", "port = 8900"),
+    "a port that is a word": (GOOD + '[http]\nport = "x"\n', "http.port", "port = 8900"),
+    "a batch of no records": (
+        GOOD + "[worker]\nmax_batch_records = 0\n",
+        "worker.max_batch_records",
+        "10000",
+    ),
+    "a slot with a space": (GOOD + '[worker]\nslot = "a b"\n', "worker.slot", "slot ="),
+    "no broker address": (
+        replaced('"bootstrap.servers" = "localhost:9092"\n', ""),
+        "kafka.bootstrap.servers",
+        "add",
+    ),
+    "a property of the worker": (
+        replaced("[input]", '"enable.auto.commit" = true\n[input]'),
+        "kafka.enable.auto.commit",
+        "remove it",
+    ),
+    "the group": (
+        replaced("[input]", '[kafka.consumer]\n"group.id" = "x"\n[input]'),
+        "kafka.consumer.group.id",
+        "rem",
+    ),
+    "a property that does not exist": (
+        replaced("[input]", '[kafka.producer]\n"linger.mss" = 5\n[input]'),
+        "kafka.producer.linger.mss",
+        "did you mean linger.ms?",
+    ),
+    "a value out of range": (
+        replaced("[input]", '"linger.ms" = -1\n[input]'),
+        "kafka.linger.ms",
+        "librdkafka",
+    ),
+    "a property of the Java client": (
+        replaced("[input]", '"max.poll.records" = 5\n[input]'),
+        "kafka.max.poll.records",
+        "worker.max_batch_records",
+    ),
+    "a callback": (replaced("[input]", 'error_cb = "x"\n[input]'), "kafka.error_cb", "librdkafka"),
+    "a property twice": (
+        replaced("[input]", 'bootstrap.servers = "b:1"\n[input]'),
+        "kafka.bootstrap.servers",
+        "one of the two",
+    ),
+    "a mechanism without a user": (
+        replaced("[input]", '"security.protocol" = "SASL_SSL"\n"sasl.mechanism" = "PLAIN"\n[input]'),
+        "kafka",
+        "librdkafka",
+    ),
+    "a secret without its file": (
+        replaced("[input]", 'sasl.password = { file = "nowhere" }\n[input]'),
+        "kafka.sasl.password",
+        "readable text file",
+    ),
+    "no kafka at all": (
+        replaced('[kafka]\n"bootstrap.servers" = "localhost:9092"', ""),
+        "kafka.bootstrap.servers",
+        "add",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "key", "fix"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_key_is_named_with_its_fix(tmp_path: Path, text: str, key: str, fix: str) -> None:
+    problems = problems_of(tmp_path, text)
+
+    [problem] = [p for p in problems if p.key == key]
+    assert problem.message
+    assert fix in problem.fix
+    assert {p.key.partition(".")[0] for p in problems} == {key.partition(".")[0]}
+
+
+def test_the_value_is_shown_as_it_was_written(tmp_path: Path) -> None:
+    [problem] = problems_of(tmp_path, GOOD + "[http]\nport = 70000\n")
+
+    assert problem == Problem("http.port", "70000", "should be less than or equal to 65535", problem.fix)
+
+
+def test_all_problems_come_at_once(tmp_path: Path) -> None:
+    text = replaced('"payments.fraud"', '"A"').replace("schema =", "schemas =") + (
+        '[output]\ntopic = "a_b"\n[http]\nport = -1\n[kafka.producer]\nacks = 1\n'
+    )
+    environ = {"STREAM_INFER_HTTP__HOTS": "x"}
+
+    keys = {p.key for p in problems_of(tmp_path, text, environ)}
+
+    expected = {"pipeline", "input.schema", "input.schemas", "output.topic", "http.port"}
+    assert keys == expected | {"kafka.producer.acks", "STREAM_INFER_HTTP__HOTS"}
+
+
+def test_what_follows_from_a_wrong_key_is_not_reported_again(tmp_path: Path) -> None:
+    assert [p.key for p in problems_of(tmp_path, replaced('"payments.fraud"', "1"))] == ["pipeline"]
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"a = = 1", "is not TOML"), (b"\xff", "is not UTF-8")])
+def test_a_file_that_is_no_toml_is_one_problem(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "worker.toml"
+    path.write_bytes(content)
+
+    [problem] = read(path, {}).problems
+
+    assert problem.key == str(path)
+    assert message in problem.message
+
+
+def test_a_file_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
+    [problem] = read(tmp_path / "none.toml", {}).problems
+
+    assert "No such file" in problem.message
+    assert "-c" in problem.fix
+
+
+def test_what_is_right_can_be_read_beside_the_problems(tmp_path: Path) -> None:
+    path = tmp_path / "worker.toml"
+    path.write_text(replaced('"payments.fraud"', '"A"') + "[http]\nport = 1234\n", "utf-8")
+
+    reading = read(path, {})
+
+    assert reading.settings is not None
+    assert reading.settings.http.port == 1234
+    assert {"pipeline", "output.topic"} <= reading.unusable
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+)
+SECTION = st.sampled_from(
+    ["pipeline", "kafka", "input", "output", "dlq", "model", "worker", "http", "labels", "x"]
+)
+KEY = st.sampled_from(
+    ["topics", "topic", "schema", "framing", "start", "copy", "package", "slot", "port", "file", "y"]
+)
+
+
+@given(st.dictionaries(SECTION, ANYTHING | st.dictionaries(KEY, ANYTHING, max_size=4), max_size=6))
+def test_no_document_ends_in_anything_but_problems(document: dict[str, object]) -> None:
+    reading = understood(document, {}, folder=Path())
+
+    assert reading.problems
+    assert reading.settings is not None
+    assert all(p.key and p.message and p.fix for p in reading.problems)
