@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -284,20 +284,20 @@ class Session:
         offsets = self._start.of(consumer, assigned)
         consumer.incremental_assign([TopicPartition(p.topic, p.index, o) for p, o in offsets.items()])
         self._position.update(offsets)
-        self._moved(consumer, offsets, "assigned")
+        self._moved(offsets, "assigned", consumer.consumer_group_metadata())
 
     def _unassign(self, consumer: Consumer, gone: Sequence[TopicPartition], kind: str) -> None:
         partitions = [Partition(tp.topic, tp.partition) for tp in gone]
         for p in partitions:
             self._position.pop(p, None)
         consumer.incremental_unassign(list(gone))
-        self._moved(consumer, partitions, kind)
+        # The metadata stays: the generation goes on until the next assignment, and asking for it here would
+        # wait for ever when it is `close()` that revokes.
+        self._moved(partitions, kind, self._lease.group_metadata)
 
-    def _moved(
-        self, consumer: Consumer, touched: Mapping[Partition, int] | Sequence[Partition], kind: str
-    ) -> None:
+    def _moved(self, touched: Iterable[Partition], kind: str, group_metadata: object) -> None:
         self._touched.update(touched)
-        self._lease = _Lease(self._lease.epoch + 1, consumer.consumer_group_metadata())
+        self._lease = _Lease(self._lease.epoch + 1, group_metadata)
         self._changes.append(AssignmentChanged(kind, tuple(sorted(self._position))))
 
 

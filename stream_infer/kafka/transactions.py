@@ -33,16 +33,22 @@ _SLOT_TAKEN = "another worker uses the {} of this slot; give each worker its own
 
 
 class _Trouble(logging.Handler):
-    """Listens to the log of one producer and keeps the first line that speaks of a broken request."""
+    """Listens to the log of one producer and keeps the first line that speaks of a broken request.
 
-    def __init__(self) -> None:
+    It hears every line, whatever level the worker logs at, and passes on those that `heard_by` wants.
+    """
+
+    def __init__(self, heard_by: logging.Logger) -> None:
         super().__init__()
         self.line: str | None = None
+        self._heard_by = heard_by
 
     def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
         if self.line is None and (line.startswith(("FAIL", "REQTMOUT")) or "isconnected" in line):
             self.line = line
+        if self._heard_by.isEnabledFor(record.levelno):
+            self._heard_by.handle(record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +57,11 @@ class _Client:
     trouble: _Trouble
 
 
-def _connect(config: Mapping[str, object], parent: logging.Logger) -> _Client:
+def _connect(config: Mapping[str, object], heard_by: logging.Logger) -> _Client:
     """Return a client that connects in the background; it has no epoch before `init_transactions`."""
-    trouble = _Trouble()
-    logger = logging.Logger("stream_infer.kafka.producer")  # noqa: LOG001 - one per client, heard by one handler
-    logger.parent = parent
+    trouble = _Trouble(heard_by)
+    # One logger per client, outside of the tree of loggers and their levels.
+    logger = logging.Logger("stream_infer.kafka.producer", logging.DEBUG)  # noqa: LOG001 - see above
     logger.addHandler(trouble)
     return _Client(Producer(dict(config), logger=logger), trouble)
 
