@@ -1,0 +1,178 @@
+"""The composition root of `run`: settings become a session, a step and observers, and the loop turns.
+
+The only place that names concrete classes for the online role. Checking the settings against broker, schema
+and package is `app.check`; what the loop does is `runtime.loop`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+
+from stream_infer import __version__
+from stream_infer.app.check import Checked, checked
+from stream_infer.avro import contract
+from stream_infer.avro.encode import Encoder
+from stream_infer.config.sections import Guarantee
+from stream_infer.config.settings import Settings
+from stream_infer.flow.ports import Observer
+from stream_infer.flow.records import Channel
+from stream_infer.kafka import client
+from stream_infer.kafka.at_least_once import AtLeastOnce
+from stream_infer.kafka.offsets import StartOffsets
+from stream_infer.kafka.publish import Publisher
+from stream_infer.kafka.session import Session, SessionSettings
+from stream_infer.kafka.transactions import Transactions
+from stream_infer.models.load import load
+from stream_infer.models.slot import Lineup, Slot
+from stream_infer.ops import http, logs
+from stream_infer.ops.fanout import Fanout
+from stream_infer.ops.metrics import Build, Metrics, Served
+from stream_infer.ops.progress import ProgressCell, State
+from stream_infer.runtime.loop import run
+from stream_infer.runtime.pacing import Pace, Pacing
+from stream_infer.runtime.stop import Stop, leaving_within, on_signals
+from stream_infer.steps.isolate import Budget
+from stream_infer.steps.plan import plan
+from stream_infer.steps.score import Score, ScoreSettings
+
+_LEAVE_WITHIN_S = 10.0
+
+
+def run_worker(settings: Settings) -> int:
+    """Check, then score until SIGTERM (exit code 0) or SIGINT (130). Raises what stops it otherwise."""
+    logs.configure(sys.stderr, os.environ)
+    stop = Stop()
+    with on_signals(stop):
+        ready = checked(settings)
+        with leaving_within(stop, _LEAVE_WITHIN_S):
+            serve(ready, stop)
+    return 130 if stop.signal == signal.SIGINT else 0
+
+
+def serve(ready: Checked, stop: Stop, *, observers: Sequence[Observer] = ()) -> None:
+    """Score with what was checked until `stop` is requested. Any thread may call this, once a process."""
+    settings = ready.settings
+    progress = ProgressCell()
+    metrics = Metrics(settings.pipeline, build=Build(__version__))
+    log = logs.LogObserver()
+    observe = Fanout([progress, metrics, log, *observers])
+    slot = Slot(Lineup(load(ready.package), generation=0))
+    manifest = slot.current.model.manifest
+    session = _session(settings, stop, observe)
+    with ExitStack() as stack:
+        stack.enter_context(_http(settings, progress, metrics))
+        stack.enter_context(_logged(log, settings, slot))
+        stack.enter_context(closing(session))
+        metrics.serve(Served(manifest.name, manifest.version, slot.current.model.digest, manifest.runtime))
+        progress.serve(manifest.version)
+        session.open()
+        progress.enter(State.RUNNING)
+        run(
+            session,
+            _score(ready, slot),
+            session,
+            stop=stop,
+            pace=Pace(_pacing(settings)),
+            observe=observe,
+        )
+        progress.enter(State.DRAINING)
+
+
+def _pacing(settings: Settings) -> Pacing:
+    worker = settings.worker
+    return Pacing(worker.max_batch_records, worker.commit_interval_ms / 1000)
+
+
+def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:
+    logger = logs.librdkafka_logger()
+    client_id = f"{settings.group_id}.{settings.worker.slot}"
+    return Session(
+        SessionSettings(
+            consumer=client.consumer(
+                settings.kafka,
+                group_id=settings.group_id,
+                instance_id=settings.worker.slot,
+                client_id=client_id,
+            ),
+            input_topics=settings.input.topics,
+            channels={
+                Channel.PREDICTIONS: settings.output.topic,
+                Channel.DEAD_LETTERS: settings.dlq.topic,
+            },
+        ),
+        _publisher(settings, client_id, stop, observe, logger),
+        StartOffsets(settings.input.start_at, settings.input.on_lost_offset),
+        observe=observe,
+        logger=logger,
+    )
+
+
+def _publisher(
+    settings: Settings, client_id: str, stop: Stop, observe: Observer, logger: logging.Logger
+) -> Publisher:
+    if settings.delivery.guarantee is Guarantee.AT_LEAST_ONCE:
+        config = client.producer(settings.kafka, transactional_id=None, client_id=client_id)
+        return AtLeastOnce(config, logger=logger)
+    config = client.producer(settings.kafka, transactional_id=settings.transactional_id, client_id=client_id)
+    return Transactions(config, stopping=lambda: stop.requested, observe=observe, logger=logger)
+
+
+def _score(ready: Checked, slot: Slot) -> Score:
+    settings = ready.settings
+    limits = ready.topics.max_message_bytes
+    return Score(
+        slot,
+        partial(plan, events=ready.events),
+        Encoder(contract.schema("Prediction"), settings.output.framing),
+        ScoreSettings(
+            pipeline=settings.pipeline,
+            group_id=settings.group_id,
+            tombstones=settings.input.tombstones,
+            partitioning=settings.output.partitioning,
+            prediction_limit_bytes=limits[settings.output.topic],
+            dead_letter_limit_bytes=limits[settings.dlq.topic],
+        ),
+        budget=partial(_budget, client.max_poll_interval_s(settings.kafka) / 4),
+    )
+
+
+def _budget(seconds: float) -> Budget:
+    """Return what isolating poison rows may cost in this batch: well within the poll interval."""
+    deadline = time.monotonic() + seconds
+    return Budget(expired=lambda: time.monotonic() > deadline)
+
+
+@contextmanager
+def _http(settings: Settings, progress: ProgressCell, metrics: Metrics) -> Iterator[None]:
+    application = http.application(
+        lambda: progress.current,
+        metrics.registry,
+        max_idle_s=client.max_poll_interval_s(settings.kafka),
+    )
+    with http.HttpServer(application, host=settings.http.host, port=settings.http.port):
+        yield
+
+
+@contextmanager
+def _logged(log: logs.LogObserver, settings: Settings, slot: Slot) -> Iterator[None]:
+    """Log start and stop, with the reason of the stop."""
+    manifest = slot.current.model.manifest
+    log.started(
+        pipeline=settings.pipeline,
+        slot=settings.worker.slot,
+        model=manifest.name,
+        model_version=manifest.version,
+    )
+    try:
+        yield
+    except BaseException as failure:
+        log.stopped(f"{type(failure).__name__}: {failure}")
+        raise
+    log.stopped("asked to stop")
