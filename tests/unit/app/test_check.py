@@ -1,0 +1,282 @@
+"""What a check finds without a broker: files, package, fields, port; and that nobody answers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stream_infer.app.check import CheckFailed, Report, check, checked_on_mock
+from stream_infer.flow.errors import Problem
+from stream_infer.kafka.mock import mock_broker
+from tests.unit.app.project import FIELDS, NOWHERE, Project, event_schema, make_project
+
+SOON_S = 0.2
+"""How long these tests wait for the broker that is not there."""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return make_project(tmp_path)
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def on_mock(project: Project) -> Iterator[Project]:
+    with mock_broker() as servers:
+        project.change(NOWHERE, servers)
+        yield project
+
+
+def report_on(project: Project) -> Report:
+    return check(project.reading(), timeout_s=SOON_S)
+
+
+def beside_the_broker(report: Report) -> list[Problem]:
+    """Return the problems without the one that all these tests have: no broker."""
+    problems = [p for p in report.problems if p.key != "kafka.bootstrap.servers"]
+    assert all(p.message and p.fix for p in problems)
+    assert len(problems) == len(report.problems) - 1
+    return problems
+
+
+def test_a_broker_that_does_not_answer_is_exit_code_4_when_all_else_is_well(project: Project) -> None:
+    report = check(project.reading(), timeout_s=1.0)
+
+    [problem] = report.problems
+    assert problem.value == f'"{NOWHERE}"'
+    assert "onnection refused" in problem.message
+    assert report.exit_code == 4
+
+
+def test_what_is_right_is_said_too(project: Project) -> None:
+    said = " ".join(report_on(project).passed)
+
+    assert "pipeline shop" in said
+    assert "events: Event" in said
+    assert "package: fraud 1.2.0, sha256:" in said
+    assert "2 features" in said
+
+
+def test_a_schema_file_that_is_missing_is_named(project: Project) -> None:
+    project.schema.unlink()
+
+    [problem] = beside_the_broker(report_on(project))
+
+    assert (problem.key, problem.value) == ("input.schema", f'"{project.schema}"')
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "not JSON"), ('"long"', "has to be a record"), ('{"type": "record"}', "name")],
+)
+def test_a_schema_that_cannot_be_admitted_is_refused_with_the_reason(
+    project: Project, content: str, message: str
+) -> None:
+    project.schema.write_text(content)
+
+    [problem] = beside_the_broker(report_on(project))
+
+    assert problem.key == "input.schema"
+    assert message in problem.message
+
+
+def test_a_folder_of_schemas_needs_a_framing_that_tells_them_apart(project: Project) -> None:
+    folder = project.folder / "schemas"
+    folder.mkdir()
+    project.schema.rename(folder / "event.avsc")
+    project.change('"event.avsc"', '"schemas"')
+
+    [problem] = beside_the_broker(report_on(project))
+    assert "single-object" in problem.fix
+
+    project.change("[input]", '[input]\nframing = "single-object"')
+    assert beside_the_broker(report_on(project)) == []
+
+
+def test_every_bad_file_of_a_folder_is_named(project: Project) -> None:
+    folder = project.folder / "schemas"
+    folder.mkdir()
+    (folder / "a.avsc").write_text("{")
+    (folder / "b.avsc").write_bytes(b"\xff")
+    project.change('schema = "event.avsc"', 'schema = "schemas"\nframing = "single-object"')
+
+    problems = beside_the_broker(report_on(project))
+
+    assert [Path(p.value.strip('"')).name for p in problems] == ["a.avsc", "b.avsc"]
+
+
+def test_writers_of_a_folder_may_differ_where_the_package_has_a_default(project: Project) -> None:
+    folder = project.folder / "schemas"
+    folder.mkdir()
+    (folder / "new.avsc").write_text(event_schema(FIELDS))
+    (folder / "old.avsc").write_text(event_schema({k: v for k, v in FIELDS.items() if k != "visits"}))
+    project.change('schema = "event.avsc"', 'schema = "schemas"\nframing = "single-object"')
+
+    [problem] = beside_the_broker(report_on(project))
+
+    assert problem.key == "model.package"
+    assert "'visits'" in problem.message
+
+
+def test_a_package_that_is_not_there_is_a_matter_of_configuration(project: Project) -> None:
+    project.change('"model"', '"modle"')
+
+    report = report_on(project)
+
+    [problem] = beside_the_broker(report)
+    assert problem.key == "model.package"
+    assert report.exit_code == 2
+
+
+def test_a_package_with_a_flipped_byte_is_refused_and_not_loaded(project: Project) -> None:
+    model = project.model / "model.joblib"
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+
+    report = report_on(project)
+
+    [problem] = beside_the_broker(report)
+    assert "(digest)" in problem.message
+    assert not any("loads" in line for line in report.passed)
+
+
+def test_the_exit_code_is_3_when_only_the_package_is_refused(on_mock: Project) -> None:
+    (on_mock.model / "extra").write_text("x")
+
+    with pytest.raises(CheckFailed) as raised:
+        checked_on_mock(on_mock.settings())
+
+    assert raised.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "fix"),
+    [
+        ({"amount": None, "amounts": "double"}, "'amount', which is not a field", "did you mean amounts?"),
+        ({"amount": "string"}, "as double; in Event it is string", "made for this schema"),
+        ({"visits": "long"}, "as int; in Event it is long", "made for this schema"),
+        ({"visits": {"type": "array", "items": "int"}}, "which is an array", "made for this schema"),
+        ({"visits": {"type": "int", "logicalType": "date"}}, "it is date", "made for this schema"),
+    ],
+)
+def test_a_feature_that_the_events_do_not_have_is_named(
+    project: Project, change: dict[str, object], message: str, fix: str
+) -> None:
+    project.declare(**change)
+
+    report = report_on(project)
+
+    [problem] = beside_the_broker(report)
+    assert problem.key == "model.package"
+    assert message in problem.message
+    assert fix in problem.fix
+    assert report.exit_code == 2
+
+
+def test_a_wider_feature_takes_a_narrower_field(project: Project) -> None:
+    project.declare(amount="float")
+
+    assert beside_the_broker(report_on(project)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "by", "key"),
+    [
+        ('copy = ["id"]', 'copy = ["ident"]', "output.copy"),
+        ('copy = ["id"]', 'copy = ["tags"]', "output.copy"),
+        ('event_time = "at"', 'event_time = "id"', "input.event_time"),
+        ('event_time = "at"', 'event_time = "when"', "input.event_time"),
+    ],
+)
+def test_a_field_that_predictions_carry_must_be_in_the_events(
+    project: Project, line: str, by: str, key: str
+) -> None:
+    project.change(line, by)
+
+    assert [p.key for p in beside_the_broker(report_on(project))] == [key]
+
+
+def test_a_busy_port_is_a_problem_of_its_own(project: Project, busy_port: int) -> None:
+    project.change("port = 0", f"port = {busy_port}")
+
+    [problem] = beside_the_broker(report_on(project))
+
+    assert (problem.key, problem.value) == ("http.port", str(busy_port))
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on(project: Project) -> None:
+    project.change("port = 0", 'port = 0\nhost = "192.0.2.1"')
+
+    assert [p.key for p in beside_the_broker(report_on(project))] == ["http.host"]
+
+
+def test_problems_of_every_kind_come_at_once(project: Project) -> None:
+    project.schema.unlink()
+    (project.model / "extra").write_text("x")
+    project.change("port = 0", "port = 0\nprot = 1")
+
+    report = report_on(project)
+
+    assert [p.key for p in report.problems] == [
+        "http.prot",
+        "input.schema",
+        "model.package",
+        "kafka.bootstrap.servers",
+    ]
+    assert report.exit_code == 2
+
+
+def test_stand_ins_for_what_is_wrong_are_not_checked(project: Project) -> None:
+    project.change('schema = "event.avsc"\n', "")
+    project.change('package = "model"', 'store = "model"')
+
+    assert {p.key for p in beside_the_broker(report_on(project))} == {
+        "input.schema",
+        "model.package",
+        "model.store",
+    }
+
+
+def test_nobody_is_asked_with_credentials_that_are_wrong(project: Project) -> None:
+    project.change("[input]", '"sasl.pasword" = "x"\n[input]')
+
+    report = report_on(project)
+
+    assert [p.key for p in report.problems] == ["kafka.sasl.pasword"]
+    assert "not asked" in report.skipped[0]
+
+
+def test_a_file_that_cannot_be_read_is_the_only_problem(project: Project) -> None:
+    project.config.unlink()
+
+    report = report_on(project)
+
+    assert [p.key for p in report.problems] == [str(project.config)]
+    assert report.exit_code == 2
+
+
+def test_a_worker_on_the_mock_starts_from_what_the_mock_knows(on_mock: Project) -> None:
+    ready = checked_on_mock(on_mock.settings())
+
+    assert ready.topics.partitions["shop.visits.v1"] == ready.topics.partitions["shop.predictions.v1"]
+    assert ready.events.event_time == "at"
+    assert ready.package.manifest.name == "fraud"
+
+
+def test_a_worker_does_not_start_with_problems(on_mock: Project) -> None:
+    on_mock.schema.unlink()
+
+    with pytest.raises(CheckFailed) as raised:
+        checked_on_mock(on_mock.settings())
+
+    assert [p.key for p in raised.value.problems] == ["input.schema"]
+    assert raised.value.exit_code == 2
