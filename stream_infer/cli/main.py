@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import stream_infer
-from stream_infer.cli import package
+from stream_infer.cli import package, worker
 from stream_infer.flow.errors import Misconfigured, Refused, StreamInferError
 
 EXIT_CODES = """Exit codes: 0 ok · 1 run-time failure · 2 usage or configuration · 3 package refused ·
@@ -27,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+worker.register(app)
 app.add_typer(package.app, name="package")
 
 

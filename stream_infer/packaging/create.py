@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
+from stream_infer.models.container import unsupported
 from stream_infer.models.manifest import Feature, Manifest, OutputContract, Tolerance
 from stream_infer.models.package import write
 from stream_infer.models.scores import Scores
@@ -152,7 +153,7 @@ def _manifest(options: CreateOptions, bound: _Bound, agreed: _Agreed) -> Manifes
     default = Tolerance()
     absolute, relative = options.absolute_tolerance, options.relative_tolerance
     libraries = [*LIBRARIES, "pandas"] if bound.container == "pandas" else LIBRARIES
-    return Manifest(
+    manifest = Manifest(
         name=options.name,
         version=options.version,
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
@@ -166,6 +167,11 @@ def _manifest(options: CreateOptions, bound: _Bound, agreed: _Agreed) -> Manifes
             default.relative if relative is None else relative,
         ),
     )
+    reason = unsupported(manifest)
+    if reason is not None:
+        fix = "make the field's type that of the training data, or the column's that of the field"
+        raise Misconfigured([Problem("--schema", "", reason, fix)])
+    return manifest
 
 
 def _files(bound: _Bound, agreed: _Agreed, golden: _Settled) -> Mapping[str, bytes]:
@@ -180,10 +186,9 @@ def _files(bound: _Bound, agreed: _Agreed, golden: _Settled) -> Mapping[str, byt
         **model.code,
     }
     if samples.reference is not None:
-        names = [one.name for one in agreed.features]
         settled = _settled(samples.reference, agreed.features, bound.container)
         seen = expected.outputs(model.estimator, settled.input, agreed.output)
-        files["reference.json"] = reference.summarise(samples.reference, names, seen)
+        files["reference.json"] = reference.summarise(samples.reference, bound.columns, seen)
     return files
 
 

@@ -56,7 +56,7 @@ def build(frame: pd.DataFrame, bound: Sequence[Bound], schema: Schema) -> list[E
     for feature in bound:
         try:
             columns[feature.leaf.path] = _values(frame[feature.name], feature.leaf)
-        except ValueError as error:
+        except (TypeError, ValueError, OverflowError) as error:
             problems.append(_unfit(feature, frame[feature.name], error))
     if problems:
         raise Misconfigured(problems)
@@ -65,7 +65,7 @@ def build(frame: pd.DataFrame, bound: Sequence[Bound], schema: Schema) -> list[E
     return [_event(empty, schema.root, dict(zip(columns, row, strict=True))) for row in rows]
 
 
-def _unfit(feature: Bound, column: pd.Series, error: ValueError) -> Problem:
+def _unfit(feature: Bound, column: pd.Series, error: Exception) -> Problem:
     leaf = feature.leaf
     kind = f"{leaf.kind} ({leaf.logical})" if leaf.logical else leaf.kind
     return Problem(
@@ -126,7 +126,7 @@ def rounded(bound: Sequence[Bound], frame: pd.DataFrame) -> list[str]:
 def _values(column: pd.Series, leaf: Leaf) -> list[object]:
     convert = _CONVERT[leaf.kind]
     if column.dtype.kind == "M":
-        column, convert = _raw_instants(column, leaf), int
+        column, convert = raw_instants(column, leaf), int
     null = column.isna().tolist()
     values = column.astype(object).tolist()
     return [
@@ -152,7 +152,8 @@ def _in_range(value: object, leaf: Leaf, convert: Callable[[Any], object]) -> ob
     return converted
 
 
-def _raw_instants(column: pd.Series, leaf: Leaf) -> pd.Series:
+def raw_instants(column: pd.Series, leaf: Leaf) -> pd.Series:
+    """Return datetimes as the integers that the field carries (objects, so that empty cells stay empty)."""
     if not is_instant(leaf):
         raise ValueError("the column holds dates, and the field is no timestamp")
     if isinstance(column.dtype, pd.DatetimeTZDtype):

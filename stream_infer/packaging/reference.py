@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stream_infer.avro.schemas import Leaf
 from stream_infer.models.scores import Scores
+from stream_infer.packaging.binding import Bound
+from stream_infer.packaging.events import raw_instants
 
 FORMAT = 1
 QUANTILES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -21,27 +24,30 @@ MAX_CATEGORIES = 100
 """Of a column of strings, the most frequent ones; the rest is counted together."""
 
 
-def summarise(frame: pd.DataFrame, names: Sequence[str], scores: Scores) -> bytes:
-    """Return the reference of the columns `names` of `frame` and of the model's outputs on it, as JSON."""
+def summarise(frame: pd.DataFrame, bound: Sequence[Bound], scores: Scores) -> bytes:
+    """Return the reference of the model's columns in `frame` and of its outputs on them, as JSON.
+
+    Instants are in the units of their fields, because that is what the worker sees.
+    """
     outputs = {"score": scores.score, "value": scores.value}
     summary = {
         "format": FORMAT,
         "rows": len(frame),
-        "features": {name: _column(frame[name]) for name in names},
+        "features": {one.name: _column(frame[one.name], one.leaf) for one in bound},
         "outputs": {name: _numbers(values, 0) for name, values in outputs.items() if values is not None},
         "labels": None if scores.label is None else _categories(scores.label.tolist()),
     }
     return json.dumps(summary, sort_keys=True, indent=1, allow_nan=False).encode() + b"\n"
 
 
-def _column(column: pd.Series) -> Mapping[str, object]:
+def _column(column: pd.Series, leaf: Leaf) -> Mapping[str, object]:
     present = column.dropna()
     nulls = len(column) - len(present)
+    if leaf.kind in {"string", "enum"}:
+        return {"kind": "categories", "count": len(column), "nulls": nulls, **_categories(present.tolist())}
     if present.dtype.kind == "M":
-        return _numbers(present.astype("int64").to_numpy().astype(np.float64), nulls)
-    if present.dtype.kind in "iufb":
-        return _numbers(present.to_numpy(dtype=np.float64), nulls)
-    return {"kind": "categories", "count": len(column), "nulls": nulls, **_categories(present.tolist())}
+        present = raw_instants(present, leaf)
+    return _numbers(present.to_numpy(dtype=np.float64), nulls)
 
 
 def _numbers(values: NDArray[np.float64], nulls: int) -> Mapping[str, object]:

@@ -1,0 +1,112 @@
+"""`open_package` answers plain dicts as a worker answers events: each one, in order."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import stream_infer
+from stream_infer.flow.errors import ModelFailed, Refused
+from stream_infer.packaging.verify import verify_package
+from tests.unit.packaging.workshop import Workshop, assert_close, frame_of, target, trips
+
+EVENTS = trips(40)
+COLUMNS = ["distance", "stops"]
+
+
+@pytest.fixture
+def package(workshop: Workshop) -> Path:
+    frame = frame_of(EVENTS, COLUMNS).dropna()
+    workshop.create(LogisticRegression().fit(frame, target(EVENTS)[frame.index]), frame, class_scores=True)
+    return workshop.package
+
+
+def test_each_event_gets_its_own_answer_in_order_good_or_bad(package: Path) -> None:
+    good, null = EVENTS[0], {**EVENTS[1], "distance": None}
+    nan, odd = {**EVENTS[1], "distance": float("nan")}, {"trip_id": "only"}
+
+    answers = stream_infer.open_package(package).predict([odd, good, null, nan, good])
+
+    errors = [answer.get("error", {}) for answer in answers]
+    assert [(error.get("stage"), error.get("class")) for error in errors] == [
+        ("decode", "invalid"),
+        (None, None),
+        ("validate", "missing"),
+        ("validate", "nan"),
+        (None, None),
+    ]
+    assert answers[1] == answers[4]
+    assert answers[1].keys() == {"label", "score", "value", "class_scores"}
+    assert answers[1]["score"] == answers[1]["class_scores"]["1"]
+
+
+def test_any_iterable_of_events_is_taken_also_an_empty_one(package: Path) -> None:
+    scorer = stream_infer.open_package(str(package))
+
+    assert scorer.predict([]) == []
+    assert scorer.predict(iter(EVENTS[:2])) == scorer.predict(EVENTS[:2])
+    assert all("error" in answer for answer in scorer.predict([{}, {"distance": "x"}]))
+
+
+def test_a_batch_answers_as_each_of_its_events_alone(package: Path) -> None:
+    scorer = stream_infer.open_package(package)
+    events = [event for event in EVENTS if event["distance"] is not None]
+
+    together = [answer["score"] for answer in scorer.predict(events)]
+    alone = [scorer.predict([event])[0]["score"] for event in events]
+
+    assert_close(together, alone)
+
+
+class Moody:
+    """Raises when it is told to, which its pickle does not know."""
+
+    raises = False
+    n_features_in_ = 1
+
+    def __sklearn_tags__(self) -> object:
+        return LogisticRegression().__sklearn_tags__()
+
+    classes_ = np.array([0, 1])
+
+    def predict(self, frame: np.ndarray) -> np.ndarray:
+        if Moody.raises:
+            raise RuntimeError("not today")
+        return np.zeros(len(frame), dtype=int)
+
+
+def test_a_model_that_raises_on_everything_has_failed(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.create(Moody(), frame_of(EVENTS, ["stops"]))
+    scorer = stream_infer.open_package(workshop.package)
+    monkeypatch.setattr(Moody, "raises", True)
+
+    with pytest.raises(ModelFailed):
+        scorer.predict(EVENTS)
+
+
+def test_a_changed_byte_is_refused_before_anything_is_loaded(package: Path) -> None:
+    model = package / "model.joblib"
+    data = bytearray(model.read_bytes())
+    data[len(data) // 2] ^= 1
+    model.write_bytes(bytes(data))
+
+    for use in (stream_infer.open_package, verify_package):
+        with pytest.raises(Refused) as caught:
+            use(package)
+        assert caught.value.code == "digest"
+
+
+def test_verifying_reports_who_it_is_and_how_well_it_answers(package: Path) -> None:
+    report = verify_package(package)
+
+    assert (report.name, report.version, report.path) == ("trips", "1.2.0", package)
+    assert report.digest.startswith("sha256:")
+    assert report.rows == sum(event["distance"] is not None for event in EVENTS)
+    assert 0 <= report.max_abs_difference <= 1e-9
+    assert set(asdict(report)) == {"path", "name", "version", "digest", "rows", "max_abs_difference"}
