@@ -115,7 +115,7 @@ def answer(estimator: Estimator, contract: OutputContract, frame: Frame) -> Scor
     label = _named(estimator, names, frame, n) if winner is None else names[winner]
     return Scores(
         label=label,
-        score=_score(raw, label, names, n),
+        score=_score(raw, winner, label, names, n),
         class_scores=raw if contract.class_scores else None,
     )
 
@@ -134,17 +134,22 @@ def _winner(raw: Floats, contract: OutputContract, n: int) -> npt.NDArray[np.int
     return (decided >= 0 if contract.kind == "outlier" else decided > 0).astype(np.intp)
 
 
-def _score(raw: Floats, label: Labels, names: Labels, n: int) -> Floats:
+def _score(raw: Floats, winner: npt.NDArray[np.intp] | None, label: Labels, names: Labels, n: int) -> Floats:
     """Return P(second class) or the decision value of two classes, and that of the label of more."""
     if raw.ndim == 1:
         return _one_per_row(raw, n)
     table = _table(raw, n, len(names))
     if len(names) == _BINARY:
         return np.ascontiguousarray(table[:, 1])
-    place = {name: index for index, name in enumerate(names.tolist())}
-    index = np.fromiter((place.get(one, -1) for one in label.tolist()), dtype=np.intp, count=n)
+    place = _places(label, names, n) if winner is None else winner
     # A label that is not a class has no score; `scores.check` names it.
-    return np.where(index >= 0, table[np.arange(n), index], np.nan)
+    return np.where(place >= 0, table[np.arange(n), place], np.nan)
+
+
+def _places(label: Labels, names: Labels, n: int) -> npt.NDArray[np.intp]:
+    """Return the index of each label among the classes, or -1."""
+    place = {name: index for index, name in enumerate(names.tolist())}
+    return np.fromiter((place.get(one, -1) for one in label.tolist()), dtype=np.intp, count=n)
 
 
 def _named(estimator: Estimator, names: Labels, frame: Frame, n: int) -> Labels:

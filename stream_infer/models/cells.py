@@ -65,12 +65,15 @@ def _extension(array: pa.Array, feature: Feature, column: Column, dtype: Dtype) 
 
 def _object(array: pa.Array, feature: Feature, column: Column, dtype: Dtype) -> Cells:
     del feature, dtype
-    if pa.types.is_string(array.type):
+    null = _NULLS.get(column.null or "none")
+    if pa.types.is_boolean(array.type):
+        # The objects are few: look them up instead of making each.
+        out = np.array([False, True, null], dtype=object)[pc.cast(array, pa.int8()).fill_null(2).to_numpy()]
+    elif pa.types.is_string(array.type):
         out = array.to_numpy(zero_copy_only=False)
     else:
         out = np.empty(len(array), dtype=object)
         out[:] = array.to_pylist()
-    null = _NULLS.get(column.null or "none")
     if array.null_count and null is not None:
         out = np.where(array.is_valid().to_numpy(zero_copy_only=False), out, null)
     # As a Series: a frame made of a bare array of objects that are strings would infer dtype str (pandas 3).

@@ -30,9 +30,9 @@ class MisfitError(ValueError):
 def observe(frame: Frame, kinds: Mapping[str, str]) -> Container:
     """Return the container of the user's own `frame`, which the model was trained on.
 
-    `kinds` maps each column, in order, to the Avro kind of its leaf. A column of integers whose leaf is a
-    float becomes float64: a CSV that happened to hold whole numbers only must not turn 0.5 away. Raises
-    `Refused("container")` for a frame that has no container.
+    `kinds` maps each column, in order, to the Avro kind of its leaf. A sample of a CSV may happen to hold
+    whole numbers only where the leaf is a float, or nothing at all where it is a string: such columns become
+    float64 and str. Raises `Refused("container")` for a frame that has no container.
     """
     if isinstance(frame, np.ndarray):
         return _observe_matrix(frame, kinds)
@@ -112,6 +112,8 @@ def _observe_column(series: pd.Series, kind: str) -> Column:
         raise Refused("container", f"column {name!r}: dtype {printed} cannot be filled from Avro")
     if dtype.family is Family.INT and kind in {"float", "double"}:
         return Column(name, "float64", "nan")
+    if dtype.family is Family.FLOAT and kind in {"string", "enum"} and series.isna().all():
+        return Column(name, "str", "nan")
     if dtype.family is Family.OBJECT:
         return Column(name, printed, _observe_null(series))
     if dtype.family is Family.CATEGORY:

@@ -32,6 +32,10 @@ def misfit_rows(array: pa.Array, feature: Feature, column: Column) -> Rows:
 def _odd(array: pa.Array, feature: Feature, column: Column) -> pa.Array | None:
     """Return a mask of the integers that `column` cannot hold, or None when it holds all of them."""
     low, high = _bounds(feature, column)
+    step = _coarseness(feature, column)
+    given = np.iinfo(array.type.to_pandas_dtype())
+    if low <= given.min and given.max <= high and step == 1:
+        return None
     extremes = pc.min_max(array)
     least, most = extremes["min"].as_py(), extremes["max"].as_py()
     if least is None:
@@ -42,7 +46,6 @@ def _odd(array: pa.Array, feature: Feature, column: Column) -> pa.Array | None:
             pc.less(numbers, pa.scalar(max(low, -_INT64_MAX), pa.int64())) if least < low else False,
             pc.greater(numbers, pa.scalar(min(high, _INT64_MAX), pa.int64())) if most > high else False,
         )
-    step = _coarseness(feature, column)
     return None if step == 1 else pc.not_equal(pc.multiply(pc.divide(array, step), step), array)
 
 

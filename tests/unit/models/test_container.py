@@ -259,6 +259,13 @@ def test_whole_numbers_of_a_float_field_are_a_column_of_floats() -> None:
     assert observe(own, {"x": "long"}).columns == (Column("x", "int64"),)
 
 
+def test_a_text_column_that_happens_to_be_empty_is_a_column_of_text() -> None:
+    own = pd.read_csv(io.StringIO("x,y\n,1\n,2\n"))
+
+    assert own["x"].dtype == "float64"
+    assert observe(own, {"x": "string", "y": "int"}).columns[0] == Column("x", "str", "nan")
+
+
 @pytest.mark.parametrize(
     ("own", "kinds"),
     [
