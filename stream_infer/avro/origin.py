@@ -19,6 +19,9 @@ from stream_infer.flow.records import Rejected, Stage
 
 Rows = Sequence[int]
 
+# What is decoded at once: pyruhvro panics when one of its string columns would pass 2 GB.
+MAX_BYTES = 2**26
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -36,12 +39,15 @@ class Origin:
     fast: bulk.Bulk | None
     columns: Mapping[int, int]
     judge: Callable[[bytes], Sequence[object]]
+    max_bytes: int = MAX_BYTES
 
     def decode(self, rows: Rows, data: Sequence[bytes]) -> tuple[Sequence[Piece], Sequence[Rejected]]:
         """Return the columns of `data`, whose input rows are `rows`, and what was turned away."""
         reason = next((plan.reason for plan in self.plans if isinstance(plan, Incompatible)), None)
         if reason is not None:
             return (), [_rejected(row, "schema_incompatible", reason) for row in rows]
+        if sum(map(len, data)) > self.max_bytes and len(data) > 1:
+            return self._in_halves(rows, data)
         if self.fast is None:
             return self._judged(rows, data)
         batch, suspects = self.fast.read(data)
@@ -58,6 +64,12 @@ class Origin:
             self._judged(rows, data) if batch is None else self._finished(rows, self._extracted(batch))
         )
         return pieces, (*rejected, *unfit)
+
+    def _in_halves(self, rows: Rows, data: Sequence[bytes]) -> tuple[Sequence[Piece], Sequence[Rejected]]:
+        middle = len(data) // 2
+        pieces, rejected = self.decode(rows[:middle], data[:middle])
+        more, others = self.decode(rows[middle:], data[middle:])
+        return (*pieces, *more), (*rejected, *others)
 
     def _extracted(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """Return the raw column of each leaf; a null record makes the leaves in it null."""

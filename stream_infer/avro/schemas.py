@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import fastavro
@@ -30,8 +30,8 @@ class Schema:
     """
 
     text: str
-    parsed: Mapping[str, Any]
-    root: Record
+    parsed: dict[str, Any] = field(repr=False, compare=False)
+    root: Record = field(repr=False, compare=False)
     name: str
     fingerprint: bytes
 
@@ -81,15 +81,15 @@ def other_fields(schema: Schema) -> Mapping[str, str]:
 
 
 def _walk(record: Record, prefix: str = "", *, nullable: bool = False) -> Iterator[Leaf | tuple[str, str]]:
-    for field in record.fields:
-        path = prefix + field.name
-        kind, may_be_null = present(field.type)
+    for item in record.fields:
+        path = prefix + item.name
+        kind, may_be_null = present(item.type)
         may_be_null = may_be_null or nullable
         if isinstance(kind, Record):
             yield from _walk(kind, f"{path}.", nullable=may_be_null)
         elif feature := feature_kind(kind):
             logical = kind.logical if isinstance(kind, Scalar) else None
-            yield Leaf(path, feature, may_be_null, logical, field.default)
+            yield Leaf(path, feature, may_be_null, logical, item.default)
         else:
             yield path, describe(kind)
 

@@ -161,7 +161,8 @@ def _slots(kind: Type) -> int:
     """Return how many slots of 8 bytes one value of `kind` may take in columns, items of arrays aside."""
     match kind:
         case Enum():
-            return 1 + max(map(len, kind.symbols)) // 8
+            # Three slots a letter: 64 MB of enums in arrays stay below the 2 GB of an Arrow string column.
+            return 3 * max(map(len, kind.symbols))
         case Fixed():
             return 1 + kind.size // 8
         case Record():

@@ -168,3 +168,8 @@ def test_a_named_type_can_be_used_again_and_namespaces_are_inherited() -> None:
 
     assert list(leaves(parse(text))) == ["a.x", "b.x", "c.x"]
     assert parse(text).name == "test.Event"
+
+
+def test_schemas_of_one_text_are_equal() -> None:
+    assert record(("a", "int")) == record(("a", "int"))
+    assert len({record(("a", "int")), record(("a", "int")), record(("a", "long"))}) == 2
