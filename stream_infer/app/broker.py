@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import BrokerUnreachable, Problem
 from stream_infer.kafka.topics import Absent, Topic, TopicFacts, describe, group_operations
-from stream_infer.steps.score import Partitioning
+from stream_infer.steps.choices import Partitioning
 
 _CREATE = "make it with `stream-infer topics create`, or correct the name"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.kafka.topics import Absent, Made, Topic, Wanted, create, describe
-from stream_infer.steps.score import Partitioning
+from stream_infer.steps.choices import Partitioning
 
 _DAY_MS = 24 * 60 * 60 * 1000
 # A dead letter is its event and some headers of ours: their names, a message of 1000 characters, numbers.

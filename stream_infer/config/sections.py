@@ -26,7 +26,7 @@ from pydantic_core import PydanticCustomError
 
 from stream_infer.avro.framing import Framing
 from stream_infer.kafka.offsets import OnLostOffset
-from stream_infer.steps.score import Partitioning, Tombstones
+from stream_infer.steps.choices import Partitioning, Tombstones
 
 _LONGEST_TOPIC = 249
 _LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]+")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import compress
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from stream_infer.flow.records import Batch, Channel, Headers, Outcome, Output, 
 from stream_infer.models.container import Columns
 from stream_infer.models.load import Model
 from stream_infer.models.slot import Slot
+from stream_infer.steps.choices import Partitioning, Tombstones
 from stream_infer.steps.deadletter import Letterhead, dead_letters
 from stream_infer.steps.infer import Inferred, at, infer
 from stream_infer.steps.isolate import Budget, Streak
@@ -33,20 +33,6 @@ Cell = TypeVar("Cell")
 
 TRACE_HEADERS = frozenset({"traceparent", "tracestate", "baggage"})
 """What a prediction takes over from its event's headers (W3C trace context and baggage)."""
-
-
-class Tombstones(StrEnum):
-    """What a record with a null value leads to."""
-
-    SKIP = "skip"
-    DEAD_LETTER = "dead_letter"
-
-
-class Partitioning(StrEnum):
-    """Which partition a prediction goes to: that of its event, or its key's."""
-
-    SOURCE = "source"
-    KEY = "key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stream_infer.avro.framing import Framing
 from stream_infer.config.settings import Settings, load, read, understood
 from stream_infer.flow.errors import Misconfigured, Problem
-from stream_infer.steps.score import Partitioning
+from stream_infer.steps.choices import Partitioning
 
 GOOD = """\
 pipeline = "payments.fraud"

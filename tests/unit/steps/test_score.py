@@ -9,8 +9,8 @@ import pytest
 from stream_infer.flow.errors import ModelFailed
 from stream_infer.flow.records import Channel, Partition, Stage
 from stream_infer.models.slot import Lineup, Slot
+from stream_infer.steps.choices import Partitioning, Tombstones
 from stream_infer.steps.isolate import STREAK_LIMIT, Budget
-from stream_infer.steps.score import Partitioning, Tombstones
 from tests.unit.steps.world import (
     EVENTS,
     GIVES_NAN,
