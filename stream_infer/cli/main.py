@@ -16,8 +16,10 @@ import stream_infer
 from stream_infer.cli import package, worker
 from stream_infer.flow.errors import Misconfigured, Refused, StreamInferError
 
-EXIT_CODES = """Exit codes: 0 ok · 1 run-time failure · 2 usage or configuration · 3 package refused ·
-4 broker unreachable · 75 another worker owns this slot · 130 interrupted."""
+EXIT_CODES = (
+    "Exit codes: 0 ok · 1 run-time failure · 2 usage or configuration · 3 package refused · "
+    "4 broker unreachable · 75 another worker owns this slot · 130 interrupted."
+)
 
 app = typer.Typer(
     name="stream-infer",

@@ -152,12 +152,11 @@ def _settled(frame: pd.DataFrame, features: Sequence[Feature], container: str) -
 def _manifest(options: CreateOptions, bound: _Bound, agreed: _Agreed) -> Manifest:
     default = Tolerance()
     absolute, relative = options.absolute_tolerance, options.relative_tolerance
-    libraries = [*LIBRARIES, "pandas"] if bound.container == "pandas" else LIBRARIES
     manifest = Manifest(
         name=options.name,
         version=options.version,
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        libraries={name: version(name) for name in sorted(libraries)},
+        libraries=_libraries(bound.container),
         container=contract.container(bound.container, agreed.features, bound.material.samples.frames()),
         features=agreed.features,
         output=agreed.output,
@@ -174,15 +173,23 @@ def _manifest(options: CreateOptions, bound: _Bound, agreed: _Agreed) -> Manifes
     return manifest
 
 
+def _libraries(container: str) -> Mapping[str, str]:
+    names = [*LIBRARIES, "pandas"] if container == "pandas" else LIBRARIES
+    return {name: version(name) for name in sorted(names)}
+
+
+def _requirements(container: str) -> bytes:
+    return "".join(f"{name}=={pinned}\n" for name, pinned in _libraries(container).items()).encode()
+
+
 def _files(bound: _Bound, agreed: _Agreed, golden: _Settled) -> Mapping[str, bytes]:
     model, samples = bound.material.model, bound.material.samples
     scores = expected.outputs(model.estimator, golden.input, agreed.output)
-    libraries = [*LIBRARIES, "pandas"] if bound.container == "pandas" else LIBRARIES
     files = {
         "model.joblib": model.data,
         "input.avsc": bound.material.input.data,
         "golden.avro": _golden(bound, samples.golden.loc[golden.rows], agreed.output, scores),
-        "requirements.txt": "".join(f"{name}=={version(name)}\n" for name in sorted(libraries)).encode(),
+        "requirements.txt": _requirements(bound.container),
         **model.code,
     }
     if samples.reference is not None:

@@ -56,7 +56,10 @@ def output_contract(
 
 def _raises(error: Exception) -> Misconfigured:
     what = f"the model raises on your own sample: {type(error).__name__}: {error}"
-    fix = "check that the sample is what the model was trained on: same columns, same types"
+    fix = (
+        "give a sample like the data the model was trained on: same columns, same types"
+        " (a column that is empty throughout has no type in a CSV)"
+    )
     return Misconfigured([Problem("--golden", "", what, fix)])
 
 

@@ -34,7 +34,6 @@ HEAVY = (
     "numpy",
     "pandas",
     "pyarrow",
-    "pydantic",
     "river",
     "sklearn",
 )
