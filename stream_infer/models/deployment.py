@@ -1,0 +1,80 @@
+"""The desired state of a pipeline: which package should serve, who asked for it, and why.
+
+Values and their JSON only. The fields are those of `Deployment.avsc`, times in Unix milliseconds; where a
+deployment is kept is in `files` and `kafka`, what to do about it in `plan`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+# Strict: no "1" for 1. But a key that is not known belongs to a later version, as a new field does in Avro.
+_CONFIG = ConfigDict(extra="ignore", strict=True)
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+_Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+_Whole = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class DeploymentInvalid(ValueError):
+    """Bytes that are no deployment, with the key that is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRef:
+    """One package and where it is: `digest` says which bytes, `uri` is a name that its store understands."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
+    name: _Text
+    version: _Text
+    digest: _Digest
+    uri: _Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What should serve, from `generation` on; a later wish has a greater generation.
+
+    `previous` is what should serve where `package` cannot. `requested_at` is in Unix milliseconds.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
+    pipeline: _Text
+    generation: Annotated[int, Field(ge=1, lt=2**63)]
+    package: PackageRef
+    previous: PackageRef | None = None
+    requested_by: _Text
+    requested_at: _Whole
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreProblem:
+    """Why the desired state cannot be known or fetched now: a stable `code` and a sentence.
+
+    A value, for it stops nothing: whoever serves serves on, and asks again.
+    """
+
+    code: str
+    reason: str
+
+
+_ADAPTER = TypeAdapter(Deployment)
+
+
+def parse_deployment(data: bytes) -> Deployment:
+    """Return the deployment in the JSON text `data`; raise `DeploymentInvalid` naming the wrong key."""
+    try:
+        return _ADAPTER.validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise DeploymentInvalid(f"{key}: {first['msg']}" if key else first["msg"]) from None
+
+
+def format_deployment(deployment: Deployment) -> bytes:
+    """Return the JSON text of `deployment`, for people too: a key a line, in the order of the schema."""
+    return (json.dumps(asdict(deployment), indent=2) + "\n").encode("ascii")
