@@ -184,9 +184,9 @@ class Session:
 
     def _on_error(self, error: KafkaError, message: Message) -> None:
         """Act on an error that the consumer delivered in place of a record."""
-        if error.code() == KafkaError.FENCED_INSTANCE_ID or "FENCED_INSTANCE_ID" in error.str():
+        if error.code() == _FATAL and "group.instance.id" in error.str():  # the code behind it is not given
             raise SlotTaken(
-                "another worker uses the group instance id of this slot; give each worker its own"
+                "another worker has joined under this slot; give each worker its own [worker] slot"
             )
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's local error
             lost = Partition(message.topic() or "", message.partition() or 0)
@@ -194,7 +194,7 @@ class Session:
             self._reposition({lost: offset})
             self._position[lost] = offset
             return
-        if error.fatal() or error.code() in _HOPELESS:
+        if error.code() in _HOPELESS:
             raise Fatal(f"cannot read {message.topic() or 'the input'}: {error.str()}")
         self._logger.warning("the consumer reports: %s", error.str())
 
@@ -301,8 +301,10 @@ class Session:
         self._changes.append(AssignmentChanged(kind, tuple(sorted(self._position))))
 
 
+_FATAL = KafkaError._FATAL  # noqa: SLF001 - librdkafka's local error
 _HOPELESS = frozenset(
     {
+        _FATAL,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
