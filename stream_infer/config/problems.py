@@ -76,30 +76,38 @@ def from_validation(error: ValidationError, known: Mapping[str, Iterable[str]]) 
     return list(problems.values())
 
 
-def key_of(details: ErrorDetails) -> str:
-    """Return the dotted key of a validation error: section and key, without indexes into a list."""
-    return ".".join(str(part) for part in details["loc"][:2] if isinstance(part, str))
+def place_of(details: ErrorDetails) -> tuple[str, ...]:
+    """Return where a validation error is: section, and key where there is one; no indexes into a list."""
+    return tuple(part for part in details["loc"][:2] if isinstance(part, str))
+
+
+def key_of(place: tuple[str, ...]) -> str:
+    """Return the dotted key of a place; a name that would not be seen is quoted."""
+    return ".".join(part if part.strip() else json.dumps(part) for part in place)
 
 
 def _problem(details: ErrorDetails, known: Mapping[str, Iterable[str]]) -> Problem:
-    key = key_of(details)
+    place = place_of(details)
+    key = key_of(place)
     value = "" if details["type"] == "missing" else described(key, details["input"])
-    message, fix = _sentence(key, details, known)
+    message, fix = _sentence(place, details, known)
     return Problem(key, value, message, fix)
 
 
-def _sentence(key: str, details: ErrorDetails, known: Mapping[str, Iterable[str]]) -> tuple[str, str]:
+def _sentence(
+    place: tuple[str, ...], details: ErrorDetails, known: Mapping[str, Iterable[str]]
+) -> tuple[str, str]:
     context = details.get("ctx", {})
+    key = key_of(place)
     example = _EXAMPLES.get(key)
     hint = f"for example {example}" if example else "see the README's table of settings"
     match details["type"]:
         case "wrong":
             return str(context["message"]), str(context["fix"])
         case "missing":
-            section = key.rpartition(".")[0]
-            return "is required", f"add it{f' to [{section}]' if section else ''}, {hint}"
+            return "is required", f"add it{f' to [{place[0]}]' if place[1:] else ''}, {hint}"
         case "extra_forbidden":
-            return _unknown(key, known)
+            return _unknown(place, known)
         case "enum" | "literal_error":
             return "is not one of the choices", f"use {context['expected']}"
         case "model_type" | "model_attributes_type" | "dict_type":
@@ -111,17 +119,18 @@ def _sentence(key: str, details: ErrorDetails, known: Mapping[str, Iterable[str]
     return f"should {details['msg'].partition(' should ')[2] or details['msg']}", hint
 
 
-def _unknown(key: str, known: Mapping[str, Iterable[str]]) -> tuple[str, str]:
+def _unknown(place: tuple[str, ...], known: Mapping[str, Iterable[str]]) -> tuple[str, str]:
+    key = key_of(place)
     if key in LATER:
         return LATER[key], _INSTEAD.get(key, "remove it")
-    section, _, name = key.rpartition(".")
-    place = f"[{section}]" if section else "the top level"
+    section, name = ("", *place)[-2:]
+    where = f"[{section}]" if section else "the top level"
     siblings = sorted(known[section])
     match = nearest(name, siblings)
     if match:
-        return f"is no setting of {place}", f"did you mean {match}?"
+        return f"is no setting of {where}", f"did you mean {match}?"
     elsewhere = {k: f"{s}.{k}" for s, keys in known.items() if s for k in keys}
     other = elsewhere.get(name) or elsewhere.get(nearest(name, elsewhere) or "")
     if other:
-        return f"is no setting of {place}", f"did you mean {other}?"
-    return f"is no setting of {place}", f"remove it; there are {', '.join(siblings)}"
+        return f"is no setting of {where}", f"did you mean {other}?"
+    return f"is no setting of {where}", f"remove it; there are {', '.join(siblings)}"

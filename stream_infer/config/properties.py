@@ -151,9 +151,9 @@ def _from_file(key: str, value: Mapping[str, object], folder: Path) -> Value | P
     if not isinstance(path, str) or set(value) != {"file"}:
         return Problem(key, HIDDEN, "must be text, a number, true, false or { file = ... }", fix)
     try:
-        text = Path(folder, path).expanduser().read_text("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        text = Path(folder, path).read_text("utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:  # a ValueError is bytes that are no UTF-8, or a path with a NUL
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text, or no path"
         return Problem(key, f'{{ file = "{path}" }}', f"the file cannot be read: {reason}", fix)
     if not text:
         return Problem(key, f'{{ file = "{path}" }}', "the file is empty", fix)

@@ -109,7 +109,7 @@ def _start(value: object) -> object:
 
 
 def _path(path: Path, info: ValidationInfo) -> Path:
-    return Path(info.context["folder"], path.expanduser()) if info.context else path
+    return Path(info.context["folder"], path) if info.context else path
 
 
 Pipeline = Annotated[str, AfterValidator(_pipeline)]

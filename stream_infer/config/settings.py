@@ -19,7 +19,7 @@ from typing import get_origin
 from pydantic import Field, InstanceOf, ValidationError
 
 from stream_infer.config import environment, properties
-from stream_infer.config.problems import from_validation, key_of
+from stream_infer.config.problems import from_validation, key_of, place_of
 from stream_infer.config.sections import (
     DeadLetters,
     Delivery,
@@ -118,8 +118,9 @@ def understood(document: Mapping[str, object], environ: Mapping[str, str], *, fo
     except ValidationError as error:
         own = [p for p in from_validation(error, _keys()) if p.key not in unusable]
         problems += _without_consequences(own, merged)
-        wrong = {key_of(details) for details in error.errors()}
-        unusable |= wrong | _consequences(wrong, merged)
+        wrong = {place_of(details) for details in error.errors()}
+        keys = {key_of(place) for place in wrong}
+        unusable |= keys | _consequences(keys, merged)
         settings = Settings.model_validate(_completed(_repaired(merged, wrong)), context=context)
     problems += [p for p in _conflicts(settings) if p.key not in unusable]
     return Reading(settings, tuple(_with_origin(p, overlay.origin) for p in problems), frozenset(unusable))
@@ -218,14 +219,12 @@ def _without_consequences(problems: list[Problem], document: Mapping[str, object
     return [p for p in problems if p.key not in consequences]
 
 
-def _repaired(document: Mapping[str, object], wrong: Iterable[str]) -> dict[str, object]:
-    """Return `document` without the keys in `wrong`, and with stand-ins for those that are required."""
+def _repaired(document: Mapping[str, object], wrong: Iterable[tuple[str, ...]]) -> dict[str, object]:
+    """Return `document` without what is at `wrong`, and with stand-ins for what is required."""
     repaired = dict(document)
-    for key in wrong:
-        section, _, name = key.partition(".")
-        kept = {k: v for k, v in _table(repaired, section).items() if k != name} if name else {}
-        if name or section in _sections():
-            repaired[section] = kept
+    for section, *name in wrong:
+        if name:
+            repaired[section] = {k: v for k, v in _table(repaired, section).items() if k != name[0]}
         else:
             repaired.pop(section, None)
     required: dict[str, dict[str, object]] = {

@@ -277,11 +277,32 @@ SECTION = st.sampled_from(
     ["pipeline", "kafka", "input", "output", "dlq", "model", "worker", "http", "labels", "x"]
 )
 KEY = st.sampled_from(
-    ["topics", "topic", "schema", "framing", "start", "copy", "package", "slot", "port", "file", "y"]
+    [
+        "",
+        "a.b",
+        "sasl.password",
+        "topics",
+        "topic",
+        "schema",
+        "framing",
+        "start",
+        "copy",
+        "package",
+        "slot",
+        "port",
+        "file",
+        "y",
+    ]
 )
 
 
-@given(st.dictionaries(SECTION, ANYTHING | st.dictionaries(KEY, ANYTHING, max_size=4), max_size=6))
+@given(
+    st.dictionaries(
+        SECTION,
+        ANYTHING | st.dictionaries(KEY, ANYTHING | st.dictionaries(KEY, ANYTHING, max_size=2), max_size=4),
+        max_size=6,
+    )
+)
 def test_no_document_ends_in_anything_but_problems(document: dict[str, object]) -> None:
     reading = understood(document, {}, folder=Path())
 
