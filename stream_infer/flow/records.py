@@ -6,7 +6,7 @@ Plain values only. Nothing here reads, writes, decodes or knows a vendor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -47,6 +47,9 @@ class Batch:
 
     `partition[i]` indexes `partitions`. `timestamp_ms` is the record's own timestamp, `received_ms` the wall
     clock at which the batch was read (both Unix milliseconds). A null value is a tombstone.
+
+    `positions` is the next offset of every partition that the reader owns, at the moment before this batch;
+    `assignment` counts how often what it owns has changed.
     """
 
     cursor: Cursor
@@ -58,6 +61,8 @@ class Batch:
     values: Sequence[bytes | None]
     headers: Sequence[Headers | None]
     received_ms: int
+    positions: Mapping[Partition, int] = field(default_factory=dict)
+    assignment: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
@@ -92,14 +97,15 @@ class Channel(StrEnum):
 
     PREDICTIONS = "predictions"
     DEAD_LETTERS = "dead_letters"
+    EVENTS = "events"
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """Records for one channel, in columns.
 
-    `rows[i]` is the row of the batch that record `i` answers. `partitions[i]` is the wanted partition index;
-    `partitions=None` leaves it to the key.
+    `rows[i]` is the row of the batch that record `i` answers; empty where the records answer no row.
+    `partitions[i]` is the wanted partition index; `partitions=None` leaves it to the key.
     """
 
     channel: Channel
@@ -110,7 +116,7 @@ class Output:
     partitions: Sequence[int] | None = None
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.values)
 
 
 @dataclass(frozen=True, slots=True)

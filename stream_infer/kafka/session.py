@@ -212,6 +212,7 @@ class Session:
         first = dict(zip(reversed(row_partition), reversed(offsets), strict=True))
         last = dict(zip(row_partition, offsets, strict=True))
         spans = {p: Span(first[i], last[i] + 1) for i, p in enumerate(partitions)}
+        positions = dict(self._position) | {p: span.first for p, span in spans.items()}
         for p, span in spans.items():
             if span.first < self._position[p]:
                 raise Fatal(f"{p.topic}/{p.index} went back from offset {self._position[p]} to {span.first}")
@@ -226,6 +227,8 @@ class Session:
             values=list(map(Message.value, messages)),
             headers=cast("list[Headers | None]", list(map(Message.headers, messages))),
             received_ms=time.time_ns() // 1_000_000,
+            positions=positions,
+            assignment=self._lease.epoch,
         )
 
     def _reposition(self, offsets: Mapping[Partition, int]) -> None:

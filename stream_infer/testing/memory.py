@@ -91,6 +91,7 @@ class MemorySource:
 
     def read(self, limit: int, wait_s: float) -> Batch | None:  # noqa: ARG002 - memory never has to wait
         self._follow_assignment()
+        positions = dict(self._next)
         rows: list[tuple[Partition, int]] = []
         while len(rows) < limit:
             ready = [p for p in self._next if self._next[p] < len(self._log.partitions[p])]
@@ -99,9 +100,9 @@ class MemorySource:
             for p in ready[: limit - len(rows)]:
                 rows.append((p, self._next[p]))
                 self._next[p] += 1
-        return self._batch(rows) if rows else None
+        return self._batch(rows, positions) if rows else None
 
-    def _batch(self, rows: Sequence[tuple[Partition, int]]) -> Batch:
+    def _batch(self, rows: Sequence[tuple[Partition, int]], positions: Mapping[Partition, int]) -> Batch:
         records = [self._log.partitions[p][offset] for p, offset in rows]
         partitions = sorted({p for p, _ in rows})
         spans = {
@@ -118,6 +119,8 @@ class MemorySource:
             values=[r.value for r in records],
             headers=[r.headers for r in records],
             received_ms=self._received_ms,
+            positions=positions,
+            assignment=self._generation,
         )
 
     def rewind(self, cursor: Cursor) -> None:

@@ -45,6 +45,18 @@ def test_the_cursor_spans_exactly_the_rows(rig: Rig) -> None:
             assert span.first <= batch.offset[row] < span.next
 
 
+def test_a_batch_names_the_position_of_every_owned_partition(rig: Rig) -> None:
+    rig.append(0, [b"a", b"b", b"c"])
+    source, _ = rig.open()
+
+    batches = read_all(source, 3, limit=2)
+
+    first_of = {p: span.first for p, span in batches[-1].cursor.spans.items()}
+    assert {p.index for p in batches[-1].positions} == {0, 1}
+    assert {p: batches[-1].positions[p] for p in first_of} == first_of
+    assert batches[0].assignment == batches[-1].assignment
+
+
 def test_a_tombstone_is_read_as_none(rig: Rig) -> None:
     rig.append(0, [None])
 
