@@ -7,7 +7,7 @@ cannot take is in `infer`; what is inside a prediction is in `prediction`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress
 from typing import TypeVar
 
@@ -19,7 +19,8 @@ from stream_infer.avro.encode import Encoder
 from stream_infer.flow.records import Batch, Channel, Headers, Outcome, Output, Rejected, Stage
 from stream_infer.models.container import Columns
 from stream_infer.models.load import Model
-from stream_infer.models.slot import Slot
+from stream_infer.models.slot import Lineup, Slot
+from stream_infer.steps.activation import Announced, Announcer
 from stream_infer.steps.choices import Partitioning, Tombstones
 from stream_infer.steps.deadletter import Letterhead, dead_letters
 from stream_infer.steps.infer import Inferred, at, infer
@@ -55,12 +56,20 @@ class _Predictions:
     rejected: Sequence[Rejected]
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What one batch leaves for the next: how long the model has been raising, and what was announced."""
+
+    streak: Streak = field(default_factory=Streak)
+    announced: Announced | None = None
+
+
 class Score:
     """A `Step`. Which model serves is read once per batch, so a model is replaced between two batches.
 
     `plan` makes the plan of a model when it first serves. `budget` is called once per batch, so that a
-    deadline in it begins with the batch. The only state is how long the model has been raising, which
-    `forget` takes back.
+    deadline in it begins with the batch. With an `announcer` a new lineup or assignment is announced in the
+    outcome. The state is small (`_State`), and `forget` takes it back to that of the last committed outcome.
     """
 
     def __init__(
@@ -71,34 +80,39 @@ class Score:
         settings: ScoreSettings,
         *,
         budget: Callable[[], Budget] = Budget,
+        announcer: Announcer | None = None,
     ) -> None:
         self._slot = slot
         self._plan = plan
         self._encoder = encoder
         self._settings = settings
         self._budget = budget
+        self._announcer = announcer
         self._head = Letterhead(settings.group_id, settings.dead_letter_limit_bytes)
         self._planned: tuple[str, ScoringPlan] | None = None
-        self._committed = Streak()
-        self._streak = Streak()
+        self._committed = _State()
+        self._state = _State()
 
     def __call__(self, batch: Batch) -> Outcome:
         """Answer each record of `batch`.
 
         1. take the model that serves, and its plan; 2. leave tombstones out, where they are skipped; 3.
         decode; 4. infer; 5. encode predictions; 6. write a dead letter for each row turned away on the
-        way.
+        way; 7. announce the model, if it is new here.
         """
-        self._committed = self._streak  # called again, so the last outcome was committed
+        self._committed = self._state  # called again, so the last outcome was committed
         budget = self._budget()
-        model = self._slot.current.model
+        lineup = self._slot.current
+        model = lineup.model
         plan = self._plan_of(model)
 
         present = self._present(batch)
         decoded = plan.decoder.decode(_pick(batch.values, present))
         readable = present[_index(decoded.rows)]
         inferred = infer(model, decoded.columns, budget)
-        self._streak = self._committed.after(model.digest, answered=inferred.answered, raised=inferred.raised)
+        streak = self._committed.streak.after(
+            model.digest, answered=inferred.answered, raised=inferred.raised
+        )
         rejected = [*at(decoded.rejected, present), *at(inferred.rejected, readable)]
 
         rows = readable[inferred.rows]
@@ -106,9 +120,12 @@ class Score:
         rejected += predictions.rejected
         rejected.sort(key=lambda reject: reject.row)
         letters = dead_letters(batch, rejected, self._head, model_version=model.manifest.version)
+        announced, announcement = self._announce(batch, lineup)
+        self._state = _State(streak, announced)
+        outputs = [predictions.output, letters, *announcement]
         return Outcome(
             cursor=batch.cursor,
-            outputs=[output for output in (predictions.output, letters) if len(output)],
+            outputs=[output for output in outputs if len(output)],
             predicted=len(predictions.output),
             rejected=rejected,
             skipped=len(batch) - len(present),
@@ -116,7 +133,13 @@ class Score:
         )
 
     def forget(self) -> None:
-        self._streak = self._committed
+        self._state = self._committed
+
+    def _announce(self, batch: Batch, lineup: Lineup) -> tuple[Announced | None, Sequence[Output]]:
+        if self._announcer is None:
+            return None, ()
+        announced, output = self._announcer.announce(batch, lineup, self._committed.announced)
+        return announced, () if output is None else (output,)
 
     def _plan_of(self, model: Model) -> ScoringPlan:
         if self._planned is None or self._planned[0] != model.digest:

@@ -1,0 +1,48 @@
+"""Single records, written and read one at a time: events and statuses, of which there are few.
+
+Batches of events and predictions are `decode`'s and `encode`'s business.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any, cast
+
+import fastavro
+
+from stream_infer.avro.framing import Framing, head
+from stream_infer.avro.schemas import Schema
+
+
+class RecordWriter:
+    """Writes records of one schema, framed. Timestamps are raw integers or datetimes."""
+
+    def __init__(self, schema: Schema, framing: Framing) -> None:
+        self._parsed = schema.parsed
+        self._head = head(framing, schema)
+
+    def write(self, record: Mapping[str, object]) -> bytes:
+        """Return the value of `record`; fields left out take their default. `ValueError` if it misfits."""
+        buffer = io.BytesIO(self._head)
+        buffer.seek(len(self._head))
+        fastavro.schemaless_writer(buffer, self._parsed, dict(record), strict_allow_default=True)
+        return buffer.getvalue()
+
+
+class RecordReader:
+    """Reads records of one schema, of one framing. Timestamps come as datetimes."""
+
+    def __init__(self, schema: Schema, framing: Framing) -> None:
+        self._parsed = schema.parsed
+        self._head = head(framing, schema)
+
+    def read(self, value: bytes) -> dict[str, Any]:
+        """Return the record in `value`. Raises `ValueError` when it is not one of this schema."""
+        if not value.startswith(self._head):
+            raise ValueError(f"not framed as a record of {self._parsed['name']}")
+        try:
+            record = fastavro.schemaless_reader(io.BytesIO(value[len(self._head) :]), self._parsed, None)
+        except (EOFError, IndexError, KeyError, OverflowError) as error:
+            raise ValueError(f"not a record of {self._parsed['name']}: {error}") from error
+        return cast("dict[str, Any]", record)
