@@ -20,6 +20,7 @@ from stream_infer.flow.records import Batch, Channel, Cursor, Headers, Outcome, 
 from stream_infer.models.load import Model
 from stream_infer.models.manifest import Column, Container, Feature, Manifest, OutputContract, Policy
 from stream_infer.models.slot import Lineup, Slot
+from stream_infer.steps.activation import Announcer
 from stream_infer.steps.isolate import Budget
 from stream_infer.steps.plan import Events, plan
 from stream_infer.steps.score import Score, ScoreSettings
@@ -134,10 +135,18 @@ def score(
     events: Events = EVENTS,
     settings: ScoreSettings = SETTINGS,
     budget: Budget | None = None,
+    announcer: Announcer | None = None,
 ) -> Score:
     slot = served if isinstance(served, Slot) else Slot(Lineup(served or model(), 1))
     encoder = Encoder(contract.schema("Prediction"), Framing.NONE)
-    return Score(slot, partial(plan, events=events), encoder, settings, budget=lambda: budget or Budget())
+    return Score(
+        slot,
+        partial(plan, events=events),
+        encoder,
+        settings,
+        budget=lambda: budget or Budget(),
+        announcer=announcer,
+    )
 
 
 def output(outcome: Outcome, channel: Channel) -> Output:
