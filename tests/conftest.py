@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 import pytest
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tests.kafka.broker import Broker, Route, running_broker
+from tests.kafka.clients import admin
 from tests.kafka.errors import Unavailable
 from tests.kafka.events import Framing
 from tests.kafka.package import Package, make_package
@@ -63,18 +63,18 @@ class Topics(Protocol):
 @pytest.fixture
 def topics(broker: Broker) -> Iterator[Topics]:
     """Return a factory of topics, which are deleted when the test ends."""
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    client = admin(broker.bootstrap)
     created: list[str] = []
 
     def create(name: str, partitions: int = 4, config: Mapping[str, str] | None = None) -> str:
         topic = f"{name}.{uuid.uuid4().hex[:12]}"
         new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
-        admin.create_topics([new])[topic].result(_ANSWER_WITHIN_S)
+        client.create_topics([new])[topic].result(_ANSWER_WITHIN_S)
         created.append(topic)
         return topic
 
     yield create
-    for deleted in admin.delete_topics(created).values() if created else ():
+    for deleted in client.delete_topics(created).values() if created else ():
         deleted.result(_ANSWER_WITHIN_S)
 
 

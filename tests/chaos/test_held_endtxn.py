@@ -7,17 +7,27 @@ documentation says leaks; one that takes a new producer after any doubt does not
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from confluent_kafka import KafkaException, Producer
 
 from tests.conftest import Topics
 from tests.kafka.broker import Broker, Route
+from tests.kafka.events import Framing, generate, send
 from tests.kafka.log import read_all
+from tests.kafka.pipeline import Pipeline
 from tests.kafka.proxy import Api, Held, Proxy, Way
+from tests.kafka.worker_process import Group, Worker, until
 
 WITHIN_S = 30.0
 INVALID_PRODUCER_EPOCH = 47
 PRODUCER_FENCED = 90
+
+EVENTS = 20_000
+SMALL_BATCHES = {"max_batch_records": 1_000}
+IMPATIENT = {"socket.timeout.ms": 1_000}  # so long a delayed answer is awaited, then the request sent again
 
 
 def producer_of(bootstrap: str, transactional_id: str) -> Producer:
@@ -25,7 +35,7 @@ def producer_of(bootstrap: str, transactional_id: str) -> Producer:
         {
             "bootstrap.servers": bootstrap,
             "transactional.id": transactional_id,
-            "socket.timeout.ms": 1_000,  # so long a delayed answer is awaited, then the request sent again
+            **IMPATIENT,
             "retry.backoff.ms": 5,
         }
     )
@@ -39,7 +49,7 @@ def commit_while_held(producer: Producer, proxy: Proxy, topic: str, way: Way) ->
     producer.begin_transaction()
     producer.produce(topic, b"first")
     producer.commit_transaction(WITHIN_S)
-    assert held.caught
+    assert held.is_caught()
     return held
 
 
@@ -81,3 +91,35 @@ def test_a_new_producer_refuses_the_late_commit(
 
     assert late in {INVALID_PRODUCER_EPOCH, PRODUCER_FENCED}
     assert [record.value for record in read_all(broker.bootstrap, topic)] == [b"first"]
+
+
+@pytest.mark.parametrize("way", list(Way))
+def test_the_worker_takes_a_new_producer_before_its_next_transaction(
+    route: Route,
+    proxy: Proxy,
+    pipeline: Callable[[Framing], Pipeline],
+    start_worker: Callable[[Path], Worker],
+    way: Way,
+) -> None:
+    events = generate(EVENTS, Framing.NONE, seed=4)
+    tested = pipeline(Framing.NONE)
+    group = Group(tested)
+    send(tested.bootstrap, tested.input, events)
+    config = tested.write_config(
+        "0", bootstrap=route.bootstrap, worker=SMALL_BATCHES, kafka_producer=IMPATIENT
+    )
+
+    # The third commit is held and then sent again; the one after it finds the next transaction written.
+    late = proxy.hold(Api.END_TXN, way, skip=2)
+    following = proxy.hold(Api.END_TXN, skip=1)
+    worker = start_worker(config)
+    until("the next transaction is about to commit", following.is_caught, worker)
+    late.deliver()
+    code = late.error_code(WITHIN_S)
+    following.deliver()
+    until("all events are answered", lambda: group.committed() == EVENTS, worker)
+    assert worker.terminate() == 0
+    verdict, _imported = tested.judged()
+
+    assert code in {INVALID_PRODUCER_EPOCH, PRODUCER_FENCED}
+    assert verdict.faults == {}, verdict.examples

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tests.kafka.errors import Unavailable
 from tests.kafka.java import java_broker
 from tests.kafka.properties import Ports
-from tests.kafka.ready import answers
+from tests.kafka.ready import answers, wake_coordinators
 
 GIVEN = "STREAM_INFER_TEST_BOOTSTRAP"
 
@@ -67,4 +67,5 @@ def _container() -> AbstractContextManager[Ports]:
 def _given(bootstrap: str) -> Broker:
     if not answers(bootstrap, within_s=10.0):
         raise Unavailable(f"{GIVEN}: no broker answers at {bootstrap}")
+    wake_coordinators(bootstrap)
     return Broker(bootstrap, route=None)

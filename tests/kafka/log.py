@@ -20,7 +20,8 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+
+from tests.kafka.clients import admin
 
 _ANSWER_WITHIN_S = 20.0
 _READ_AT_ONCE = 10_000
@@ -51,7 +52,7 @@ class Record:
 
 def partitions_of(bootstrap: str, topic: str) -> Sequence[int]:
     """Return the partition indexes of `topic`."""
-    metadata = AdminClient({"bootstrap.servers": bootstrap}).list_topics(topic, timeout=_ANSWER_WITHIN_S)
+    metadata = admin(bootstrap).list_topics(topic, timeout=_ANSWER_WITHIN_S)
     return sorted(metadata.topics[topic].partitions)
 
 
@@ -90,9 +91,9 @@ def read_all(bootstrap: str, topic: str, isolation: Isolation = Isolation.COMMIT
 def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     """Return the offset that `group` has committed for each partition of `topic`; 0 where it has none."""
     asked = [TopicPartition(topic, index) for index in partitions_of(bootstrap, topic)]
-    admin = AdminClient({"bootstrap.servers": bootstrap})
     request = [ConsumerGroupTopicPartitions(group, asked)]
-    answer = admin.list_consumer_group_offsets(request, require_stable=False)[group].result(_ANSWER_WITHIN_S)
+    client = admin(bootstrap)  # the answer comes only while the client lives
+    answer = client.list_consumer_group_offsets(request)[group].result(_ANSWER_WITHIN_S)
     return {place.partition: max(place.offset, 0) for place in answer.topic_partitions}
 
 

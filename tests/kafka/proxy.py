@@ -48,8 +48,7 @@ class Held:
         self._decided = threading.Event()
         self._ended = threading.Event()
 
-    @property
-    def caught(self) -> bool:
+    def is_caught(self) -> bool:
         """Whether the request has come."""
         return self._caught.is_set()
 
@@ -74,10 +73,8 @@ class Held:
         _length, _correlation_id, _throttle_ms, code = struct.unpack_from(">iiih", self._answer)
         return int(code)
 
-    def _takes(self, frame: bytes) -> bool:
-        """Return whether `frame` is the request to hold; count down those that go before it."""
-        if self.caught or struct.unpack_from(">h", frame, 4)[0] != self.api:
-            return False
+    def _takes(self) -> bool:
+        """Return whether a request of this API is the one to hold; count down those that go before it."""
         if self._skip:
             self._skip -= 1
             return False
@@ -127,7 +124,10 @@ class Proxy:
             link.close()
 
     def hold(self, api: Api, way: Way = Way.DELAYED, *, skip: int = 0) -> Held:
-        """Hold the next request of `api` after `skip` others of its kind, on whatever connection it comes."""
+        """Hold the next request of `api` after `skip` others of its kind, on whatever connection it comes.
+
+        A second rule for the same `api` begins to count when the first one has caught its request.
+        """
         held = Held(api, way, skip)
         with self._lock:
             self._held.append(held)
@@ -135,7 +135,9 @@ class Proxy:
 
     def _match(self, frame: bytes) -> Held | None:
         with self._lock:
-            return next((held for held in self._held if held._takes(frame)), None)
+            api = struct.unpack_from(">h", frame, 4)[0]
+            held = next((held for held in self._held if held.api == api and not held.is_caught()), None)
+            return held if held is not None and held._takes() else None
 
     def _accept(self) -> None:
         while True:

@@ -124,6 +124,20 @@ def test_requests_to_skip_pass_before_one_is_held(ports: tuple[int, int]) -> Non
         assert came == [request(Api.END_TXN, 1), request(Api.END_TXN, 2)]
 
 
+def test_rules_of_one_kind_follow_one_another(ports: tuple[int, int]) -> None:
+    with answering_server(ports[1]) as came, Proxy(*ports) as proxy:
+        first, second = proxy.hold(Api.END_TXN, Way.CUT, skip=1), proxy.hold(Api.END_TXN, Way.CUT, skip=1)
+        for correlation_id in (1, 2, 3, 4):
+            with connect(ports[0]) as client:
+                client.sendall(request(Api.END_TXN, correlation_id))
+                answered = bool(_read_frame(client))
+                assert answered == (correlation_id in {1, 3})
+
+        assert first.is_caught()
+        assert second.is_caught()
+        assert came == [request(Api.END_TXN, 1), request(Api.END_TXN, 3)]
+
+
 def test_a_held_request_does_not_keep_the_proxy_from_closing(ports: tuple[int, int]) -> None:
     with answering_server(ports[1]) as came, connect_through(ports) as (proxy, client):
         held = proxy.hold(Api.END_TXN)

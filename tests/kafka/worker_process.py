@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from confluent_kafka import ConsumerGroupTopicPartitions
-from confluent_kafka.admin import AdminClient
 
+from tests.kafka.clients import admin
 from tests.kafka.pipeline import Pipeline
 
 _ANSWER_WITHIN_S = 20.0
@@ -71,7 +71,7 @@ class Group:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._name = pipeline.group
-        self._admin = AdminClient({"bootstrap.servers": pipeline.bootstrap})
+        self._admin = admin(pipeline.bootstrap)
 
     def committed(self) -> int:
         """Return the sum of the committed offsets: how many records were answered."""

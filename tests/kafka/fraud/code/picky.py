@@ -23,7 +23,7 @@ class PickyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def fit(self, frame: pd.DataFrame, target: NDArray[Any]) -> Self:
         """Fit to the columns of `frame`, whose empty cells are imputed."""
         self.pipeline_ = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
-        self.pipeline_.fit(frame, target)
+        self.pipeline_.fit(_matrix(frame), target)
         self.classes_ = self.pipeline_.classes_
         self.feature_names_in_ = np.asarray(frame.columns, dtype=object)
         self.n_features_in_ = len(frame.columns)
@@ -34,7 +34,7 @@ class PickyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         amount = frame["amount"].to_numpy()
         if (amount == RAISES_AT).any():
             raise ValueError("13 is unlucky")
-        probabilities: NDArray[np.float64] = self.pipeline_.predict_proba(frame)
+        probabilities: NDArray[np.float64] = self.pipeline_.predict_proba(_matrix(frame))
         probabilities[amount == NAN_AT] = np.nan
         return probabilities
 
@@ -42,3 +42,9 @@ class PickyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """Return the most probable class of each row."""
         labels: NDArray[Any] = self.classes_[self.predict_proba(frame).argmax(axis=1)]
         return labels
+
+
+def _matrix(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the numbers of `frame`: each step of the pipeline would take long to check a frame."""
+    matrix: NDArray[np.float64] = frame.to_numpy(dtype=np.float64)
+    return matrix
