@@ -48,7 +48,7 @@ class Worker:
 
     wrong: frozenset[str] = frozenset()
     slow: frozenset[str] = frozenset()
-    standing: Standing = Standing()
+    standing: Standing = field(default_factory=Standing)
     tried: list[tuple[int, str]] = field(default_factory=list)
 
     def follow(self, wish: Deployment | None, most: int = 10) -> Action:
@@ -84,7 +84,7 @@ class Worker:
     @property
     def serves(self) -> tuple[str, int] | None:
         serving = self.standing.serving
-        return serving and (serving.digest, serving.generation)
+        return None if serving is None else (serving.digest, serving.generation)
 
 
 LETTERS = st.sampled_from("abcd")
@@ -146,7 +146,7 @@ def test_what_serves_is_never_lost(
         worker.follow(wish)
 
         assert worker.serves is not None
-        assert worker.serves == before or worker.serves == (wish.package.digest, wish.generation)
+        assert worker.serves in {before, (wish.package.digest, wish.generation)}
 
 
 def test_nothing_desired_is_nothing_to_do() -> None:

@@ -1,0 +1,122 @@
+"""The child of a rehearsal: verify, load, replay, measure, say so in one line of JSON, end.
+
+Run by `rehearsal` as a program of its own, which may crash, hang or eat all the memory that it was given. The
+parent believes this process as far as the package is honest: code of the package runs in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import cycle, islice
+from pathlib import Path
+
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.schemas import Schema, SchemaRefused, parse
+from stream_infer.flow.errors import Refused, StreamInferError
+from stream_infer.models.load import Model, load
+from stream_infer.models.package import Verified, verify
+from stream_infer.runtime.confine import end_within, limit_memory, peak_bytes, refuse_network, unlimit_memory
+from stream_infer.runtime.verdicts import Limits, Measured
+from stream_infer.steps.golden import Golden, GoldenReport, read_golden, replay, write_golden
+from stream_infer.steps.infer import infer
+from stream_infer.steps.isolate import Budget
+from stream_infer.steps.plan import Events, plan
+
+_ALONE = 32
+"""So many golden rows are asked one by one, too."""
+_BATCHES = 5
+_SHOWN_FAILURES = 3
+_LONGEST_REASON = 1_000
+
+
+def main() -> None:
+    """Rehearse the package that the arguments name, under the limits that they give."""
+    path, digest, text = sys.argv[1:]
+    limits = Limits(**json.loads(text))
+    # What the package prints must not be taken for the report.
+    report_to = os.dup(1)
+    os.dup2(2, 1)
+    end_within(limits.timeout_s)
+    tried = refuse_network()
+    before = peak_bytes()
+    limit_memory(limits.memory_bytes)
+    try:
+        measured = _rehearsed(Path(path), digest, limits, before)
+        report: dict[str, object] = {"measured": asdict(measured)}
+    except BaseException as error:  # noqa: BLE001 - code of the package raises what it likes
+        report = _refusal(error, tried)
+    unlimit_memory()
+    os.write(report_to, (json.dumps(report) + "\n").encode())
+    # Threads and exit handlers of the package have no say in how this ends.
+    os._exit(0)
+
+
+def _rehearsed(path: Path, digest: str, limits: Limits, before: int | None) -> Measured:
+    verified = verify(path, digest)
+    model = load(verified)
+    schema = _schema(verified)
+    golden = verified.files["golden.avro"]
+    replayed = _agreeing("golden", replay(model, schema, golden))
+    rows = read_golden(golden)
+    for row in rows[:_ALONE]:
+        _agreeing("batch_of_one", replay(model, schema, write_golden([row])))
+    p50_s = _batch_p50_s(model, schema, rows, limits.batch_records)
+    after = peak_bytes()
+    grown = None if before is None or after is None else after - before
+    return Measured(replayed.rows, replayed.max_abs_difference, p50_s, grown)
+
+
+def _schema(verified: Verified) -> Schema:
+    try:
+        return parse(verified.files["input.avsc"].decode())
+    except (SchemaRefused, UnicodeDecodeError) as error:
+        raise Refused("schema", f"input.avsc: {error}") from error
+
+
+def _agreeing(code: str, replayed: GoldenReport) -> GoldenReport:
+    if not replayed.ok:
+        shown = replayed.failures[:_SHOWN_FAILURES] or ["there are no golden rows"]
+        alone = "alone in its batch, " if code == "batch_of_one" else ""
+        more = len(replayed.failures) - len(shown)
+        raise Refused(code, alone + "; ".join(shown) + (f", and {more} more" if more > 0 else ""))
+    return replayed
+
+
+def _batch_p50_s(model: Model, schema: Schema, rows: Sequence[Golden], records: int) -> float:
+    """Return the median time of a batch of golden events, the way that a worker goes: decode, then infer."""
+    events = list(islice(cycle(row.event for row in rows), records))
+    decoder = plan(model, Events(Framing.NONE, [schema])).decoder
+    took_s = []
+    for _ in range(_BATCHES + 1):
+        started = time.perf_counter()
+        infer(model, decoder.decode(events).columns, Budget())
+        took_s.append(time.perf_counter() - started)
+    return statistics.median(took_s[1:])  # the first one warms up
+
+
+def _refusal(error: BaseException, tried: Sequence[str]) -> dict[str, object]:
+    reason = str(error) if isinstance(error, StreamInferError) else f"{type(error).__name__}: {error}"
+    code = error.code if isinstance(error, Refused) else "load"
+    if _ran_out_of_memory(error):
+        code = "memory"
+    elif tried:
+        code, reason = "network", f"{reason} (it tried {', '.join(sorted(set(tried)))})"
+    return {"refused": {"code": code, "reason": reason[:_LONGEST_REASON]}}
+
+
+def _ran_out_of_memory(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, MemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+if __name__ == "__main__":
+    main()
