@@ -1,0 +1,109 @@
+"""Reading a topic from outside of any group: what it holds now, and what comes.
+
+For topics of which the newest record per key counts (status, control) and for following events.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream_infer.flow.errors import BrokerUnreachable
+from stream_infer.flow.records import Headers
+from stream_infer.kafka.verdicts import error_of, is_unreachable
+
+_ASK_S = 10.0
+_MANY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record: a null value takes the key's earlier ones away."""
+
+    key: bytes
+    value: bytes | None
+    headers: Headers
+
+
+class Tail:
+    """All partitions of one topic, from the beginning on. Use `tail`, which opens and closes it."""
+
+    def __init__(self, consumer: Consumer, unread: set[int]) -> None:
+        self._consumer = consumer
+        self._unread = unread
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the end of every partition has been seen once."""
+        return not self._unread
+
+    def read(self, wait_s: float) -> list[Entry]:
+        """Return what has come within `wait_s` seconds, as soon as something has. Raises `KafkaException`."""
+        first = self._consumer.poll(wait_s)
+        if first is None:
+            return []
+        return [e for m in [first, *self._consumer.consume(_MANY, 0)] if (e := self._entry(m)) is not None]
+
+    def _entry(self, message: Message) -> Entry | None:
+        error = message.error()
+        if error is None:
+            headers = cast("Headers", message.headers() or [])
+            return Entry(message.key() or b"", message.value(), headers)
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local error
+            self._unread.discard(message.partition() or 0)
+            return None
+        if error.retriable() or is_unreachable(error):
+            return None
+        raise KafkaException(error)
+
+
+@contextmanager
+def tail(config: Mapping[str, object], topic: str) -> Iterator[Tail]:
+    """Open `topic` from its beginning; `config` is that of a client that only asks."""
+    consumer = Consumer(
+        dict(config)
+        | {
+            "group.id": f"{topic}.reader",  # never joined, nothing committed
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    try:
+        partitions = _partitions(consumer, topic)
+        consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
+        yield Tail(consumer, set(partitions))
+    finally:
+        consumer.close()
+
+
+def newest(config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S) -> dict[bytes, bytes]:
+    """Return the newest value of each key that `topic` holds now. Raises `BrokerUnreachable`."""
+    held: dict[bytes, bytes] = {}
+    deadline = time.monotonic() + within_s
+    with tail(config, topic) as reading:
+        while not reading.caught_up:
+            if time.monotonic() > deadline:
+                raise BrokerUnreachable(f"{topic} could not be read to its end within {within_s:.0f} s")
+            for entry in reading.read(0.2):
+                if entry.value is None:
+                    held.pop(entry.key, None)
+                else:
+                    held[entry.key] = entry.value
+    return held
+
+
+def _partitions(consumer: Consumer, topic: str) -> list[int]:
+    try:
+        found = consumer.list_topics(topic, timeout=_ASK_S).topics[topic]
+    except KafkaException as exception:
+        raise BrokerUnreachable(f"no answer about {topic}: {error_of(exception).str()}") from exception
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return sorted(found.partitions)
