@@ -1,0 +1,50 @@
+"""The bare transactional copy: what Python and librdkafka can do at all. Reads, and writes ready-made bytes.
+
+Same client settings, batch limit and transaction per batch as the worker; the values are real predictions,
+made beforehand, so that compression and broker have the same work. No record is looked into.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import cycle, islice
+
+from confluent_kafka import Consumer, Producer
+
+from benchmarks.job import Job, read_pool
+
+
+def main() -> None:
+    """Copy until killed."""
+    job = Job.from_json(sys.argv[1])
+    values = cycle(read_pool(job.pool))
+    producer = Producer(job.producer)
+    if job.transactional:
+        producer.init_transactions(30)
+    consumer = Consumer(job.consumer)
+    consumer.subscribe([job.input])
+    topic, produce = job.output, producer.produce
+    while True:
+        first = consumer.poll(0.1)
+        if first is None or first.error():
+            continue
+        messages = [first, *consumer.consume(job.batch - 1, 0)]
+        if job.transactional:
+            producer.begin_transaction()
+        for message, value in zip(messages, islice(values, len(messages)), strict=True):
+            try:
+                produce(topic, value, message.key(), message.partition())
+            except BufferError:
+                producer.poll(0.05)
+                produce(topic, value, message.key(), message.partition())
+        offsets = consumer.position(consumer.assignment())
+        if job.transactional:
+            producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 30)
+            producer.commit_transaction(30)
+        else:
+            producer.flush(30)
+            consumer.commit(offsets=offsets, asynchronous=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Figures as a markdown table: medians with their spread, ratios of one run to its neighbour, the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+RESULTS = Path(__file__).with_name("results")
+_LIBRARIES = (
+    "confluent-kafka", "fastavro", "pyruhvro", "pyarrow", "numpy", "pandas", "scikit-learn",
+)  # fmt: skip
+
+
+def spread(values: Sequence[float], form: str = ",.0f") -> str:
+    """Return the median, and the least and greatest in brackets."""
+    if not values:
+        return "-"
+    middle = statistics.median(values)
+    return f"{middle:{form}} ({min(values):{form}}-{max(values):{form}})"
+
+
+def ratios(values: Sequence[float], to: Sequence[float], form: str = ".2f") -> str:
+    """Return the spread of the ratios of runs of the same round."""
+    return spread([a / b for a, b in zip(values, to, strict=True)], form)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def machine(more: Mapping[str, str] | None = None) -> str:
+    """Return a paragraph on what this ran on, and how busy that was."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    facts = [
+        f"{os.cpu_count()} cores ({platform.machine()}, {_processor()})",
+        f"{psutil.virtual_memory().total / 2**30:.0f} GB",
+        platform.system(),
+        f"Python {platform.python_version()}",
+        *(f"{name} {found}" for name in _LIBRARIES if (found := _version(name))),
+        *(f"{name} {found}" for name, found in (more or {}).items()),
+        f"load average at the end {load:.1f}",
+        datetime.now(UTC).strftime("%Y-%m-%d"),
+    ]
+    return ", ".join(facts) + "."
+
+
+def write(name: str, title: str, *paragraphs: str) -> Path:
+    """Write a result file and return where it is."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.md"
+    path.write_text("\n\n".join([f"# {title}", *paragraphs]) + "\n", "utf-8")
+    return path
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
