@@ -1,24 +1,26 @@
 """From the values of records to columns and rejects: the decoder that the scoring step calls once per batch.
 
 Here: which value belongs to which writer, and the columns of several writers in the order of the input. How
-one writer's data is read is in `origin`.
+one writer's data is read is in `origin`, how a record names its writer in `framing` and `confluent`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
 import pyarrow as pa
 
+from stream_infer.avro.confluent import NO_HEAD, Unusable, Writer, split
 from stream_infer.avro.framing import HEAD_SIZE, MAGIC, Framing, head
 from stream_infer.avro.origin import Origin, Piece, origin
 from stream_infer.avro.resolve import ARROW
 from stream_infer.avro.schemas import Schema, leaves, other_fields
 from stream_infer.avro.types import is_zero_width
-from stream_infer.flow.records import Rejected, Stage
+from stream_infer.flow.records import Headers, Rejected, Stage
 
 Columns = Mapping[str, pa.Array]
 
@@ -36,8 +38,9 @@ class Decoder:
     """Decodes batches of values into the leaves of `reader` at `paths`.
 
     `writers` are all schemas that values may be written with; framing `NONE` cannot tell them apart and takes
-    the first. `reader` is the first writer unless given. Raises `ValueError` for a path that is no leaf of
-    it.
+    the first. `reader` is the first writer unless given. Under the Confluent framing there are no `writers`:
+    `registered` has them by head, and may gain some between two batches; what a head that has a schema means
+    never changes. Raises `ValueError` without a reader and for a path that is no leaf of it.
     """
 
     def __init__(
@@ -47,16 +50,20 @@ class Decoder:
         paths: Sequence[str],
         *,
         reader: Schema | None = None,
+        registered: Mapping[bytes, Writer] = MappingProxyType({}),
     ) -> None:
-        if not writers:
-            raise ValueError("A decoder needs the schema of at least one writer.")
-        reader = reader or writers[0]
+        if reader is None:
+            if not writers:
+                raise ValueError("A decoder needs the schema of a reader or of at least one writer.")
+            reader = writers[0]
         known = leaves(reader)
         for path in paths:
             if path not in known:
                 what = other_fields(reader).get(path, "not a field")
                 raise ValueError(f"{path} of {reader.name} cannot be a feature: it is {what}.")
         self._framing = framing
+        self._reader = reader
+        self._registered = registered
         self._paths = tuple(paths)
         self._kinds = tuple(ARROW[known[path].kind] for path in paths)
         used = writers[:1] if framing is Framing.NONE else writers
@@ -65,11 +72,17 @@ class Decoder:
         }
         self._empty_is_datum = framing is Framing.NONE and is_zero_width(writers[0].root)
 
-    def decode(self, values: Sequence[bytes | None]) -> Decoded:
-        """Return the columns of all values that can be read, and why each other one cannot."""
+    def decode(
+        self, values: Sequence[bytes | None], headers: Sequence[Headers | None] | None = None
+    ) -> Decoded:
+        """Return the columns of all values that can be read, and why each other one cannot.
+
+        `headers` are those of the records; only the Confluent framing looks at them.
+        """
         pieces: list[Piece] = []
-        rows, data, rejected = self._present(values)
-        for source, mine, datum in self._by_writer(rows, data, rejected):
+        rows, present, rejected = self._present(values)
+        heads, data = self._split(rows, present, headers or [None] * len(values))
+        for source, mine, datum in self._by_writer(rows, heads, data, rejected):
             decoded, refused = source.decode(mine, datum)
             pieces.extend(decoded)
             rejected.extend(refused)
@@ -94,32 +107,57 @@ class Decoder:
                 data.append(value)
         return rows, data, rejected
 
-    def _by_writer(
-        self, rows: Sequence[int], values: list[bytes], rejected: list[Rejected]
-    ) -> Sequence[tuple[Origin, Sequence[int], list[bytes]]]:
-        """Return the data of each writer; add values whose writer is not known to `rejected`."""
+    def _split(
+        self, rows: Sequence[int], values: list[bytes], headers: Sequence[Headers | None]
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Return the head and the datum of each value; no heads where the framing has none."""
+        if self._framing is Framing.CONFLUENT:
+            return split(values, headers if len(values) == len(headers) else [headers[row] for row in rows])
         size = HEAD_SIZE[self._framing]
         if not size:
-            return [(self._origins[b""], rows, values)]
-        heads = [value[:size] for value in values]
+            return [], values
+        return [value[:size] for value in values], [value[size:] for value in values]
+
+    def _by_writer(
+        self, rows: Sequence[int], heads: list[bytes], data: list[bytes], rejected: list[Rejected]
+    ) -> Sequence[tuple[Origin, Sequence[int], list[bytes]]]:
+        """Return the data of each writer; add values whose writer is not known to `rejected`."""
+        if not HEAD_SIZE[self._framing]:
+            return [(self._origins[b""], rows, data)]
         found = set(heads)
+        self._meet(found)
         known = found & self._origins.keys()
         if known == found and len(found) == 1:
-            return [(self._origins[heads[0]], rows, [value[size:] for value in values])]
+            return [(self._origins[heads[0]], rows, data)]
         groups: dict[bytes, tuple[list[int], list[bytes]]] = {start: ([], []) for start in sorted(known)}
-        for row, start, value in zip(rows, heads, values, strict=True):
+        for row, start, datum in zip(rows, heads, data, strict=True):
             if start in groups:
                 groups[start][0].append(row)
-                groups[start][1].append(value[size:])
+                groups[start][1].append(datum)
             else:
                 rejected.append(self._stranger(row, start))
-        return [(self._origins[start], mine, data) for start, (mine, data) in groups.items()]
+        return [(self._origins[start], mine, of_mine) for start, (mine, of_mine) in groups.items()]
+
+    def _meet(self, found: set[bytes]) -> None:
+        """Prepare for writers that were registered since the last batch."""
+        for start in found - self._origins.keys():
+            writer = self._registered.get(start)
+            if isinstance(writer, Schema):
+                self._origins[start] = origin(writer.root, self._reader.root, self._paths)
 
     def _stranger(self, row: int, start: bytes) -> Rejected:
-        if len(start) < HEAD_SIZE[self._framing] or not start.startswith(MAGIC[self._framing]):
+        writer = self._registered.get(start)
+        if isinstance(writer, Unusable):
+            return _rejected(row, writer.error_class, writer.reason)
+        if self._framing is Framing.CONFLUENT:
+            is_head = start != NO_HEAD
+        else:
+            is_head = len(start) == HEAD_SIZE[self._framing] and start.startswith(MAGIC[self._framing])
+        if not is_head:
             return _rejected(row, "bad_magic", f"The value does not begin as {self._framing} framing does.")
-        fingerprint = start[len(MAGIC[self._framing]) :].hex()
-        return _rejected(row, "unknown_schema", f"No known schema has the fingerprint {fingerprint}.")
+        what = "fingerprint" if self._framing is Framing.SINGLE_OBJECT else "id"
+        name = start[len(MAGIC[self._framing]) :].hex()
+        return _rejected(row, "unknown_schema", f"No known schema has the {what} {name}.")
 
 
 def _merge(pieces: Sequence[Piece], kinds: Sequence[pa.DataType]) -> Piece:

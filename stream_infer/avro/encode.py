@@ -35,11 +35,11 @@ from stream_infer.avro.types import (
 
 
 class Encoder:
-    """Encodes columns as records of `schema`, each value framed."""
+    """Encodes columns as records of `schema`, each value framed; `schema_id` is for the Confluent framing."""
 
-    def __init__(self, schema: Schema, framing: Framing) -> None:
+    def __init__(self, schema: Schema, framing: Framing, *, schema_id: int | None = None) -> None:
         self._record = schema.root
-        self._head = head(framing, schema)
+        self._head = head(framing, schema, schema_id)
         self._bulk = _bulk(schema.root)
         self._parsed = fastavro.parse_schema(_named(schema.root, {schema.root.name}))
 

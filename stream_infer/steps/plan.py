@@ -8,8 +8,9 @@ swap.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from stream_infer.avro.confluent import Writer
 from stream_infer.avro.decode import Decoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Leaf, Schema, leaves, other_fields
@@ -44,7 +45,8 @@ class Events:
     """How the input is written, and which of its fields a prediction carries.
 
     `event_time` and `copy` are dotted paths; without `event_time` the record's own timestamp counts. With
-    a `reader`, events of all `writers` are resolved to it.
+    a `reader`, events of all `writers` are resolved to it. Under the Confluent framing there is a reader, and
+    the writers are those that are `registered` by then; see `Decoder`.
     """
 
     framing: Framing
@@ -52,6 +54,7 @@ class Events:
     reader: Schema | None = None
     event_time: str | None = None
     copy: tuple[str, ...] = ()
+    registered: Mapping[bytes, Writer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,13 @@ def plan(model: Model, events: Events) -> ScoringPlan:
         event_time = EventTime(events.event_time, _UNITS_PER_MS[known[events.event_time].logical])
     wanted = [feature.source for feature in model.manifest.features]
     wanted += [*events.copy, *([event_time.path] if event_time else [])]
-    decoder = Decoder(events.framing, events.writers, list(dict.fromkeys(wanted)), reader=events.reader)
+    decoder = Decoder(
+        events.framing,
+        events.writers,
+        list(dict.fromkeys(wanted)),
+        reader=events.reader,
+        registered=events.registered,
+    )
     return ScoringPlan(decoder, event_time, events.copy)
 
 

@@ -107,7 +107,7 @@ class Score:
         plan = self._plan_of(model)
 
         present = self._present(batch)
-        decoded = plan.decoder.decode(_pick(batch.values, present))
+        decoded = plan.decoder.decode(_pick(batch.values, present), _pick(batch.headers, present))
         readable = present[_index(decoded.rows)]
         inferred = infer(model, decoded.columns, budget)
         streak = self._committed.streak.after(

@@ -1,0 +1,83 @@
+"""The Confluent wire format: how a record names the schema that its value was written with.
+
+A *head* is what names it, as it stands on the wire: 00 and the id as four bytes, or 01 and a GUID of sixteen.
+It comes before the datum, or in a header of the record; the header counts first, as for Confluent's own
+deserializers. What a head means is for a registry to say, which is not asked here: a `Writer` is its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stream_infer.avro.schemas import Schema
+from stream_infer.flow.records import Headers
+
+HEADER = "__value_schema_id"
+ID_MAGIC, GUID_MAGIC = 0, 1
+_SIZES = {ID_MAGIC: 5, GUID_MAGIC: 17}
+_ID_SIZE = _SIZES[ID_MAGIC]
+MAX_ID = 2**31 - 1
+
+NO_HEAD = b""
+"""Stands for a head where a record has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why no value of a writer can be read: the class of its dead letters, and a sentence."""
+
+    error_class: str
+    reason: str
+
+
+Writer = Schema | Unusable
+
+
+def id_head(schema_id: int) -> bytes:
+    """Return the head that names the schema with this id."""
+    return bytes([ID_MAGIC]) + schema_id.to_bytes(4, "big")
+
+
+def guid_head(guid: bytes) -> bytes:
+    """Return the head that names the schema with this GUID, given as its sixteen bytes."""
+    return bytes([GUID_MAGIC]) + guid
+
+
+def heads(values: Sequence[bytes | None], headers: Sequence[Headers | None]) -> list[bytes]:
+    """Return the head of each record, `NO_HEAD` where it has none."""
+    if not any(headers):  # most batches
+        found = [(value or NO_HEAD)[:_ID_SIZE] for value in values]
+        if all(map(_is_id, set(found))):
+            return found
+    return [_located(value or b"", named)[0] for value, named in zip(values, headers, strict=True)]
+
+
+def split(values: Sequence[bytes], headers: Sequence[Headers | None]) -> tuple[list[bytes], list[bytes]]:
+    """Return the head of each record, and the datum behind it."""
+    if not any(headers):
+        found = [value[:_ID_SIZE] for value in values]
+        if all(map(_is_id, set(found))):
+            return found, [value[_ID_SIZE:] for value in values]
+    located = [_located(value, named) for value, named in zip(values, headers, strict=True)]
+    return [head for head, _ in located], [
+        value[start:] for value, (_, start) in zip(values, located, strict=True)
+    ]
+
+
+def _is_id(head: bytes) -> bool:
+    return len(head) == _ID_SIZE and head[0] == ID_MAGIC
+
+
+def _located(value: bytes, headers: Headers | None) -> tuple[bytes, int]:
+    """Return the head, and where in the value the datum begins. The first header of the name counts."""
+    named = next((content for name, content in headers or () if name == HEADER), None)
+    if named is not None:
+        return _head(named), 0
+    head = _head(value)
+    return head, len(head)
+
+
+def _head(start: bytes) -> bytes:
+    size = _SIZES.get(start[0]) if start else None
+    return start[:size] if size is not None and len(start) >= size else NO_HEAD
