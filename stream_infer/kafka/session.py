@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -26,7 +26,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from stream_infer.flow.errors import Aborted, Fatal, SlotTaken, StreamInferError
 from stream_infer.flow.events import AssignmentChanged, LagMeasured
 from stream_infer.flow.ports import Observer
-from stream_infer.flow.records import Batch, Channel, Cursor, Headers, Outcome, Output, Partition, Span
+from stream_infer.flow.records import Batch, Channel, Cursor, Headers, Outcome, Output, Partition
+from stream_infer.kafka.columns import places, timestamps_ms
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import CommitUnknown, Publisher
 from stream_infer.kafka.verdicts import error_of
@@ -73,6 +74,7 @@ class Session:
         self._position: dict[Partition, int] = {}
         self._lease = _Lease(0, None)
         self._touched: set[Partition] = set()
+        self._held: set[Partition] = set()
         self._changes: list[AssignmentChanged] = []
         self._failure: StreamInferError | None = None
         self._lag_due = 0.0
@@ -124,6 +126,24 @@ class Session:
     @property
     def finished(self) -> bool:
         return False
+
+    # -- holding back: see `registered.Holding` ---------------------------------------------------------
+
+    @property
+    def held(self) -> Collection[Partition]:
+        return self._held
+
+    def hold(self, offsets: Mapping[Partition, int]) -> None:
+        owned = {p: offset for p, offset in offsets.items() if p in self._position}
+        self._held |= owned.keys()
+        self._client.pause([TopicPartition(p.topic, p.index) for p in owned])
+        self._reposition(owned)
+
+    def release(self, partitions: Collection[Partition]) -> None:
+        mine = self._held.intersection(partitions)
+        self._held -= mine
+        if mine:
+            self._client.resume([TopicPartition(p.topic, p.index) for p in mine])
 
     # -- Sink -------------------------------------------------------------------------------------------
 
@@ -205,24 +225,18 @@ class Session:
         return kept
 
     def _batch(self, messages: Sequence[Message]) -> Batch:
-        index: dict[tuple[str | None, int | None], int] = {}
-        row_partition = [index.setdefault((m.topic(), m.partition()), len(index)) for m in messages]
-        partitions = [Partition(topic or "", number or 0) for topic, number in index]
-        offsets = cast("list[int]", list(map(Message.offset, messages)))
-        first = dict(zip(reversed(row_partition), reversed(offsets), strict=True))
-        last = dict(zip(row_partition, offsets, strict=True))
-        spans = {p: Span(first[i], last[i] + 1) for i, p in enumerate(partitions)}
-        positions = dict(self._position) | {p: span.first for p, span in spans.items()}
-        for p, span in spans.items():
+        read = places(messages)
+        positions = dict(self._position) | {p: span.first for p, span in read.spans.items()}
+        for p, span in read.spans.items():
             if span.first < self._position[p]:
                 raise Fatal(f"{p.topic}/{p.index} went back from offset {self._position[p]} to {span.first}")
             self._position[p] = span.next
         return Batch(
-            cursor=Cursor(spans, self._lease),
-            partitions=partitions,
-            partition=row_partition,
-            offset=offsets,
-            timestamp_ms=[m.timestamp()[1] for m in messages],
+            cursor=Cursor(read.spans, self._lease),
+            partitions=read.partitions,
+            partition=read.partition,
+            offset=read.offset,
+            timestamp_ms=timestamps_ms(messages),
             keys=list(map(Message.key, messages)),
             values=list(map(Message.value, messages)),
             headers=cast("list[Headers | None]", list(map(Message.headers, messages))),
@@ -291,6 +305,7 @@ class Session:
 
     def _unassign(self, consumer: Consumer, gone: Sequence[TopicPartition], kind: str) -> None:
         partitions = [Partition(tp.topic, tp.partition) for tp in gone]
+        self.release(partitions)  # librdkafka keeps a pause beyond an assignment
         for p in partitions:
             self._position.pop(p, None)
         consumer.incremental_unassign(list(gone))
