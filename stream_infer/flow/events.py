@@ -60,4 +60,20 @@ class LagMeasured:
     lag_records: Mapping[Partition, int]
 
 
-Event = BatchCommitted | BatchAborted | ReadFinished | AssignmentChanged | ProducerRenewed | LagMeasured
+@dataclass(frozen=True, slots=True)
+class PartitionsHeld:
+    """The partitions that are not read on for now, and why; none when all go on again."""
+
+    held: tuple[Partition, ...]
+    reason: str
+
+
+Event = (
+    BatchCommitted
+    | BatchAborted
+    | ReadFinished
+    | AssignmentChanged
+    | ProducerRenewed
+    | LagMeasured
+    | PartitionsHeld
+)

@@ -16,7 +16,14 @@ import structlog
 from structlog.typing import Processor
 
 from stream_infer.flow.errors import Misconfigured, Problem
-from stream_infer.flow.events import AssignmentChanged, BatchAborted, BatchCommitted, Event, ProducerRenewed
+from stream_infer.flow.events import (
+    AssignmentChanged,
+    BatchAborted,
+    BatchCommitted,
+    Event,
+    PartitionsHeld,
+    ProducerRenewed,
+)
 from stream_infer.flow.records import Partition
 
 LEVEL_VARIABLE = "STREAM_INFER_LOG_LEVEL"
@@ -97,6 +104,11 @@ class LogObserver:
             case ProducerRenewed():
                 fields = {"reason": event.reason, "renew_s": round(event.renew_s, 3)}
                 _LOG.warning("producer in doubt; replaced", extra=fields)
+            case PartitionsHeld() if event.held:
+                fields = {"reason": event.reason, "held": _by_topic(event.held)}
+                _LOG.warning("partitions wait for a schema; the others go on", extra=fields)
+            case PartitionsHeld():
+                _LOG.info("all partitions go on")
             case _:
                 pass
         self._summarise(self._dead_letters.due(self._clock()))

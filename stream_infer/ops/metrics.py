@@ -21,6 +21,7 @@ from stream_infer.flow.events import (
     BatchCommitted,
     Event,
     LagMeasured,
+    PartitionsHeld,
     ProducerRenewed,
     ReadFinished,
 )
@@ -133,6 +134,12 @@ TABLE: tuple[Metric, ...] = (
         "Partitions that this worker owns.",
     ),
     Metric(
+        "stream_infer_held_partitions",
+        Kind.GAUGE,
+        "partitions",
+        "Partitions that wait for the schema of their next record.",
+    ),
+    Metric(
         "stream_infer_consumer_lag_records",
         Kind.GAUGE,
         "records",
@@ -197,6 +204,7 @@ class Metrics:
         self._renewals = self._counter("stream_infer_producer_renewals_total").labels(pipeline)
         self._rebalances = self._counter("stream_infer_rebalances_total")
         self._assigned = self._gauge("stream_infer_assigned_partitions").labels(pipeline)
+        self._held = self._gauge("stream_infer_held_partitions").labels(pipeline)
         self._lag = self._gauge("stream_infer_consumer_lag_records")
         self._lagging: frozenset[Partition] = frozenset()
         self._last_read = self._gauge("stream_infer_last_read_timestamp_seconds").labels(pipeline)
@@ -218,6 +226,8 @@ class Metrics:
                 self._renewals.inc()
             case LagMeasured():
                 self._measure_lag(event.lag_records)
+            case PartitionsHeld():
+                self._held.set(len(event.held))
 
     def serve(self, served: Served) -> None:
         """Say which package serves from now on; the one before is no longer named."""

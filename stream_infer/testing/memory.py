@@ -7,7 +7,7 @@ who owns what. It keeps the contracts of `flow.ports` and is checked by the same
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import repeat
@@ -79,6 +79,7 @@ class MemorySource:
         self._received_ms = received_ms
         self._generation = log.generation
         self._next = {p: log.position(p) for p in self._owned()}
+        self._held: set[Partition] = set()
 
     def _owned(self) -> list[Partition]:
         everything = sorted(self._log.partitions)
@@ -88,13 +89,14 @@ class MemorySource:
         if self._generation != self._log.generation:
             self._generation = self._log.generation
             self._next = {p: self._log.position(p) for p in self._owned()}
+            self._held.clear()
 
     def read(self, limit: int, wait_s: float) -> Batch | None:  # noqa: ARG002 - memory never has to wait
         self._follow_assignment()
         positions = dict(self._next)
         rows: list[tuple[Partition, int]] = []
         while len(rows) < limit:
-            ready = [p for p in self._next if self._next[p] < len(self._log.partitions[p])]
+            ready = [p for p in self._next if self._has_more(p) and p not in self._held]
             if not ready:
                 break
             for p in ready[: limit - len(rows)]:
@@ -132,7 +134,22 @@ class MemorySource:
     @property
     def finished(self) -> bool:
         self._follow_assignment()
-        return all(n >= len(self._log.partitions[p]) for p, n in self._next.items())
+        return not any(map(self._has_more, self._next))
+
+    def _has_more(self, partition: Partition) -> bool:
+        return self._next[partition] < len(self._log.partitions[partition])
+
+    @property
+    def held(self) -> Collection[Partition]:
+        return self._held
+
+    def hold(self, offsets: Mapping[Partition, int]) -> None:
+        owned = {p: offset for p, offset in offsets.items() if p in self._next}
+        self._held |= owned.keys()
+        self._next |= owned
+
+    def release(self, partitions: Collection[Partition]) -> None:
+        self._held.difference_update(partitions)
 
 
 class MemorySink:
