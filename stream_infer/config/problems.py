@@ -22,10 +22,7 @@ _LONGEST_VALUE = 120
 LATER: Mapping[str, str] = {
     "labels": "delayed labels come with a later version",
     "schema_registry": "the schema registry and the Confluent framing come with a later version",
-    "model.store": "a store of packages comes with a later version",
 }
-
-_INSTEAD: Mapping[str, str] = {"model.store": 'name one package: package = "models/fraud-1.2.0"'}
 
 _EXAMPLES: Mapping[str, str] = {
     "pipeline": 'pipeline = "payments.fraud"',
@@ -122,7 +119,7 @@ def _sentence(
 def _unknown(place: tuple[str, ...], known: Mapping[str, Iterable[str]]) -> tuple[str, str]:
     key = key_of(place)
     if key in LATER:
-        return LATER[key], _INSTEAD.get(key, "remove it")
+        return LATER[key], "remove it"
     section, name = ("", *place)[-2:]
     where = f"[{section}]" if section else "the top level"
     siblings = sorted(known[section])

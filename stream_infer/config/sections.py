@@ -112,6 +112,13 @@ def _path(path: Path, info: ValidationInfo) -> Path:
     return Path(info.context["folder"], path) if info.context else path
 
 
+def _or_store(package: Path | None, info: ValidationInfo) -> Path | None:
+    if (package is None) == (info.data.get("store") is None):
+        state = "is missing, and so is a store" if package is None else "is named beside a store"
+        raise wrong(state, 'name either package = "models/fraud-1.2.0" or store = "models/"')
+    return package
+
+
 Pipeline = Annotated[str, AfterValidator(_pipeline)]
 InputTopic = Annotated[str, AfterValidator(_topic)]
 OwnTopic = Annotated[str, AfterValidator(_own_topic)]
@@ -160,15 +167,29 @@ class DeadLetters(Section):
 
 
 class Monitoring(Section):
-    """Where monitoring events will go; accepted and created, not yet written."""
+    """Where monitoring events go. With a model store `topic` is filled in before validation."""
 
     topic: OwnTopic | None = None
 
 
-class Model(Section):
-    """Which model package serves."""
+class Follow(StrEnum):
+    """Where the desired deployment is kept: in the store's CURRENT file, or on the control topic."""
 
-    package: ConfigPath
+    STORE = "store"
+    TOPIC = "topic"
+
+
+class Model(Section):
+    """Which model package serves: a fixed one, or whichever is desired from a store.
+
+    The topics are filled in before validation: workers post their status, and read what is desired.
+    """
+
+    store: ConfigPath | None = None
+    package: Annotated[ConfigPath | None, AfterValidator(_or_store), Field(validate_default=True)] = None
+    follow: Follow = Follow.STORE
+    status_topic: OwnTopic
+    control_topic: OwnTopic
 
 
 class Delivery(Section):

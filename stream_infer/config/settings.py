@@ -183,7 +183,13 @@ def _completed(document: Mapping[str, object]) -> dict[str, object]:
             "framing": source.get("framing", "none"),
         },
         "dlq": {"topic": f"dlq.{_named(first)}"},
+        "model": {
+            "status_topic": f"{_named(pipeline)}.model-status.v1",
+            "control_topic": f"{_named(pipeline)}.model-control.v1",
+        },
     }
+    if "store" in _table(document, "model"):
+        derived["monitoring"] = {"topic": f"{_named(pipeline)}.monitoring.v1"}
     for section, defaults in derived.items():
         if isinstance(completed[section], Mapping):
             completed[section] = {**defaults, **_table(completed, section)}
@@ -201,7 +207,7 @@ def _table(document: Mapping[str, object], section: str) -> Mapping[str, object]
 
 # What is filled in from a key that is wrong is not worth a second problem.
 _DERIVED = {
-    "pipeline": ("output.topic",),
+    "pipeline": ("output.topic", "monitoring.topic", "model.status_topic", "model.control_topic"),
     "input.topics": ("dlq.topic",),
     "input.framing": ("output.framing",),
 }
@@ -229,7 +235,7 @@ def _repaired(document: Mapping[str, object], wrong: Iterable[tuple[str, ...]]) 
             repaired.pop(section, None)
     required: dict[str, dict[str, object]] = {
         "input": {"topics": [_UNNAMED], "schema": _UNNAMED},
-        "model": {"package": _UNNAMED},
+        "model": {} if "store" in _table(repaired, "model") else {"package": _UNNAMED},
     }
     for section, stand_ins in required.items():
         repaired[section] = {**stand_ins, **_table(repaired, section)}
@@ -244,6 +250,8 @@ def _conflicts(settings: Settings) -> list[Problem]:
         ("output.topic", settings.output.topic),
         ("dlq.topic", settings.dlq.topic),
         ("monitoring.topic", settings.monitoring.topic),
+        ("model.status_topic", settings.model.status_topic),
+        ("model.control_topic", settings.model.control_topic),
     ):
         if topic in taken:
             message = f"is the same topic as {taken[topic]}"

@@ -62,6 +62,15 @@ def test_paths_are_relative_to_the_folder_of_the_file(tmp_path: Path) -> None:
     assert settings.model.package == tmp_path / "models/fraud-1.2.0"
 
 
+def test_a_store_brings_the_topics_that_deploying_needs(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, replaced('package = "models/fraud-1.2.0"', 'store = "models/"'))
+
+    assert settings.model.store == tmp_path / "models"
+    assert settings.monitoring.topic == "payments.fraud.monitoring.v1"
+    assert settings.model.status_topic == "payments.fraud.model-status.v1"
+    assert settings.model.control_topic == "payments.fraud.model-control.v1"
+
+
 def test_the_output_is_framed_as_the_input_unless_told_otherwise(tmp_path: Path) -> None:
     framed = replaced('schema = "s', 'framing = "single-object"\nschema = "s')
 
@@ -93,7 +102,7 @@ WRONG = {
     "a misspelt key": (replaced("topics =", "topic ="), "input.topic", "did you mean topics?"),
     "a missing key": (replaced('schema = "schemas/transaction.avsc"\n', ""), "input.schema", "schema = "),
     "a missing pipeline": (replaced('pipeline = "payments.fraud"\n', ""), "pipeline", "payments.fraud"),
-    "a missing section": (GOOD.partition("[model]")[0], "model.package", "add it to [model]"),
+    "neither package nor store": (GOOD.partition("[model]")[0], "model.package", 'store = "models/"'),
     "a pipeline with an underscore": (replaced('"payments.fraud"', '"Pay_Fraud"'), "pipeline", '"pay-fraud"'),
     "a section that is a number": (replaced("pipeline", "http = 1\npipeline"), "http", "write [http]"),
     "a topic that is no list": (
@@ -137,7 +146,7 @@ WRONG = {
         "its own topic",
     ),
     "a copied field twice": (GOOD + '[output]\ncopy = ["a", "a"]\n', "output.copy", "each once"),
-    "a store of models": (replaced("package =", "store ="), "model.store", "package ="),
+    "a package and a store": (replaced("package =", 'store = "m"\npackage ='), "model.package", "either"),
     "labels": (GOOD + '[labels]\ntopic = "x"\n', "labels", "remove it"),
     "a schema registry": (GOOD + '[schema_registry]\nurl = "x"\n', "schema_registry", "remove it"),
     "an unknown guarantee": (
