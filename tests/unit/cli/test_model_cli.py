@@ -1,0 +1,97 @@
+"""`stream-infer model`, as a user and as a script see it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from stream_infer.cli.model import app
+from stream_infer.files.store import CURRENT
+from stream_infer.flow.errors import Misconfigured, Refused
+from stream_infer.models.deployment import Deployment, format_deployment
+from tests.unit.files.shop import package, store
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a store that is empty, beside two packages."""
+    monkeypatch.setenv("COLUMNS", "200")
+    package(tmp_path / "one", "1.0")
+    package(tmp_path / "two.zip", "2.0")
+    return store(tmp_path / "models").folder
+
+
+def said(folder: Path, command: str, *arguments: str | Path) -> str:
+    where = ["--store", str(folder), "--pipeline", "payments.fraud"]
+    result = CliRunner().invoke(app, [command, *map(str, arguments), *where], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def answered(folder: Path, command: str, *arguments: str | Path) -> Any:
+    return json.loads(said(folder, command, *arguments, "--json"))
+
+
+def test_a_promotion_says_what_is_desired_now_and_what_if_it_cannot_serve(folder: Path) -> None:
+    one = answered(folder, "promote", folder.parent / "one", "--reason", "first", "--by", "ada")
+    two = said(folder, "promote", folder.parent / "two.zip")
+
+    assert (one["generation"], one["reason"], one["requested_by"]) == (1, "first", "ada")
+    assert "fraud 2.0" in two
+    assert "fraud 1.0" in two
+    assert "@" in store(folder).history()[0].requested_by
+
+
+def test_a_rollback_says_what_it_goes_back_to(folder: Path) -> None:
+    for name in ("one", "two.zip"):
+        said(folder, "promote", folder.parent / name)
+
+    back = answered(folder, "rollback", "--reason", "worse")
+
+    assert (back["generation"], back["package"]["version"]) == (3, "1.0")
+    assert "rolled back to" in said(folder, "rollback")
+
+
+def test_the_status_shows_the_desired_one_and_the_past(folder: Path) -> None:
+    for name in ("one", "two.zip"):
+        said(folder, "promote", folder.parent / name, "--reason", f"try {name}")
+
+    shown = said(folder, "status")
+    document = answered(folder, "status", "--last", "1")
+
+    assert "try one" in shown
+    assert "2027-01-15" not in shown  # the clock of the command, not of the test
+    assert document["desired"]["package"]["version"] == "2.0"
+    assert [one["generation"] for one in document["history"]] == [2]
+    assert document["problem"] is None
+
+
+def test_the_status_tells_what_is_wrong_with_the_store(folder: Path) -> None:
+    said(folder, "promote", folder.parent / "one")
+    (folder / CURRENT).write_text("{")
+
+    assert "invalid" in said(folder, "status")
+    assert answered(folder, "status")["problem"]["code"] == "invalid"
+    assert answered(folder.parent / "nowhere", "status")["problem"]["code"] == "gone"
+
+
+def test_a_time_that_no_calendar_has_is_still_shown(folder: Path) -> None:
+    said(folder, "promote", folder.parent / "one")
+    current = store(folder).current()
+    assert isinstance(current, Deployment)
+    later = replace(current, generation=2, requested_at=2**63 - 1)
+    (folder / CURRENT).write_bytes(format_deployment(later))
+
+    assert f"{2**63 - 1} ms" in said(folder, "status")
+
+
+def test_what_cannot_be_promoted_is_refused(folder: Path) -> None:
+    with pytest.raises(Refused):
+        said(folder, "promote", folder.parent / "nowhere")
+    with pytest.raises(Misconfigured):
+        said(folder.parent / "nowhere", "promote", folder.parent / "one")
