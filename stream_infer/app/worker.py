@@ -35,6 +35,7 @@ from stream_infer.ops import http, logs
 from stream_infer.ops.fanout import Fanout
 from stream_infer.ops.metrics import Build, Metrics, Served
 from stream_infer.ops.progress import ProgressCell, State
+from stream_infer.runtime.garbage import between_batches
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.stop import Stop, leaving_within, on_signals
@@ -62,11 +63,12 @@ def serve(ready: Checked, stop: Stop, *, observers: Sequence[Observer] = ()) -> 
     progress = ProgressCell()
     metrics = Metrics(settings.pipeline, build=Build(__version__))
     log = logs.LogObserver()
-    observe = Fanout([progress, metrics, log, *observers])
-    slot = Slot(Lineup(load(ready.package), generation=0))
-    manifest = slot.current.model.manifest
-    session = _session(settings, stop, observe)
     with ExitStack() as stack:
+        sweep = stack.enter_context(between_batches())
+        observe = Fanout([progress, metrics, log, *observers, sweep])
+        slot = Slot(Lineup(load(ready.package), generation=0))
+        manifest = slot.current.model.manifest
+        session = _session(settings, stop, observe)
         stack.enter_context(_http(settings, progress, metrics))
         stack.enter_context(_logged(log, settings, slot))
         stack.enter_context(closing(session))
