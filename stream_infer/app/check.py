@@ -16,10 +16,12 @@ from stream_infer.app.broker import ask
 from stream_infer.avro.schemas import NO_DEFAULT, Leaf, Schema, SchemaRefused, leaves, other_fields, parse
 from stream_infer.config import schemas
 from stream_infer.config.problems import nearest
-from stream_infer.config.sections import Http
+from stream_infer.config.sections import Follow, Http
 from stream_infer.config.settings import Reading, Settings
+from stream_infer.files.store import ModelStore
 from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Problem, Refused
 from stream_infer.kafka.topics import ADMIN_TIMEOUT_S, TopicFacts, partition_counts
+from stream_infer.models.deployment import Deployment
 from stream_infer.models.load import load
 from stream_infer.models.package import Verified, verify
 from stream_infer.steps.plan import Events, check_feature, field_problems, plan
@@ -30,10 +32,13 @@ _EVENT_SCHEMA = "input.avsc"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Everything that `run` starts from. Its parts agree with each other."""
+    """Everything that `run` starts from. Its parts agree with each other.
+
+    `package` is None where a store says which one serves: the deployer judges it, and may serve another.
+    """
 
     settings: Settings
-    package: Verified
+    package: Verified | None
     topics: TopicFacts
     events: Events
 
@@ -115,7 +120,7 @@ def check(reading: Reading, *, timeout_s: float = ADMIN_TIMEOUT_S) -> Report:
 
 
 def _agreed(settings: Settings, report: Report) -> Checked:
-    if report.found or report.package is None or report.topics is None or report.events is None:
+    if report.found or report.topics is None or report.events is None:
         raise CheckFailed(report.problems, report.exit_code)
     return Checked(settings, report.package, report.topics, report.events)
 
@@ -124,7 +129,7 @@ def _check_files(settings: Settings, report: Report) -> None:
     """Check schema, package, and the fields that features and settings name."""
     writers, problems = schemas.read(settings.input)
     report.add(problems)
-    package = report.package = _package(settings.model.package, report)
+    package = report.package = _wanted_package(settings, report)
     if not writers:
         return
     report.passed.append(f"events: {', '.join(schema.name for schema in writers)}")
@@ -157,6 +162,27 @@ def _check_broker(settings: Settings, unusable: frozenset[str], timeout_s: float
     report.passed += answers.passed
     report.skipped += answers.skipped
     report.topics = answers.facts
+
+
+def _wanted_package(settings: Settings, report: Report) -> Verified | None:
+    """Return the package that the settings name. What a store desires is shown, but is no reason to stop."""
+    if settings.model.package is not None:
+        return _package(settings.model.package, report)
+    if settings.model.store is not None and settings.model.follow is Follow.STORE:
+        _show_store(ModelStore(settings.model.store, settings.pipeline), report)
+    return None
+
+
+def _show_store(store: ModelStore, report: Report) -> None:
+    desired = store.current()
+    if isinstance(desired, Deployment):
+        wanted = desired.package
+        report.passed.append(f"desired: {wanted.name} {wanted.version}, generation {desired.generation}")
+    elif desired.code == "empty":
+        fix = "promote a package with `stream-infer model promote`"
+        report.add([Problem("model.store", f'"{store.folder}"', desired.reason, fix)])
+    else:
+        report.skipped.append(f"desired: {desired.reason}; a worker waits for it, or serves what was before")
 
 
 def _package(path: Path, report: Report) -> Verified | None:

@@ -80,11 +80,9 @@ def plan(model: Model, events: Events) -> ScoringPlan:
     Raises `Refused("schema")` when the events do not have what a feature reads, `Misconfigured` when they
     do not have the configured fields.
     """
+    admit(model.manifest.features, events)
     schema = events.reader or events.writers[0]
     known = leaves(schema)
-    for feature in model.manifest.features:
-        check_feature(feature, known.get(feature.source), schema)
-    _check_shared_sources(model.manifest.features)
     problems = list(field_problems(events, known, schema))
     if problems:
         raise Misconfigured(problems)
@@ -101,6 +99,15 @@ def plan(model: Model, events: Events) -> ScoringPlan:
         registered=events.registered,
     )
     return ScoringPlan(decoder, event_time, events.copy)
+
+
+def admit(features: Sequence[Feature], events: Events) -> None:
+    """Raise `Refused("schema")` when the events do not have what a feature reads."""
+    schema = events.reader or events.writers[0]
+    known = leaves(schema)
+    for feature in features:
+        check_feature(feature, known.get(feature.source), schema)
+    _check_shared_sources(features)
 
 
 def check_feature(feature: Feature, leaf: Leaf | None, schema: Schema) -> None:
