@@ -79,7 +79,7 @@ class Writers:
             pass
 
     def forget(self) -> None:
-        """Forget writers without a schema after some time, or when there are too many: they are asked again."""
+        """Forget writers without a schema after a while, or when they are too many: they are asked again."""
         if not self._expiry:
             return
         now, excess = self._clock(), len(self._expiry) - _UNUSABLE_KEPT
