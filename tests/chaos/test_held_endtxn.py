@@ -109,11 +109,12 @@ def test_the_worker_takes_a_new_producer_before_its_next_transaction(
         "0", bootstrap=route.bootstrap, worker=SMALL_BATCHES, kafka_producer=IMPATIENT
     )
 
-    # The third commit is held and then sent again; the one after it finds the next transaction written.
+    # The third commit is held; the client sends it again, and goes on. It arrives when the fourth
+    # transaction is written and undecided. Only the broker's answer tells whether it decided it.
     late = proxy.hold(Api.END_TXN, way, skip=2)
     following = proxy.hold(Api.END_TXN, skip=1)
     worker = start_worker(config)
-    until("the next transaction is about to commit", following.is_caught, worker)
+    until("the fourth transaction is about to commit", following.is_caught, worker)
     late.deliver()
     code = late.error_code(WITHIN_S)
     following.deliver()

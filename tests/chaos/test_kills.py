@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tests.kafka.broker import Route
 from tests.kafka.events import Framing, generate, send
-from tests.kafka.log import Isolation, read_all
 from tests.kafka.pipeline import Pipeline
 from tests.kafka.proxy import Api, Proxy
 from tests.kafka.worker_process import Group, Worker, until
@@ -45,21 +44,15 @@ def test_five_kills_amid_transactions_leave_one_answer_for_each_event(
         assert group.committed() < COUNT
         ended[worker.pid] = worker.kill()
         held.drop()
-        aborted.append(uncommitted(tested))
+        aborted.append(tested.uncommitted())
     last = start_worker(config)
     until("all events are answered", lambda: group.committed() == COUNT, last, within_s=WITHIN_S)
     assert last.terminate() == 0
     verdict, _imported = tested.judged()
 
+    assert verdict.faults == {}, verdict.examples
     assert len(ended) == KILLS
     assert set(ended.values()) == {-signal.SIGKILL}
     assert all(before < after for before, after in pairwise(aborted)), aborted
-    assert uncommitted(tested) >= aborted[-1]
-    assert verdict.faults == {}, verdict.examples
+    assert tested.uncommitted() >= aborted[-1]
     assert verdict.dead_letters == Counter(str(event.poison) for event in events if event.poison)
-
-
-def uncommitted(pipeline: Pipeline) -> int:
-    """Return how many predictions a `read_uncommitted` reader sees more than a `read_committed` one."""
-    written = read_all(pipeline.bootstrap, pipeline.predictions, Isolation.UNCOMMITTED)
-    return len(written) - len(read_all(pipeline.bootstrap, pipeline.predictions))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.kafka import package
 from tests.kafka.events import SCHEMA_FILE, Framing
+from tests.kafka.log import Isolation, read_all
 from tests.kafka.oracle.job import Job
 from tests.kafka.oracle.judge import Verdict
 from tests.kafka.package import Package
@@ -66,6 +67,11 @@ class Pipeline:
         path = self.folder / f"worker-{slot}.toml"
         path.write_text(f"pipeline = {json.dumps(self.name)}\n{_toml(sections)}", encoding="utf-8")
         return path
+
+    def uncommitted(self) -> int:
+        """Return how many predictions a `read_uncommitted` reader sees more than a `read_committed` one."""
+        written = read_all(self.bootstrap, self.predictions, Isolation.UNCOMMITTED)
+        return len(written) - len(read_all(self.bootstrap, self.predictions))
 
     def judged(self) -> tuple[Verdict, list[str]]:
         """Return the oracle's verdict, and the top-level modules that its process had imported."""

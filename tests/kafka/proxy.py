@@ -20,10 +20,9 @@ _LOOPBACK = "127.0.0.1"
 
 
 class Api(IntEnum):
-    """The requests that these tests hold, by the key that the protocol gives them."""
+    """The requests that these tests hold, by the keys that the protocol gives them."""
 
     END_TXN = 26
-    TXN_OFFSET_COMMIT = 28
 
 
 class Way(Enum):
