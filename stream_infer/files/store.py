@@ -72,7 +72,7 @@ class ModelStore:
 
     def __init__(self, folder: Path, pipeline: str, *, now_ms: Callable[[], int] = _unix_ms) -> None:
         self.folder = folder
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._now_ms = now_ms
 
     def current(self) -> Deployment | StoreProblem:
@@ -88,7 +88,7 @@ class ModelStore:
 
     def promoted_last(self) -> Deployment | None:
         """Return what was promoted last, whatever CURRENT says."""
-        return next((one for one in self.history() if one.pipeline == self._pipeline), None)
+        return next((one for one in self.history() if one.pipeline == self.pipeline), None)
 
     def locate(self, package: PackageRef) -> Path | StoreProblem:
         """Return where `package` is, unverified; raise `Refused("not_in_store")` when it is not there."""
@@ -159,15 +159,15 @@ class ModelStore:
         if not known:
             return _State(StoreProblem("empty", f"nothing was promoted in {self.folder} yet"), newest + 1)
         desired = max(known, key=lambda one: one.generation)
-        if desired.pipeline != self._pipeline:
-            reason = f"{self.folder} is the store of {desired.pipeline}, not of {self._pipeline}"
+        if desired.pipeline != self.pipeline:
+            reason = f"{self.folder} is the store of {desired.pipeline}, not of {self.pipeline}"
             return _State(StoreProblem("pipeline", reason), newest + 1)
         return _State(desired, max(newest, desired.generation) + 1)
 
     def _written(self) -> Deployment | StoreProblem | None:
         """Return what is in CURRENT; None when there is none."""
         try:
-            return self._read(self.folder / CURRENT)
+            return _read(self.folder / CURRENT)
         except FileNotFoundError:
             return None
         except DeploymentInvalid as error:
@@ -176,7 +176,7 @@ class ModelStore:
     def _history(self) -> Iterator[Deployment]:
         for name in self._claims():
             with contextlib.suppress(DeploymentInvalid, FileNotFoundError):
-                yield self._read(self.folder / HISTORY / name / _ENTRY)
+                yield _read(self.folder / HISTORY / name / _ENTRY)
 
     def _claims(self) -> list[str]:
         """Return the names of all generations, newest first. Raises `OSError` when the store is not there."""
@@ -187,13 +187,6 @@ class ModelStore:
             self.folder.stat()  # a store without a history is one; no store is none
             return []
         return sorted(names, key=int, reverse=True)
-
-    def _read(self, path: Path) -> Deployment:
-        with path.open("rb") as stream:
-            data = stream.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise DeploymentInvalid(f"more than {_MOST_BYTES} bytes")
-        return parse_deployment(data)
 
     def _usable(self) -> tuple[Deployment | None, int]:
         """Return what is desired and the next generation; raise `Misconfigured` when nobody may write here.
@@ -212,7 +205,7 @@ class ModelStore:
     ) -> Deployment | None:
         """Make `package` desired as of `generation`; None when that generation is another's."""
         deployment = Deployment(
-            pipeline=self._pipeline,
+            pipeline=self.pipeline,
             generation=generation,
             package=package,
             previous=previous,
@@ -220,10 +213,10 @@ class ModelStore:
             requested_at=self._now_ms(),
             reason=request.reason,
         )
-        history = self.folder / HISTORY
+        history, data = self.folder / HISTORY, _readable(deployment)
         try:
             history.mkdir(exist_ok=True)
-            if not claim_folder(history / f"{generation:012d}", _ENTRY, format_deployment(deployment)):
+            if not claim_folder(history / f"{generation:012d}", _ENTRY, data):
                 return None
         except OSError as error:
             raise self._unwritable(error) from error
@@ -253,6 +246,27 @@ _FIXES = {
     "gone": "name a folder that is there, or make it (where it is a shared volume: mount it)",
     "pipeline": "give each pipeline a store of its own",
 }
+
+
+def _read(path: Path) -> Deployment:
+    with path.open("rb") as stream:
+        return _parsed(stream.read(_MOST_BYTES + 1))
+
+
+def _parsed(data: bytes) -> Deployment:
+    if len(data) > _MOST_BYTES:
+        raise DeploymentInvalid(f"more than {_MOST_BYTES} bytes")
+    return parse_deployment(data)
+
+
+def _readable(deployment: Deployment) -> bytes:
+    """Return the JSON of `deployment`, when it can be read again: nobody follows what nobody can read."""
+    data = format_deployment(deployment)
+    try:
+        _parsed(data)
+    except DeploymentInvalid as error:
+        raise Misconfigured([Problem("deployment", "", str(error), "say it in fewer words")]) from None
+    return data
 
 
 def _fallback(before: Deployment | None, wanted: PackageRef) -> PackageRef | None:

@@ -65,7 +65,6 @@ def test_the_status_shows_the_desired_one_and_the_past(folder: Path) -> None:
     document = answered(folder, "status", "--last", "1")
 
     assert "try one" in shown
-    assert "2027-01-15" not in shown  # the clock of the command, not of the test
     assert document["desired"]["package"]["version"] == "2.0"
     assert [one["generation"] for one in document["history"]] == [2]
     assert document["problem"] is None
@@ -88,6 +87,27 @@ def test_a_time_that_no_calendar_has_is_still_shown(folder: Path) -> None:
     (folder / CURRENT).write_bytes(format_deployment(later))
 
     assert f"{2**63 - 1} ms" in said(folder, "status")
+
+
+def test_the_store_and_the_pipeline_are_those_of_worker_toml(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder.parent / "event.avsc").write_text(
+        '{"type": "record", "name": "E", "fields": [{"name": "x", "type": "double"}]}'
+    )
+    toml = 'pipeline = "payments.fraud"\n[kafka]\n"bootstrap.servers" = "127.0.0.1:1"\n'
+    toml += '[input]\ntopics = ["payments"]\nschema = "event.avsc"\n[model]\n'
+    monkeypatch.chdir(folder.parent)
+    Path("worker.toml").write_text(toml + 'store = "models"\n')
+    said(folder, "promote", "one")
+
+    shown = CliRunner().invoke(app, ["status", "--json"], catch_exceptions=False)
+
+    assert json.loads(shown.output)["desired"]["pipeline"] == "payments.fraud"
+
+    Path("other.toml").write_text(toml + 'package = "one"\n')
+    with pytest.raises(Misconfigured, match="there is no model store"):
+        CliRunner().invoke(app, ["status", "-c", "other.toml"], catch_exceptions=False)
 
 
 def test_what_cannot_be_promoted_is_refused(folder: Path) -> None:

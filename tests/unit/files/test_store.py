@@ -416,6 +416,20 @@ def test_a_history_that_cannot_be_made_is_told_as_one_problem(tmp_path: Path) ->
     assert [p.key for p in failed.value.problems] == ["model.store"]
 
 
+@pytest.mark.parametrize(
+    "request_", [Request("x" * 3000), Request(""), Request("me", "x" * 2**16), Request("me", "\udc80")]
+)
+def test_nothing_is_promoted_that_nobody_could_read(tmp_path: Path, request_: Request) -> None:
+    models = store(tmp_path / "models")
+    package(models.folder / "mine")
+
+    with pytest.raises(Misconfigured) as failed:
+        models.promote(Path("mine"), request_)
+
+    assert [p.key for p in failed.value.problems] == ["deployment"]
+    assert problem(models) == "empty"
+
+
 def test_current_is_written_for_people_too(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(models.folder / "mine")
