@@ -98,6 +98,8 @@ class Channel(StrEnum):
     PREDICTIONS = "predictions"
     DEAD_LETTERS = "dead_letters"
     EVENTS = "events"
+    OBSERVATIONS = "observations"
+    STATE = "state"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from stream_infer.steps.choices import Partitioning, Tombstones
 from stream_infer.steps.deadletter import Letterhead, dead_letters
 from stream_infer.steps.infer import Inferred, at, infer
 from stream_infer.steps.isolate import Budget, Streak
+from stream_infer.steps.observe import Observe, Seen
 from stream_infer.steps.plan import ScoringPlan
 from stream_infer.steps.prediction import prediction_columns
 from stream_infer.steps.size import record_bytes
@@ -69,7 +70,8 @@ class Score:
 
     `plan` makes the plan of a model when it first serves. `budget` is called once per batch, so that a
     deadline in it begins with the batch. With an `announcer` a new lineup or assignment is announced in the
-    outcome. The state is small (`_State`), and `forget` takes it back to that of the last committed outcome.
+    outcome, with `observe` a summary of what was seen. The state is small (`_State`), and `forget` takes it
+    back to that of the last committed outcome.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Score:
         *,
         budget: Callable[[], Budget] = Budget,
         announcer: Announcer | None = None,
+        observe: Observe | None = None,
     ) -> None:
         self._slot = slot
         self._plan = plan
@@ -88,6 +91,7 @@ class Score:
         self._settings = settings
         self._budget = budget
         self._announcer = announcer
+        self._observe = observe
         self._head = Letterhead(settings.group_id, settings.dead_letter_limit_bytes)
         self._planned: tuple[str, ScoringPlan] | None = None
         self._committed = _State()
@@ -98,7 +102,7 @@ class Score:
 
         1. take the model that serves, and its plan; 2. leave tombstones out, where they are skipped; 3.
         decode; 4. infer; 5. encode predictions; 6. write a dead letter for each row turned away on the
-        way; 7. announce the model, if it is new here.
+        way; 7. announce the model, if it is new here; 8. summarise what was seen, where it is observed.
         """
         self._committed = self._state  # called again, so the last outcome was committed
         budget = self._budget()
@@ -123,6 +127,9 @@ class Score:
         announced, announcement = self._announce(batch, lineup)
         self._state = _State(streak, announced)
         outputs = [predictions.output, letters, *announcement]
+        if self._observe is not None:
+            seen = Seen(decoded.columns, readable, inferred.rows, inferred.scores, rejected)
+            outputs.append(self._observe(batch, model, seen))
         return Outcome(
             cursor=batch.cursor,
             outputs=[output for output in outputs if len(output)],

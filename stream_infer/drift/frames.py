@@ -1,0 +1,167 @@
+"""What scoring saw, summarised by partition, model and window of offsets. Frames of one window merge.
+
+Values and their merging only. Making frames out of a batch is `steps.observe`'s business, their bytes are
+`steps.monitor`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stream_infer.flow.records import Partition
+
+FEATURE_NUMBER = "feature.number"
+FEATURE_CATEGORY = "feature.category"
+OUTPUT_NUMBER = "output.number"
+OUTPUT_CATEGORY = "output.category"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One feature or output in one frame.
+
+    `nulls` and `non_finite` are exact, of every row. `count` is how many sampled values are behind the rest:
+    `mean`, `m2` (sum of squared deviations), `low`, `high` (all 0.0 when there are none) and `bins`.
+    """
+
+    name: str
+    kind: str
+    count: int = 0
+    nulls: int = 0
+    non_finite: int = 0
+    mean: float = 0.0
+    m2: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    bins: tuple[int, ...] = ()
+
+    @property
+    def variance(self) -> float:
+        """The variance of the sample (denominator count - 1); 0.0 for fewer than two values."""
+        return self.m2 / (self.count - 1) if self.count > 1 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One window of one partition under one model, or a part of it. Offsets and times are inclusive."""
+
+    version: str
+    digest: str
+    source: Partition
+    first_offset: int
+    last_offset: int
+    window_first_offset: int
+    window_last_offset: int
+    first_time_ms: int
+    last_time_ms: int
+    records: int
+    dead_letters: int
+    sampled: int
+    signals: tuple[Summary, ...]
+
+
+def merged(one: Summary, other: Summary) -> Summary:
+    """Return the summary of both samples together (Chan, Golub and LeVeque 1979, equation 2.1)."""
+    nulls, non_finite = one.nulls + other.nulls, one.non_finite + other.non_finite
+    if not one.count or not other.count:
+        return replace(one if one.count else other, nulls=nulls, non_finite=non_finite)
+    count = one.count + other.count
+    apart = other.mean - one.mean
+    return Summary(
+        name=one.name,
+        kind=one.kind,
+        count=count,
+        nulls=nulls,
+        non_finite=non_finite,
+        mean=one.mean + apart * (other.count / count),
+        m2=one.m2 + other.m2 + apart * apart * (one.count * other.count / count),
+        low=min(one.low, other.low),
+        high=max(one.high, other.high),
+        bins=_added(one.bins, other.bins),
+    )
+
+
+def folded(one: Frame, other: Frame) -> Frame:
+    """Return both frames of one partition and model as one. A signal that only one of them has stays."""
+    known = {(s.kind, s.name): s for s in one.signals}
+    for signal in other.signals:
+        key = (signal.kind, signal.name)
+        known[key] = merged(known[key], signal) if key in known else signal
+    return replace(
+        one,
+        first_offset=min(one.first_offset, other.first_offset),
+        last_offset=max(one.last_offset, other.last_offset),
+        window_first_offset=min(one.window_first_offset, other.window_first_offset),
+        window_last_offset=max(one.window_last_offset, other.window_last_offset),
+        first_time_ms=min(one.first_time_ms, other.first_time_ms),
+        last_time_ms=max(one.last_time_ms, other.last_time_ms),
+        records=one.records + other.records,
+        dead_letters=one.dead_letters + other.dead_letters,
+        sampled=one.sampled + other.sampled,
+        signals=tuple(known.values()),
+    )
+
+
+def to_document(frame: Frame) -> dict[str, object]:
+    """Return `frame` as JSON values."""
+    return {
+        "version": frame.version,
+        "digest": frame.digest,
+        "source": [frame.source.topic, frame.source.index],
+        "offsets": [
+            frame.first_offset, frame.last_offset, frame.window_first_offset, frame.window_last_offset
+        ],
+        "times_ms": [frame.first_time_ms, frame.last_time_ms],
+        "counts": [frame.records, frame.dead_letters, frame.sampled],
+        "signals": [
+            [s.name, s.kind, s.count, s.nulls, s.non_finite, s.mean, s.m2, s.low, s.high, list(s.bins)]
+            for s in frame.signals
+        ],
+    }  # fmt: skip
+
+
+def from_document(document: Mapping[str, object]) -> Frame:
+    """Return the frame that `to_document` wrote."""
+    first, last, window_first, window_last = _list(document["offsets"])
+    first_time, last_time = _list(document["times_ms"])
+    records, dead_letters, sampled = _list(document["counts"])
+    return Frame(
+        version=str(document["version"]),
+        digest=str(document["digest"]),
+        source=Partition(*_list(document["source"])),
+        first_offset=first,
+        last_offset=last,
+        window_first_offset=window_first,
+        window_last_offset=window_last,
+        first_time_ms=first_time,
+        last_time_ms=last_time,
+        records=records,
+        dead_letters=dead_letters,
+        sampled=sampled,
+        signals=tuple(_summary(*one) for one in _list(document["signals"])),
+    )
+
+
+def _summary(
+    name: str,
+    kind: str,
+    count: int,
+    nulls: int,
+    non_finite: int,
+    *rest: Any,  # noqa: ANN401 - JSON
+) -> Summary:
+    mean, m2, low, high, bins = rest
+    return Summary(name, kind, count, nulls, non_finite, mean, m2, low, high, tuple(bins))
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return value
+
+
+def _added(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
+    # A package fixes its bins, so lengths differ only when frames are not of one model: then none are known.
+    return tuple(a + b for a, b in zip(one, other, strict=True)) if len(one) == len(other) else ()

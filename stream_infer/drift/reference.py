@@ -1,0 +1,102 @@
+"""`reference.json` as the worker reads it: what each feature and output looked like when the model was made.
+
+Reading and the shares of its bins only. Who writes the file is `packaging.reference`; comparing with it is in
+`standard` and `distance`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stream_infer.drift.frames import FEATURE_CATEGORY, FEATURE_NUMBER, OUTPUT_CATEGORY, OUTPUT_NUMBER
+
+LABEL = "label"
+"""The name of the signal that counts the labels a classifier gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One feature or output in the reference.
+
+    `edges` bound the bins of numbers: `shares[0]` is what lies below them, `shares[-1]` what lies above (both
+    0.0: the edges span the reference). Of `categories`, `shares[-1]` is what was none of those listed.
+    """
+
+    name: str
+    kind: str
+    rows: int
+    nulls: int = 0
+    non_finite: int = 0
+    mean: float = 0.0
+    stddev: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    edges: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """All columns of the data that a model was made from, by (kind, name)."""
+
+    rows: int
+    columns: Mapping[tuple[str, str], Column]
+
+    def column(self, kind: str, name: str) -> Column | None:
+        """Return the column of this kind and name, if the reference has it."""
+        return self.columns.get((kind, name))
+
+
+def parse(data: bytes) -> Reference:
+    """Return the reference in `data`; raise `ValueError` when it is not one of format 1."""
+    try:
+        document = json.loads(data)
+        if document["format"] != 1:
+            raise ValueError(f"reference.json: format {document['format']}, not 1")
+        rows = int(document["rows"])
+        columns = [_column(name, one, feature=True) for name, one in document["features"].items()]
+        columns += [_column(name, one, feature=False) for name, one in document["outputs"].items()]
+        if document["labels"] is not None:
+            columns.append(_categories(LABEL, OUTPUT_CATEGORY, {"count": rows, **document["labels"]}))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"reference.json: {type(error).__name__}: {error}") from error
+    return Reference(rows, {(column.kind, column.name): column for column in columns})
+
+
+def _column(name: str, one: Mapping[str, Any], *, feature: bool) -> Column:
+    if one["kind"] == "categories":
+        return _categories(name, FEATURE_CATEGORY, one)
+    kind = FEATURE_NUMBER if feature else OUTPUT_NUMBER
+    exact = Column(name, kind, int(one["count"]), int(one["nulls"]), int(one["infinite"]))
+    if "bins" not in one:  # a column without a single number
+        return exact
+    edges, counts = _sorted(one["bins"]["edges"]), [int(n) for n in one["bins"]["counts"]]
+    total = sum(counts)
+    return replace(
+        exact,
+        mean=float(one["mean"]),
+        stddev=float(one["stddev"]),
+        low=float(one["min"]),
+        high=float(one["max"]),
+        edges=edges,
+        shares=(0.0, *(n / total for n in counts), 0.0),
+    )
+
+
+def _sorted(edges: list[float]) -> tuple[float, ...]:
+    # A constant column has one edge; a bin needs two.
+    return tuple(edges) if len(edges) > 1 else (edges[0], math.nextafter(edges[0], math.inf))
+
+
+def _categories(name: str, kind: str, one: Mapping[str, Any]) -> Column:
+    counts = {str(category): int(n) for category, n in sorted(one["categories"].items())}
+    total = sum(counts.values()) + int(one["other"])
+    shares = tuple(n / total for n in (*counts.values(), int(one["other"]))) if total else ()
+    return Column(
+        name, kind, int(one["count"]), int(one.get("nulls", 0)), categories=tuple(counts), shares=shares
+    )
