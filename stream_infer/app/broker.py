@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import BrokerUnreachable, Problem
 from stream_infer.kafka.topics import Absent, Topic, TopicFacts, describe, group_operations
 from stream_infer.steps.choices import Partitioning
 
+_READ = {"input.topics", "model.control_topic"}
 _CREATE = "make it with `stream-infer topics create`, or correct the name"
 
 
@@ -56,16 +58,23 @@ def _is_address(key: str) -> bool:
 
 def _topics(settings: Settings) -> Sequence[tuple[str, str]]:
     """Return each topic with the key that names it."""
-    inputs = [("input.topics", topic) for topic in settings.input.topics]
-    return [*inputs, ("output.topic", settings.output.topic), ("dlq.topic", settings.dlq.topic)]
+    topics = [("input.topics", topic) for topic in settings.input.topics]
+    topics += [("output.topic", settings.output.topic), ("dlq.topic", settings.dlq.topic)]
+    if settings.monitoring.topic is not None:
+        topics.append(("monitoring.topic", settings.monitoring.topic))
+    if settings.model.store is not None:
+        topics.append(("model.status_topic", settings.model.status_topic))
+    if settings.model.follow is Follow.TOPIC:
+        topics.append(("model.control_topic", settings.model.control_topic))
+    return topics
 
 
 def _topic_problems(settings: Settings, described: Mapping[str, Topic | Absent]) -> Iterator[Problem]:
     for key, name in _topics(settings):
         topic = described[name]
-        operation = "READ" if key == "input.topics" else "WRITE"
+        operation = "READ" if key in _READ else "WRITE"
         if isinstance(topic, Absent):
-            fix = _CREATE if operation == "WRITE" else "correct the name, or have its producers create it"
+            fix = _CREATE if key != "input.topics" else "correct the name, or have its producers create it"
             yield Problem(key, f'"{name}"', topic.reason, fix)
         elif _forbidden(operation, topic.operations):
             message = f"this principal may not {operation.lower()} it"

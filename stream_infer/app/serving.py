@@ -5,10 +5,11 @@ Composition only. What to do about a wish is in `models.plan`, how it is done in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from stream_infer.app.check import Checked
+from stream_infer.app.reporting import Reporter
 from stream_infer.flow.errors import Fatal
 from stream_infer.models.load import load
 from stream_infer.models.slot import Lineup, Slot
@@ -23,9 +24,7 @@ _VERDICTS = ".verdicts"
 
 
 @contextmanager
-def serving(
-    ready: Checked, desired: Desired | None, report: Callable[[DeployerStatus], object]
-) -> Iterator[Slot]:
+def serving(ready: Checked, desired: Desired | None, reporters: Sequence[Reporter]) -> Iterator[Slot]:
     """Hold the slot of the serving lineup while the block runs, and let the deployer replace it.
 
     Raises `Refused` when neither the desired package nor the one before it can serve.
@@ -36,6 +35,11 @@ def serving(
     store = ready.settings.model.store
     if store is None or desired is None:
         raise Fatal("no model: neither package nor store")
+
+    def report(status: DeployerStatus) -> None:
+        for reporter in reporters:
+            reporter.deployed(status)
+
     verdicts = Verdicts(store / _VERDICTS)
     deployer = Deployer(
         Audition(

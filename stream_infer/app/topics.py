@@ -33,7 +33,7 @@ def plan(settings: Settings) -> Sequence[Planned]:
     Raises `Misconfigured` when an input topic does not exist, or a topic that does has too few partitions.
     """
     names = [*settings.input.topics, settings.output.topic, settings.dlq.topic]
-    names += [settings.monitoring.topic] if settings.monitoring.topic else []
+    names += [wanted.name for _, wanted in _beside(settings)]
     described = describe(settings.kafka, names)
     problems = [
         Problem("input.topics", f'"{name}"', topic.reason, "have its producers create it first")
@@ -68,9 +68,19 @@ def _wanted(settings: Settings, described: Mapping[str, Topic | Absent]) -> Sequ
         ("output.topic", Wanted(settings.output.topic, partitions, {"cleanup.policy": "delete"})),
         ("dlq.topic", Wanted(settings.dlq.topic, partitions, dead_letters)),
     ]
+    return [*wanted, *_beside(settings)]
+
+
+def _beside(settings: Settings) -> list[tuple[str, Wanted]]:
+    """Return the topics beside the stream: of one partition, for what is in them is little and in order."""
+    compacted = {"cleanup.policy": "compact"}
+    wanted = []
     if settings.monitoring.topic:
         events = {"cleanup.policy": "delete", "retention.ms": str(_MONITORING_RETENTION_MS)}
         wanted.append(("monitoring.topic", Wanted(settings.monitoring.topic, 1, events)))
+    if settings.model.store is not None:
+        wanted.append(("model.status_topic", Wanted(settings.model.status_topic, 1, compacted)))
+        wanted.append(("model.control_topic", Wanted(settings.model.control_topic, 1, compacted)))
     return wanted
 
 

@@ -17,28 +17,37 @@ from functools import partial
 
 from stream_infer import __version__
 from stream_infer.app.check import Checked, checked
+from stream_infer.app.reporting import Reporter
+from stream_infer.app.serving import serving
 from stream_infer.avro import contract
 from stream_infer.avro.encode import Encoder
-from stream_infer.config.sections import Guarantee
+from stream_infer.avro.record import RecordWriter
+from stream_infer.config.sections import Follow, Guarantee
 from stream_infer.config.settings import Settings
+from stream_infer.files.desired import StoreDesired
+from stream_infer.files.store import ModelStore
+from stream_infer.flow.events import BatchCommitted, Event
 from stream_infer.flow.ports import Observer
 from stream_infer.flow.records import Channel
 from stream_infer.kafka import client
 from stream_infer.kafka.at_least_once import AtLeastOnce
+from stream_infer.kafka.board import Board
+from stream_infer.kafka.control import ControlTopic
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import Publisher
 from stream_infer.kafka.session import Session, SessionSettings
 from stream_infer.kafka.transactions import Transactions
-from stream_infer.models.load import load
-from stream_infer.models.slot import Lineup, Slot
+from stream_infer.models.slot import Slot
 from stream_infer.ops import http, logs
 from stream_infer.ops.fanout import Fanout
 from stream_infer.ops.metrics import Build, Metrics, Served
 from stream_infer.ops.progress import ProgressCell, State
+from stream_infer.runtime.audition import Desired
 from stream_infer.runtime.garbage import between_batches
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.stop import Stop, leaving_within, on_signals
+from stream_infer.steps.activation import Announcer
 from stream_infer.steps.isolate import Budget
 from stream_infer.steps.plan import plan
 from stream_infer.steps.score import Score, ScoreSettings
@@ -64,16 +73,16 @@ def serve(ready: Checked, stop: Stop, *, observers: Sequence[Observer] = ()) -> 
     metrics = Metrics(settings.pipeline, build=Build(__version__))
     log = logs.LogObserver()
     with ExitStack() as stack:
-        sweep = stack.enter_context(between_batches())
-        observe = Fanout([progress, metrics, log, *observers, sweep])
-        slot = Slot(Lineup(load(ready.package), generation=0))
-        manifest = slot.current.model.manifest
-        session = _session(settings, stop, observe)
         stack.enter_context(_http(settings, progress, metrics))
+        sweep = stack.enter_context(between_batches())
+        reporters = stack.enter_context(_reporters(settings))
+        slot = stack.enter_context(serving(ready, stack.enter_context(_desired(settings)), reporters))
+        model_info = ModelInfo(slot, metrics, progress)
+        model_info.show()
+        observe = Fanout([progress, metrics, log, model_info, *reporters, *observers, sweep])
+        session = _session(settings, stop, observe)
         stack.enter_context(_logged(log, settings, slot))
         stack.enter_context(closing(session))
-        metrics.serve(Served(manifest.name, manifest.version, slot.current.model.digest, manifest.runtime))
-        progress.serve(manifest.version)
         session.open()
         progress.enter(State.RUNNING)
         run(
@@ -85,6 +94,70 @@ def serve(ready: Checked, stop: Stop, *, observers: Sequence[Observer] = ()) -> 
             observe=observe,
         )
         progress.enter(State.DRAINING)
+
+
+class ModelInfo:
+    """An observer that shows in metrics and probes which model serves, when that has changed."""
+
+    def __init__(self, slot: Slot, metrics: Metrics, progress: ProgressCell) -> None:
+        self._slot = slot
+        self._metrics = metrics
+        self._progress = progress
+        self._shown = ""
+
+    def __call__(self, event: Event, /) -> None:
+        if isinstance(event, BatchCommitted):
+            self.show()
+
+    def show(self) -> None:
+        """Show what serves now, if it is not shown yet."""
+        model = self._slot.current.model
+        if model.digest != self._shown:
+            self._shown = model.digest
+            manifest = model.manifest
+            self._metrics.serve(Served(manifest.name, manifest.version, model.digest, manifest.runtime))
+            self._progress.serve(manifest.version)
+
+
+@contextmanager
+def _reporters(settings: Settings) -> Iterator[Sequence[Reporter]]:
+    """Hold what tells the world which model serves here; nobody, where the model is fixed."""
+    if settings.model.store is None or settings.monitoring.topic is None:
+        yield ()
+        return
+    config = client.producer(
+        settings.kafka, transactional_id=None, client_id=f"{settings.group_id}.{settings.worker.slot}.status"
+    )
+    board = Board(config, logger=logs.librdkafka_logger())
+    reporter = Reporter(
+        board,
+        pipeline=settings.pipeline,
+        instance=settings.worker.slot,
+        status_topic=settings.model.status_topic,
+        events_topic=settings.monitoring.topic,
+    )
+    board.open()
+    try:
+        yield (reporter,)
+        reporter.leave()
+    finally:
+        board.close()
+
+
+@contextmanager
+def _desired(settings: Settings) -> Iterator[Desired | None]:
+    """Hold where the desired deployment is kept."""
+    if settings.model.store is None:
+        yield None
+        return
+    store = ModelStore(settings.model.store, settings.pipeline)
+    if settings.model.follow is Follow.STORE:
+        yield StoreDesired(store)
+        return
+    with ControlTopic(
+        client.admin(settings.kafka), settings.model.control_topic, settings.pipeline, fetch=store.locate
+    ) as control:
+        yield control
 
 
 def _pacing(settings: Settings) -> Pacing:
@@ -107,6 +180,7 @@ def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:
             channels={
                 Channel.PREDICTIONS: settings.output.topic,
                 Channel.DEAD_LETTERS: settings.dlq.topic,
+                **({Channel.EVENTS: settings.monitoring.topic} if settings.monitoring.topic else {}),
             },
         ),
         _publisher(settings, client_id, stop, observe, logger),
@@ -142,7 +216,15 @@ def _score(ready: Checked, slot: Slot) -> Score:
             dead_letter_limit_bytes=limits[settings.dlq.topic],
         ),
         budget=partial(_budget, client.max_poll_interval_s(settings.kafka) / 4),
+        announcer=_announcer(settings),
     )
+
+
+def _announcer(settings: Settings) -> Announcer | None:
+    if settings.monitoring.topic is None:
+        return None
+    writer = RecordWriter(contract.schema("MonitoringEvent"), settings.output.framing)
+    return Announcer(settings.pipeline, settings.worker.slot, writer)
 
 
 def _budget(seconds: float) -> Budget:
