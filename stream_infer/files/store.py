@@ -144,7 +144,7 @@ class ModelStore:
         return claimed
 
     def _state(self) -> _State:
-        """Read names before contents: a claim that is made in between is at worst not seen yet."""
+        """Read the history before CURRENT, so that the next generation is after both."""
         try:
             names = self._claims()
             claimed = next(self._history(), None)
@@ -175,7 +175,7 @@ class ModelStore:
 
     def _history(self) -> Iterator[Deployment]:
         for name in self._claims():
-            with contextlib.suppress(DeploymentInvalid, FileNotFoundError):
+            with contextlib.suppress(DeploymentInvalid, FileNotFoundError, NotADirectoryError):
                 yield _read(self.folder / HISTORY / name / _ENTRY)
 
     def _claims(self) -> list[str]:

@@ -200,7 +200,7 @@ class Deployer:
         serving = Serving(digest, lineup.generation)
         self._standing = replace(self._standing, serving=serving, served=self._standing.served | {digest})
         self._failures, self._next_try_at = 0, 0.0
-        self._say(replace(self._status, served=served, problem=None))
+        self._say(replace(self._status, served=served, problem=self._still_away()))
 
     def _relabel(self, wish: Deployment) -> None:
         served, lineup = self._status.served, self._lineup
@@ -212,7 +212,7 @@ class Deployer:
         refused = (rejection.generation, rejection.package.digest)
         self._standing = replace(self._standing, refused=self._standing.refused | {refused})
         if _is_about(rejection, wish):
-            self._say(replace(self._status, rejected=rejection, problem=None))
+            self._say(replace(self._status, rejected=rejection, problem=self._still_away()))
         else:
             self._fallback_refused = rejection
 
@@ -222,6 +222,10 @@ class Deployer:
         self._failures = min(self._failures + 1, 16)
         self._next_try_at = self._clocks.monotonic_s() + pause_s
         self._say(replace(self._status, problem=problem))
+
+    def _still_away(self) -> StoreProblem | None:
+        """Return the problem of a store that went away while a package was tried."""
+        return self._status.problem if self._away else None
 
     def _nothing_left(self) -> Refused:
         rejected, before = self._status.rejected, self._fallback_refused

@@ -166,4 +166,4 @@ def _ended(returncode: int) -> str:
 def _environment() -> dict[str, str]:
     """Return the child's environment: the same libraries from the same places, and no secrets of ours."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OWN_VARIABLES)}
-    return {**inherited, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)}

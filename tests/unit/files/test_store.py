@@ -387,10 +387,11 @@ def test_what_is_broken_in_the_history_is_left_out_and_its_number_not_used_again
     one = models.promote(tmp_path / "1", ME)
     (models.folder / HISTORY / "000000000002").mkdir()
     (models.folder / HISTORY / "000000000002" / "deployment.json").write_text("{")
+    (models.folder / HISTORY / "000000000003").write_text("not a folder")
     (models.folder / HISTORY / "notes.txt").write_text("mine")
 
     assert models.history() == [one]
-    assert models.promote(tmp_path / "1", ME).generation == 3
+    assert models.promote(tmp_path / "1", ME).generation == 4
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")

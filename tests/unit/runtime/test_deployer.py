@@ -293,6 +293,23 @@ def test_a_store_that_goes_away_while_it_is_read_refuses_nothing(tmp_path: Path)
     assert found == GONE
 
 
+def test_a_store_that_goes_away_during_a_trial_is_still_away_after_it(tmp_path: Path) -> None:
+    def while_it_leaves(_path: Path, digest: str, *, gates: Gates, cancelled: Callable[[], bool]) -> object:
+        if digest == two.digest:
+            following.wishes.say(GONE)
+        return not cancelled()
+
+    one, two = package(tmp_path / "one", 1.0), package(tmp_path / "two", 2.0)
+    following = Following(Wishes(tmp_path, wish(one, 1)), while_it_leaves)
+
+    with following.running() as slot:
+        following.wishes.say(wish(two, 2, one))
+        served_two = following.wait_for(lambda status: bool(status.served and status.served.package == two))
+
+        assert (served_two.state, served_two.problem) == (State.WAITING, GONE)
+        assert answers(slot.current) == 2.0
+
+
 def test_an_older_generation_is_not_followed(tmp_path: Path) -> None:
     one, two = package(tmp_path / "one", 1.0), package(tmp_path / "two", 2.0)
     following = Following(Wishes(tmp_path, wish(one, 5)))
