@@ -16,7 +16,9 @@ PREFIX = "STREAM_INFER_"
 _DELIMITER = "__"
 _TOP_LEVEL = "pipeline"
 _KAFKA = "kafka"
-_KAFKA_SCOPES = ("producer", "consumer")
+_REGISTRY = "schema_registry"
+_SCOPES = {_KAFKA: ("producer", "consumer"), _REGISTRY: ()}
+"""The sections whose keys are properties of a client, in which `_` stands for `.`; and their scopes."""
 
 
 @dataclass(slots=True)
@@ -62,8 +64,8 @@ def _read_one(
     overlay: Overlay, parts: tuple[str, ...], variable: str, text: str, keys: Mapping[str, Mapping[str, bool]]
 ) -> None:
     section, *rest = parts
-    if section == _KAFKA and all(rest):
-        overlay.set((_KAFKA, *_property(rest)), text, variable)
+    if section in _SCOPES and rest and all(rest):
+        overlay.set((section, *_property(rest, _SCOPES[section])), text, variable)
     elif len(rest) == 1 and rest[0] in keys.get(section, {}):
         takes_list = keys[section][rest[0]]
         overlay.set((section, rest[0]), _items(text) if takes_list else text, variable)
@@ -71,9 +73,9 @@ def _read_one(
         overlay.problems.append(_unknown(variable, section, ".".join(rest), keys))
 
 
-def _property(parts: list[str]) -> tuple[str, ...]:
-    """Return the path below `[kafka]`: scope, dotted property name, and `file` for a secret read from one."""
-    scope = parts[:1] if parts[0] in _KAFKA_SCOPES and len(parts) > 1 else []
+def _property(parts: list[str], scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the path below the section: scope, dotted property name, `file` for a secret read from one."""
+    scope = parts[:1] if parts[0] in scopes and len(parts) > 1 else []
     name = parts[len(scope) :]
     tail = name[-1:] if name[-1] == "file" and len(name) > 1 else []
     dotted = ".".join(name[: len(name) - len(tail)]).replace("_", ".")

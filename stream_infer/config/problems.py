@@ -21,7 +21,6 @@ _LONGEST_VALUE = 120
 
 LATER: Mapping[str, str] = {
     "labels": "delayed labels come with a later version",
-    "schema_registry": "the schema registry and the Confluent framing come with a later version",
 }
 
 _EXAMPLES: Mapping[str, str] = {
@@ -35,8 +34,10 @@ _EXAMPLES: Mapping[str, str] = {
     "monitoring.topic": 'topic = "payments.fraud.monitoring.v1"',
     "model.package": 'package = "models/fraud-1.2.0"',
     "worker.slot": 'slot = "0"',
-    "worker.max_batch_records": "max_batch_records = 10000",
+    "worker.max_batch_records": "max_batch_records = 50000",
+    "worker.max_batch_bytes": "max_batch_bytes = 67108864",
     "worker.commit_interval_ms": "commit_interval_ms = 20",
+    "worker.latency_goal_ms": "latency_goal_ms = 100",
     "http.host": 'host = "127.0.0.1"',
     "http.port": "port = 8900",
 }

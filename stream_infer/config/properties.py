@@ -78,7 +78,7 @@ def flattened(table: object) -> tuple[Scoped, list[Problem]]:
             key = f"kafka.{scope}"
             problems.append(Problem(key, described(key, inner), "must be a table", f"write [{key}]"))
             continue
-        for name, value in _leaves(inner, ""):
+        for name, value in leaves(inner, ""):
             if name in scoped[scope]:
                 key = _key(scope, name)
                 problems.append(Problem(key, described(key, value), "is given twice", "keep one of the two"))
@@ -86,11 +86,12 @@ def flattened(table: object) -> tuple[Scoped, list[Problem]]:
     return scoped, problems
 
 
-def _leaves(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+def leaves(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+    """Yield what is in nested tables under dotted names; `{ file = ... }` is a value."""
     for name, value in table.items():
         dotted = f"{prefix}{name}"
         if isinstance(value, Mapping) and not _is_file(dotted, value):
-            yield from _leaves(value, f"{dotted}.")
+            yield from leaves(value, f"{dotted}.")
         else:
             yield dotted, value
 
@@ -128,7 +129,7 @@ def _value(key: str, name: str, value: object, folder: Path) -> Value | Problem:
     if name == _SERVERS and key != f"kafka.{_SERVERS}":
         return Problem(key, described(key, value), "is the same for every client", "move it to [kafka]")
     if isinstance(value, Mapping):
-        return _from_file(key, value, folder)
+        return from_file(key, value, folder)
     text = _text(value)
     if text is None or not text.strip():
         return Problem(key, described(key, value), "must be text, a number, true or false", "write it so")
@@ -145,7 +146,8 @@ def _text(value: object) -> str | None:
     return None
 
 
-def _from_file(key: str, value: Mapping[str, object], folder: Path) -> Value | Problem:
+def from_file(key: str, value: Mapping[str, object], folder: Path) -> Value | Problem:
+    """Return the secret in the file that `{ file = ... }` names."""
     path = value.get("file")
     fix = "write { file = PATH } with the path of a readable text file that holds the secret"
     if not isinstance(path, str) or set(value) != {"file"}:

@@ -1,4 +1,7 @@
-"""The schemas that events are written with, read from the file or folder of `[input] schema`."""
+"""The schemas that events are written with, read from the file or folder of `[input] schema`.
+
+Under the Confluent framing that is the schema that they are read as, if any.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,19 @@ _SUFFIX = ".avsc"
 
 
 def read(settings: Input) -> tuple[Sequence[Schema], Sequence[Problem]]:
-    """Return the writers' schemas in the order of their file names, and a problem for each bad file."""
+    """Return the schemas in the order of their file names, and a problem for each bad file."""
     path = settings.schema_path
+    if path is None:
+        return [], []
     if not path.exists():
         fix = "correct the path; it is relative to the folder of the configuration file"
         return [], [_problem(path, "there is no such file", fix)]
     if path.is_dir() and settings.framing is Framing.NONE:
         message = "is a folder, and without framing a record does not say which schema it was written with"
         return [], [_problem(path, message, 'name one .avsc file, or use framing = "single-object"')]
+    if path.is_dir() and settings.framing is Framing.CONFLUENT:
+        message = "is a folder, and events of all writers are read as one schema"
+        return [], [_problem(path, message, "name one .avsc file, or none: then it is the model's")]
     files = sorted(path.rglob(f"*{_SUFFIX}")) if path.is_dir() else [path]
     if not files:
         return [], [_problem(path, f"has no {_SUFFIX} file in it", "put the writers' schemas there")]

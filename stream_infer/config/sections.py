@@ -15,7 +15,6 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -86,14 +85,6 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _framing(value: object) -> object:
-    if value == "confluent":
-        raise wrong(
-            "the Confluent framing comes with a later version", 'use "none" or "single-object" for now'
-        )
-    return value
-
-
 def _start(value: object) -> object:
     """Accept earliest, latest, or a moment with its time zone, as text or as a TOML date-time."""
     if value in ("earliest", "latest"):
@@ -124,7 +115,6 @@ InputTopic = Annotated[str, AfterValidator(_topic)]
 OwnTopic = Annotated[str, AfterValidator(_own_topic)]
 FieldPath = Annotated[str, StringConstraints(pattern=_FIELD)]
 ConfigPath = Annotated[Path, AfterValidator(_path)]
-KnownFraming = Annotated[Framing, BeforeValidator(_framing)]
 Start = Annotated[Literal["earliest", "latest"] | datetime, PlainValidator(_start)]
 
 
@@ -135,11 +125,15 @@ class Section(BaseModel):
 
 
 class Input(Section):
-    """Where events come from and how to read them."""
+    """Where events come from and how to read them.
+
+    Under the Confluent framing `schema` is what events are read as, and may be left out: the registry has the
+    writers'.
+    """
 
     topics: Annotated[tuple[InputTopic, ...], Field(min_length=1), AfterValidator(_distinct)]
-    framing: KnownFraming = Framing.NONE
-    schema_path: ConfigPath = Field(alias="schema")
+    framing: Framing = Framing.NONE
+    schema_path: ConfigPath | None = Field(alias="schema")
     start: Start = "earliest"
     on_lost_offset: OnLostOffset = OnLostOffset.HALT
     tombstones: Tombstones = Tombstones.DEAD_LETTER
@@ -155,7 +149,7 @@ class Output(Section):
     """Where predictions go, and what they carry. `topic` and `framing` are filled in before validation."""
 
     topic: OwnTopic
-    framing: KnownFraming
+    framing: Framing
     partitioning: Partitioning = Partitioning.SOURCE
     copy_fields: Annotated[tuple[FieldPath, ...], AfterValidator(_distinct)] = Field(default=(), alias="copy")
 
@@ -204,8 +198,10 @@ class Worker(Section):
     slot: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,200}$")] = Field(
         default_factory=lambda: f"{socket.gethostname()}-0"
     )
-    max_batch_records: int = Field(default=10_000, ge=1, le=1_000_000)
+    max_batch_records: int = Field(default=50_000, ge=1, le=1_000_000)
+    max_batch_bytes: int = Field(default=64 * 2**20, ge=1, le=2**30)
     commit_interval_ms: int = Field(default=20, ge=0, le=60_000)
+    latency_goal_ms: int = Field(default=100, ge=1, le=60_000)
 
 
 class Http(Section):

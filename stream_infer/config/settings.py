@@ -11,15 +11,17 @@ remained of it was a merge of two dictionaries.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_origin
 
 from pydantic import Field, InstanceOf, ValidationError
 
-from stream_infer.config import environment, properties
+from stream_infer.avro.framing import Framing
+from stream_infer.config import environment, properties, registry
 from stream_infer.config.problems import from_validation, key_of, place_of
+from stream_infer.config.registry import RegistryProperties
 from stream_infer.config.sections import (
     DeadLetters,
     Delivery,
@@ -50,6 +52,7 @@ class Settings(Section):
     dlq: DeadLetters
     monitoring: Monitoring = Field(default_factory=Monitoring)
     model: Model
+    schema_registry: InstanceOf[RegistryProperties] | None = None
     delivery: Delivery = Field(default_factory=Delivery)
     worker: Worker = Field(default_factory=Worker)
     http: Http = Field(default_factory=Http)
@@ -101,15 +104,16 @@ def understood(document: Mapping[str, object], environ: Mapping[str, str], *, fo
     """Return what `document` and `environ` say; paths in them are relative to `folder`.
 
     1. Lay the environment over the document.
-    2. Turn `[kafka]` into properties; fill in the topics and the framing that follow from other keys.
+    2. Turn `[kafka]` and `[schema_registry]` into properties; fill in what follows from other keys.
     3. Validate. Where that fails, put stand-ins for what is wrong and validate the rest.
     """
     overlay = environment.read(environ, _list_keys())
     below, kafka_problems = properties.flattened(document.get("kafka", {}))
     above, _ = properties.flattened(overlay.document.pop("kafka", {}))
     kafka = properties.parse({scope: {**below[scope], **above[scope]} for scope in below}, folder)
-    problems = [*overlay.problems, *kafka_problems, *kafka.problems]
-    merged = {**_merged(document, overlay.document), "kafka": kafka.properties}
+    registered, registry_problems = _registry(document, overlay.document, folder)
+    problems = [*overlay.problems, *kafka_problems, *kafka.problems, *registry_problems]
+    merged = {**_merged(document, overlay.document), "kafka": kafka.properties, registry.SECTION: registered}
 
     context = {"folder": str(folder.absolute())}
     unusable = {problem.key for problem in problems}
@@ -122,8 +126,17 @@ def understood(document: Mapping[str, object], environ: Mapping[str, str], *, fo
         keys = {key_of(place) for place in wrong}
         unusable |= keys | _consequences(keys, merged)
         settings = Settings.model_validate(_completed(_repaired(merged, wrong)), context=context)
-    problems += [p for p in _conflicts(settings) if p.key not in unusable]
+    problems += [p for p in (*_conflicts(settings), *_unregistered(settings)) if p.key not in unusable]
     return Reading(settings, tuple(_with_origin(p, overlay.origin) for p in problems), frozenset(unusable))
+
+
+def _registry(
+    document: Mapping[str, object], overlay: dict[str, object], folder: Path
+) -> tuple[RegistryProperties | None, Sequence[Problem]]:
+    below, problems = registry.flattened(document.get(registry.SECTION, {}))
+    above, _ = registry.flattened(overlay.pop(registry.SECTION, {}))
+    registered, more = registry.parse({**below, **above}, folder)
+    return registered, [*problems, *more]
 
 
 def _with_origin(problem: Problem, origin: Mapping[str, str]) -> Problem:
@@ -171,7 +184,7 @@ def _sections() -> dict[str, type[Section]]:
 
 
 def _completed(document: Mapping[str, object]) -> dict[str, object]:
-    """Fill in what follows from other keys: default topics and the output's framing."""
+    """Fill in what follows from other keys: default topics, the output's framing, a schema that may lack."""
     completed: dict[str, object] = {**{section: {} for section in _sections()}, **document}
     pipeline = document.get("pipeline")
     source = _table(document, "input")
@@ -188,6 +201,8 @@ def _completed(document: Mapping[str, object]) -> dict[str, object]:
             "control_topic": f"{_named(pipeline)}.model-control.v1",
         },
     }
+    if source.get("framing") == Framing.CONFLUENT:
+        derived["input"] = {"schema": None}
     if "store" in _table(document, "model"):
         derived["monitoring"] = {"topic": f"{_named(pipeline)}.monitoring.v1"}
     for section, defaults in derived.items():
@@ -259,3 +274,11 @@ def _conflicts(settings: Settings) -> list[Problem]:
         elif topic is not None:
             taken[topic] = key
     return problems
+
+
+def _unregistered(settings: Settings) -> Iterator[Problem]:
+    """Yield that a framing needs a registry where none is named."""
+    framings = {"input.framing": settings.input.framing, "output.framing": settings.output.framing}
+    keys = [key for key, framing in framings.items() if framing is Framing.CONFLUENT]
+    if keys and settings.schema_registry is None:
+        yield registry.missing(keys[0])

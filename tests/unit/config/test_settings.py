@@ -113,10 +113,15 @@ WRONG = {
     "no topic at all": (replaced('["payments.transactions.events.v1"]', "[]"), "input.topics", "topics ="),
     "a topic twice": (replaced('["payments', '["a", "a", "payments'), "input.topics", "each once"),
     "a topic pattern": (replaced('["payments', '["^pay.*", "payments'), "input.topics", "exact name"),
-    "the Confluent framing": (
+    "the Confluent framing without a registry": (
         replaced("schema =", 'framing = "confluent"\nschema ='),
-        "input.framing",
-        "single-object",
+        "schema_registry.url",
+        "http://localhost:8081",
+    ),
+    "no schema, and not the Confluent framing": (
+        replaced("schema =", 'framing = "single-object"\n# '),
+        "input.schema",
+        "schema = ",
     ),
     "an unknown framing": (
         replaced("schema =", 'framing = "json"\nschema ='),
@@ -148,7 +153,11 @@ WRONG = {
     "a copied field twice": (GOOD + '[output]\ncopy = ["a", "a"]\n', "output.copy", "each once"),
     "a package and a store": (replaced("package =", 'store = "m"\npackage ='), "model.package", "either"),
     "labels": (GOOD + '[labels]\ntopic = "x"\n', "labels", "remove it"),
-    "a schema registry": (GOOD + '[schema_registry]\nurl = "x"\n', "schema_registry", "remove it"),
+    "a schema registry that is none": (
+        GOOD + "[schema_registry]\nurl = 8081\n",
+        "schema_registry.url",
+        "8081",
+    ),
     "an unknown guarantee": (
         GOOD + '[delivery]\nguarantee = "at_most_once"\n',
         "delivery.guarantee",
@@ -159,7 +168,7 @@ WRONG = {
     "a batch of no records": (
         GOOD + "[worker]\nmax_batch_records = 0\n",
         "worker.max_batch_records",
-        "10000",
+        "50000",
     ),
     "a slot with a space": (GOOD + '[worker]\nslot = "a b"\n', "worker.slot", "slot ="),
     "no broker address": (
@@ -283,7 +292,19 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
 )
 SECTION = st.sampled_from(
-    ["pipeline", "kafka", "input", "output", "dlq", "model", "worker", "http", "labels", "x"]
+    [
+        "pipeline",
+        "kafka",
+        "input",
+        "output",
+        "dlq",
+        "model",
+        "worker",
+        "http",
+        "labels",
+        "schema_registry",
+        "x",
+    ]
 )
 KEY = st.sampled_from(
     [
@@ -294,6 +315,8 @@ KEY = st.sampled_from(
         "topic",
         "schema",
         "framing",
+        "url",
+        "timeout",
         "start",
         "copy",
         "package",
