@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import stream_infer
-from stream_infer.cli import package, worker
+from stream_infer.cli import model, package, worker
 from stream_infer.flow.errors import Misconfigured, Refused, StreamInferError
 
 EXIT_CODES = (
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 worker.register(app)
 app.add_typer(package.app, name="package")
+app.add_typer(model.app, name="model")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the signature of an option callback

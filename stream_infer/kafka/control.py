@@ -7,6 +7,7 @@ bytes of a package are is not known here; `fetch` knows.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -20,7 +21,7 @@ from stream_infer.avro import contract
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.flow.errors import BrokerUnreachable
-from stream_infer.kafka.compacted import Tail, tail
+from stream_infer.kafka.compacted import Entry, Tail, tail
 from stream_infer.models.deployment import (
     Deployment,
     DeploymentInvalid,
@@ -28,6 +29,8 @@ from stream_infer.models.deployment import (
     StoreProblem,
     parse_deployment,
 )
+
+_HELD_WITHIN_S = 10.0
 
 
 class ControlTopic:
@@ -69,8 +72,7 @@ class ControlTopic:
 
     def _look(self, timeout_s: float) -> Deployment | StoreProblem | None:
         try:
-            reading = self._reading()
-            entries = [e for e in reading.read(timeout_s) if e.key == self._pipeline.encode()]
+            entries = [e for e in self._read(timeout_s) if e.key == self._pipeline.encode()]
         except (BrokerUnreachable, KafkaException) as error:
             self._close()
             return StoreProblem("gone", f"the control topic {self._topic} cannot be read: {error}")
@@ -84,10 +86,18 @@ class ControlTopic:
         except (DeploymentInvalid, ValueError) as error:
             return StoreProblem("invalid", f"the control topic holds no deployment: {error}")
 
-    def _reading(self) -> Tail:
-        if self._tail is None:
-            self._tail = self._open.enter_context(tail(self._config, self._topic))
-        return self._tail
+    def _read(self, timeout_s: float) -> list[Entry]:
+        """Return what came; at first, all that is there: an older wish is not worth beginning with."""
+        if self._tail is not None:
+            return self._tail.read(timeout_s)
+        self._tail = self._open.enter_context(tail(self._config, self._topic))
+        deadline = time.monotonic() + _HELD_WITHIN_S
+        entries: list[Entry] = []
+        while not self._tail.caught_up:
+            if time.monotonic() > deadline:
+                raise BrokerUnreachable(f"{self._topic} was not read to its end in {_HELD_WITHIN_S:.0f} s")
+            entries += self._tail.read(0.2)
+        return entries
 
     def _close(self) -> None:
         self._tail = None
