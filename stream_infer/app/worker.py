@@ -162,7 +162,13 @@ def _desired(settings: Settings) -> Iterator[Desired | None]:
 
 def _pacing(settings: Settings) -> Pacing:
     worker = settings.worker
-    return Pacing(worker.max_batch_records, worker.commit_interval_ms / 1000)
+    return Pacing(
+        max_records=worker.max_batch_records,
+        commit_interval_s=worker.commit_interval_ms / 1000,
+        latency_goal_s=worker.latency_goal_ms / 1000,
+        max_bytes=worker.max_batch_bytes,
+        batch_within_s=client.max_poll_interval_s(settings.kafka) / 10,
+    )
 
 
 def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:

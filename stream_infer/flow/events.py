@@ -68,6 +68,21 @@ class PartitionsHeld:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """How large the next batch may be and how long to wait for it, and the costs that led there.
+
+    A batch is expected to take `batch_s` whatever is in it, and `record_s` a record; `behind` says that the
+    last one was full.
+    """
+
+    limit_records: int
+    interval_s: float
+    behind: bool
+    batch_s: float
+    record_s: float
+
+
 Event = (
     BatchCommitted
     | BatchAborted
@@ -76,4 +91,5 @@ Event = (
     | ProducerRenewed
     | LagMeasured
     | PartitionsHeld
+    | Paced
 )

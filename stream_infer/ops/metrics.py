@@ -21,6 +21,7 @@ from stream_infer.flow.events import (
     BatchCommitted,
     Event,
     LagMeasured,
+    Paced,
     PartitionsHeld,
     ProducerRenewed,
     ReadFinished,
@@ -98,6 +99,25 @@ TABLE: tuple[Metric, ...] = (
         "records",
         "Size of committed batches.",
         buckets=_RECORDS,
+    ),
+    Metric(
+        "stream_infer_batch_limit_records",
+        Kind.GAUGE,
+        "records",
+        "Most records that the next batch may have: small towards the latency goal, large when behind.",
+    ),
+    Metric(
+        "stream_infer_commit_interval_seconds",
+        Kind.GAUGE,
+        "seconds",
+        "Least time between two batches that are not full.",
+    ),
+    Metric(
+        "stream_infer_expected_cost_seconds",
+        Kind.GAUGE,
+        "seconds",
+        "Measured cost that steers the batches: of a batch whatever is in it, and of each record.",
+        ("of",),
     ),
     Metric(
         "stream_infer_stage_duration_seconds",
@@ -194,6 +214,11 @@ class Metrics:
         self._failed = self._counter("stream_infer_records_failed_total")
         self._skipped = self._counter("stream_infer_records_skipped_total").labels(pipeline)
         self._batch_records = self._histogram("stream_infer_batch_records").labels(pipeline)
+        self._limit = self._gauge("stream_infer_batch_limit_records").labels(pipeline)
+        self._interval_s = self._gauge("stream_infer_commit_interval_seconds").labels(pipeline)
+        cost = self._gauge("stream_infer_expected_cost_seconds")
+        self._batch_cost_s = cost.labels(pipeline, "batch")
+        self._record_cost_s = cost.labels(pipeline, "record")
         duration = self._histogram("stream_infer_stage_duration_seconds")
         self._read_s = duration.labels(pipeline, "read")
         self._step_s = duration.labels(pipeline, "step")
@@ -224,6 +249,8 @@ class Metrics:
                 self._forget_lag(self._lagging.difference(event.owned))
             case ProducerRenewed():
                 self._renewals.inc()
+            case Paced():
+                self._pace(event)
             case LagMeasured():
                 self._measure_lag(event.lag_records)
             case PartitionsHeld():
@@ -251,6 +278,12 @@ class Metrics:
         self._skipped.inc(event.skipped)
         for (stage, reason), count in event.rejected.items():
             self._failed.labels(self._pipeline, stage, reason).inc(count)
+
+    def _pace(self, event: Paced) -> None:
+        self._limit.set(event.limit_records)
+        self._interval_s.set(event.interval_s)
+        self._batch_cost_s.set(event.batch_s)
+        self._record_cost_s.set(event.record_s)
 
     def _measure_lag(self, lag_records: Mapping[Partition, int]) -> None:
         self._forget_lag(self._lagging.difference(lag_records))

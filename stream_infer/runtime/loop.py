@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable
 
 from stream_infer.flow.errors import Aborted
-from stream_infer.flow.events import BatchAborted, BatchCommitted, ReadFinished
+from stream_infer.flow.events import BatchAborted, BatchCommitted, Paced, ReadFinished
 from stream_infer.flow.ports import Observer, Sink, Source, Step
 from stream_infer.flow.records import Batch, Outcome
-from stream_infer.runtime.pacing import Pace
+from stream_infer.runtime.pacing import Decision, Pace
 from stream_infer.runtime.stop import Stop
 
 
@@ -36,11 +36,11 @@ def run(
     """
     while not (stop.wait(pace.pause_s(clock())) or source.finished):
         started = clock()
-        batch = source.read(pace.policy.max_records, pace.policy.wait_s)
+        batch = source.read(pace.decision.limit, pace.policy.wait_s)
         observe(ReadFinished(0 if batch is None else len(batch), clock() - started))
         if batch is None:
             continue
-        pace.was_read(len(batch), clock())
+        pace.was_read(batch.values, clock())
         try:
             committed = _step_and_commit(batch, step, sink, clock)
         except Aborted as aborted:
@@ -49,8 +49,9 @@ def run(
             pace.was_aborted(clock())
             observe(BatchAborted(len(batch), str(aborted)))
         else:
-            pace.was_committed()
+            pace.was_committed(clock())
             observe(committed)
+            observe(_paced(pace.decision))
 
 
 def _step_and_commit(batch: Batch, step: Step, sink: Sink, clock: Callable[[], float]) -> BatchCommitted:
@@ -70,4 +71,14 @@ def _committed(batch: Batch, outcome: Outcome, *, step_s: float, commit_s: float
         model_version=outcome.model_version,
         step_s=step_s,
         commit_s=commit_s,
+    )
+
+
+def _paced(decision: Decision) -> Paced:
+    return Paced(
+        limit_records=decision.limit,
+        interval_s=decision.interval_s,
+        behind=decision.behind,
+        batch_s=decision.cost.fixed_s,
+        record_s=decision.cost.record_s,
     )

@@ -1,49 +1,162 @@
 """How much to read and when: batch limit, pause between commits, backoff after aborts. Pure; `now` comes in.
 
-A transaction costs about the same for one record as for a thousand, so at low rates batches are kept at least
-`commit_interval_s` apart; a full batch means a backlog and is followed at once.
+A batch costs some milliseconds whatever is in it (a transaction is a few round trips) and some microseconds a
+record. Both are measured as the stream goes (`Cost`), and steer towards the latency goal:
+
+- quiet: what has come is read after a pause. The pause grows with the cost of a commit, so that a slow broker
+  is not kept busy with empty transactions, and ends at a quarter of the goal.
+- a burst: a batch takes no longer than half the goal, so that what comes meanwhile is not late either.
+- behind (a batch was full): what waits is late already. Batches grow until the fixed cost is a small share of
+  them: no throughput is to be had beyond that.
+
+However cheap records seem: never more than `max_records`, than `max_bytes` of values, than fits into a part
+of the poll interval, and never many times more than was tried before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _BACKOFF_FIRST_S = 0.05
 _BACKOFF_MOST_S = 5.0
+_FIXED_SHARE = 0.05
+_GROWTH = 4
+_FIRST_LIMIT = 1_000
+_WEIGHED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
-    """The policy: at most `max_records` a batch, commits at least `commit_interval_s` apart unless behind."""
+    """The policy. `batch_within_s` is the longest that a batch may take by the rules of the group."""
 
-    max_records: int = 10_000
+    max_records: int = 50_000
     commit_interval_s: float = 0.02
     wait_s: float = 0.1
+    latency_goal_s: float = 0.1
+    max_bytes: int = 64 * 2**20
+    batch_within_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a batch is expected to take: `fixed_s + records * record_s`."""
+
+    fixed_s: float = 0.01
+    record_s: float = 5e-6
+
+    def records_within(self, seconds: float) -> float:
+        """Return how many records a batch may have to be done in `seconds`."""
+        return (seconds - self.fixed_s) / self.record_s
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """At most `limit` records in the next batch, no earlier than `interval_s` after the last one, and why."""
+
+    limit: int
+    interval_s: float
+    behind: bool
+    cost: Cost
+
+
+def decide(policy: Pacing, cost: Cost, *, behind: bool, record_bytes: float, tried: int) -> Decision:
+    """Return the decision for the next batch; `tried` is the largest batch that was done so far."""
+    goal_s = policy.latency_goal_s
+    limit = cost.records_within(goal_s / 2)
+    if behind:
+        limit = max(limit, cost.fixed_s * (1 / _FIXED_SHARE - 1) / cost.record_s)
+    limit = min(
+        limit,
+        policy.max_records,
+        policy.max_bytes / max(1.0, record_bytes),
+        cost.records_within(policy.batch_within_s),
+        max(_FIRST_LIMIT, _GROWTH * tried),
+    )
+    interval_s = max(policy.commit_interval_s, min(2 * cost.fixed_s, goal_s / 4))
+    return Decision(max(1, int(limit)), interval_s, behind, cost)
 
 
 class Pace:
-    """The state under one policy: when the last batch was read, and how often in a row it was aborted."""
+    """The state under one policy: what batches cost and weigh, and how often in a row one was aborted."""
 
     def __init__(self, policy: Pacing) -> None:
         self.policy = policy
         self._next_read_at = 0.0
         self._aborts_in_a_row = 0
+        self._meter = _Meter()
+        self._record_bytes = 1.0
+        self._tried = 0
+        self._read: tuple[int, float] = (0, 0.0)
+        self.decision = self._decided(behind=False)
 
     def pause_s(self, now: float) -> float:
         """Return how many seconds to wait before the next read."""
         return max(0.0, self._next_read_at - now)
 
-    def was_read(self, records: int, now: float) -> None:
-        """Take note that a batch of `records` was read at `now`."""
-        behind = records >= self.policy.max_records
-        self._next_read_at = now if behind else now + self.policy.commit_interval_s
+    def was_read(self, values: Sequence[bytes | None], now: float) -> None:
+        """Take note that a batch of `values` was read at `now`."""
+        self._read = len(values), now
+        self._record_bytes = max(_mean_bytes(values), 0.9 * self._record_bytes)
+        behind = len(values) >= self.decision.limit
+        self.decision = self._decided(behind=behind)
+        self._next_read_at = now if behind else now + self.decision.interval_s
 
-    def was_committed(self) -> None:
-        """Take note that the batch became durable."""
+    def was_committed(self, now: float) -> None:
+        """Take note that the batch became durable at `now`."""
         self._aborts_in_a_row = 0
+        records, began = self._read
+        self._tried = max(self._tried, records)
+        self._meter.add(records, now - began)
+        self.decision = self._decided(behind=self.decision.behind)
 
     def was_aborted(self, now: float) -> None:
         """Take note that the batch was aborted: replays back off, each twice as long."""
         backoff_s = min(_BACKOFF_FIRST_S * 2.0**self._aborts_in_a_row, _BACKOFF_MOST_S)
         self._aborts_in_a_row = min(self._aborts_in_a_row + 1, 16)
         self._next_read_at = now + backoff_s
+
+    def _decided(self, *, behind: bool) -> Decision:
+        return decide(
+            self.policy,
+            self._meter.cost,
+            behind=behind,
+            record_bytes=self._record_bytes,
+            tried=self._tried,
+        )
+
+
+class _Meter:
+    """Fits `Cost` to the batches so far, newer ones counting more: sums that decay, and a line through them.
+
+    Batches of one size cannot tell the two costs apart; the cost of a record is then left as it was.
+    """
+
+    _KEEP = 0.9
+    _SPREAD = 0.1
+
+    def __init__(self) -> None:
+        self.cost = Cost()
+        self._weight = self._n = self._t = self._nn = self._nt = 0.0
+
+    def add(self, records: int, seconds: float) -> None:
+        """Take a batch of `records` into account that took `seconds`."""
+        seconds = max(seconds, 1e-6)
+        self._weight = self._KEEP * self._weight + 1
+        self._n = self._KEEP * self._n + records
+        self._t = self._KEEP * self._t + seconds
+        self._nn = self._KEEP * self._nn + records * records
+        self._nt = self._KEEP * self._nt + records * seconds
+        mean_n, mean_t = self._n / self._weight, self._t / self._weight
+        variance = self._nn / self._weight - mean_n**2
+        record_s = self.cost.record_s
+        if variance > self._SPREAD * mean_n**2:
+            record_s = (self._nt / self._weight - mean_n * mean_t) / variance
+        record_s = min(max(record_s, 1e-7), mean_t / mean_n)
+        self.cost = Cost(mean_t - record_s * mean_n, record_s)
+
+
+def _mean_bytes(values: Sequence[bytes | None]) -> float:
+    """Return the mean size of `values`, from a thousand of them where there are more."""
+    weighed = values[:: max(1, len(values) // _WEIGHED)]
+    return sum(map(len, filter(None, weighed))) / max(1, len(weighed))

@@ -8,6 +8,7 @@ from stream_infer.flow.events import (
     BatchAborted,
     BatchCommitted,
     LagMeasured,
+    Paced,
     ProducerRenewed,
     ReadFinished,
 )
@@ -39,6 +40,9 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], f
     return found
 
 
+PACED = Paced(2_000, 0.02, behind=False, batch_s=0.008, record_s=4e-6)
+
+
 def everything() -> Metrics:
     filled = metrics()
     for event in (
@@ -48,6 +52,7 @@ def everything() -> Metrics:
         AssignmentChanged("assigned", (Partition("in", 0),)),
         ProducerRenewed("request timed out", 0.06),
         LagMeasured({Partition("in", 0): 7}),
+        PACED,
     ):
         filled(event)
     filled.serve(Served("fraud", "1.2.0", "sha256:aa", "sklearn"))
@@ -177,3 +182,15 @@ def test_two_workers_in_one_process_do_not_share_a_registry() -> None:
     first(ReadFinished(5, 0.1))
 
     assert samples(second)["stream_infer_events_consumed_total", ()] == 0
+
+
+def test_what_steers_the_batches_is_shown() -> None:
+    m = metrics()
+
+    m(PACED)
+
+    seen = samples(m)
+    assert seen["stream_infer_batch_limit_records", ()] == 2_000
+    assert seen["stream_infer_commit_interval_seconds", ()] == 0.02
+    assert seen["stream_infer_expected_cost_seconds", (("of", "batch"),)] == 0.008
+    assert seen["stream_infer_expected_cost_seconds", (("of", "record"),)] == 4e-6
