@@ -12,6 +12,7 @@ integers), which survives other versions of River too.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,6 +27,10 @@ class Detector(Protocol):
 
     def update(self, value: float) -> bool:
         """Take the next value, which is finite; return whether there is a change."""
+
+    @property
+    def statistic(self) -> float | None:
+        """What was compared with the threshold at the last value, where the detector has such a number."""
 
 
 class Kind(StrEnum):
@@ -73,6 +78,14 @@ class Spec:
         return next((self.parameters[name] for name in names if name in self.parameters), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A detector that sees a change, and its statistic where it has one."""
+
+    spec: Spec
+    statistic: float | None
+
+
 class _River:
     __slots__ = ("_detector",)
 
@@ -82,6 +95,14 @@ class _River:
     def update(self, value: float) -> bool:
         self._detector.update(value)
         return bool(self._detector.drift_detected)
+
+    @property
+    def statistic(self) -> float | None:
+        if not isinstance(self._detector, PageHinkley):
+            return None
+        sums = vars(self._detector)  # River shows none of its statistics
+        up = sums["_sum_increase"] - sums["_min_increase"]
+        return float(max(up, sums["_max_decrease"] - sums["_sum_decrease"]))
 
 
 def make(spec: Spec) -> Detector:
@@ -134,7 +155,7 @@ class Series:
         """What watches this series."""
         return self._specs
 
-    def update(self, value: float) -> Sequence[Spec]:
+    def update(self, value: float) -> Sequence[Fired]:
         """Take `value` if it may be taken; return who sees a change."""
         step = admitted(value)
         if step is None:
@@ -144,7 +165,27 @@ class Series:
             self._detectors = self._fed()
         self._values.append(step)
         fired = [one.update(step / STEPS_PER_UNIT) for one in self._detectors]
-        return [spec for spec, change in zip(self._specs, fired, strict=True) if change]
+        return [
+            Fired(spec, one.statistic)
+            for spec, one, change in zip(self._specs, self._detectors, fired, strict=True)
+            if change
+        ]
+
+    @property
+    def baseline(self) -> float:
+        """The usual value: the median of all but the newest."""
+        before = self._values[:-1] or self._values
+        return statistics.median(before) / STEPS_PER_UNIT if before else 0.0
+
+    def onset(self, apart: float) -> int:
+        """Return how many of the newest values are at least `apart` from the usual one, at least 1."""
+        usual, steps = self.baseline * STEPS_PER_UNIT, apart * STEPS_PER_UNIT
+        count = 0
+        for step in reversed(self._values):
+            if abs(step - usual) < steps:
+                break
+            count += 1
+        return max(1, count)
 
     def _fed(self) -> list[Detector]:
         detectors = [make(spec) for spec in self._specs]

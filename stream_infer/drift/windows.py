@@ -46,10 +46,17 @@ class Windows:
     def __init__(self, policy: WindowPolicy) -> None:
         self._policy = policy
         self._lanes: dict[Lane, Gathering] = {}
+        self._moved: set[Lane] = set()
+
+    @property
+    def moved(self) -> frozenset[Lane]:
+        """The lanes that the last `add` changed."""
+        return frozenset(self._moved)
 
     def add(self, frame: Frame, now_ms: int) -> Sequence[Frame]:
         """Take a frame; return the looks that are complete with it, in the order of their closing."""
         here = Lane(frame.source, frame.digest)
+        self._moved = {here}
         looks = [look for lane in self._overdue(here, now_ms) for look in self._close(lane)]
         gathering = self._lanes.get(here, Gathering(None, None, now_ms))
         if gathering.open is not None and gathering.open.window_last_offset < frame.window_first_offset:
@@ -58,6 +65,10 @@ class Windows:
         grown = frame if gathering.open is None else folded(gathering.open, frame)
         self._lanes[here] = Gathering(grown, gathering.waiting, now_ms)
         return looks
+
+    def restore(self, lane: Lane, gathering: Gathering) -> None:
+        """Go on with a window that was under way."""
+        self._lanes[lane] = gathering
 
     def lanes(self) -> Mapping[Lane, Gathering]:
         """Return what is under way."""
@@ -74,6 +85,7 @@ class Windows:
         ]
 
     def _close(self, lane: Lane) -> Sequence[Frame]:
+        self._moved.add(lane)
         gathering = self._lanes[lane]
         closed = gathering.open
         if closed is None:

@@ -1,0 +1,294 @@
+"""Streams to judge drift detection on: independent events, and changes of every kind from a given event on.
+
+No Kafka and no model here: columns and scores as a worker would have them, through the real frames, windows,
+detectors and incidents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from stream_infer.avro import contract
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.record import RecordWriter
+from stream_infer.avro.schemas import NO_DEFAULT, Leaf
+from stream_infer.drift.frames import Frame
+from stream_infer.drift.incidents import Opened, Resolved
+from stream_infer.drift.monitor import Monitor, MonitorPolicy
+from stream_infer.drift.reference import Reference, parse
+from stream_infer.flow.records import Batch, Cursor, Partition
+from stream_infer.models.load import Model
+from stream_infer.models.manifest import Column, Container, Feature, Manifest, OutputContract, Policy
+from stream_infer.models.scores import Scores
+from stream_infer.packaging.binding import Bound
+from stream_infer.packaging.reference import summarise
+from stream_infer.steps.observe import Observe, ObserveSettings, Seen
+
+Floats = NDArray[np.float64]
+Event = Mapping[str, NDArray[Any]]
+
+NORMALS = tuple(f"normal_{i}" for i in range(10))
+SKEWED = tuple(f"skewed_{i}" for i in range(4))
+COUNTS = ("count_0", "count_1")
+FLAGS = ("flag_0", "flag_rare")
+TEXTS = ("city", "device")
+NAMES = (*NORMALS, *SKEWED, *COUNTS, *FLAGS, *TEXTS)
+CITIES = np.array(["amsterdam", "berlin", "cairo", "delhi", "essen", "fez"], dtype=object)
+CITY_SHARES = np.array([0.4, 0.25, 0.15, 0.1, 0.07, 0.03])
+DEVICES = np.array(["phone", "desk"], dtype=object)
+NULL_SHARE = 0.02
+NULLABLE = "normal_9"
+START_MS = 1_700_000_000_000
+BATCH = 4_000
+
+
+def draw(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
+    """Return `count` events of 20 features: normal, heavy-tailed, counts, flags, texts, one with nulls."""
+    columns: dict[str, NDArray[Any]] = {name: rng.normal(size=count) for name in NORMALS}
+    columns |= {name: rng.lognormal(3, 1, size=count) for name in SKEWED}
+    columns |= {name: rng.poisson(4, size=count).astype(float) for name in COUNTS}
+    columns["flag_0"] = (rng.random(count) < 0.3).astype(float)
+    columns["flag_rare"] = (rng.random(count) < 0.01).astype(float)
+    columns["city"] = CITIES[rng.choice(len(CITIES), size=count, p=CITY_SHARES)]
+    columns["device"] = DEVICES[(rng.random(count) < 0.2).astype(int)]
+    columns["_null"] = rng.random(count) < NULL_SHARE
+    return columns
+
+
+def score(columns: Event) -> Floats:
+    """Return what a model of a few of the features would say."""
+    logit = 0.8 * columns["normal_0"] + 0.5 * columns["normal_1"] + 0.02 * columns["skewed_0"] - 1.0
+    return np.asarray(1 / (1 + np.exp(-np.clip(np.nan_to_num(logit, posinf=30, neginf=-30), -30, 30))))
+
+
+Change = Callable[[dict[str, NDArray[Any]], Floats, np.random.Generator], None]
+"""Changes events in place; the second argument is how far the change has come, 0 to 1, for each event."""
+
+
+def shift(name: str, size: float) -> Change:
+    """Add `size` standard deviations."""
+
+    def change(columns: dict[str, NDArray[Any]], far: Floats, _: np.random.Generator) -> None:
+        columns[name] = columns[name] + size * STDDEVS.get(name, 1.0) * far
+
+    return change
+
+
+STDDEVS = {name: float(np.sqrt((np.e - 1) * np.e) * np.exp(3)) for name in SKEWED} | dict.fromkeys(
+    COUNTS, 2.0
+)
+
+
+def widen(name: str, factor: float) -> Change:
+    """Multiply the deviation from the centre."""
+
+    def change(columns: dict[str, NDArray[Any]], far: Floats, _: np.random.Generator) -> None:
+        columns[name] = columns[name] * (1 + (factor - 1) * far)
+
+    return change
+
+
+def recategorise(name: str, value: str, share: float) -> Change:
+    """Turn `share` of the events to `value`, which may be new."""
+
+    def change(columns: dict[str, NDArray[Any]], far: Floats, rng: np.random.Generator) -> None:
+        columns[name] = np.where(rng.random(len(far)) < share * far, value, columns[name])
+
+    return change
+
+
+def lose(share: float) -> Change:
+    """Turn `share` of the nullable column to nulls."""
+
+    def change(columns: dict[str, NDArray[Any]], far: Floats, rng: np.random.Generator) -> None:
+        columns["_null"] = columns["_null"] | (rng.random(len(far)) < share * far)
+
+    return change
+
+
+def rescore(size: float) -> Change:
+    """Move the score's logit, with no feature moving: what a bad release of a model does."""
+
+    def change(columns: dict[str, NDArray[Any]], far: Floats, _: np.random.Generator) -> None:
+        columns["_logit"] = size * far
+
+    return change
+
+
+@dataclass(frozen=True)
+class Stream:
+    """`events` events, of which those from `start` on change over `ramp` events; a burst of NaN before."""
+
+    events: int
+    seed: int
+    changes: Sequence[Change] = ()
+    start: int = 0
+    ramp: int = 1
+    stop: int | None = None
+    burst: tuple[int, int] | None = None
+    burst_feature: str = "normal_3"
+    partitions: int = 1
+    batch: int = BATCH
+
+
+def leaf(name: str) -> Bound:
+    """Return what a feature reads, for the reference."""
+    kind = "string" if name in TEXTS else "double"
+    return Bound(name, Leaf(name, kind, nullable=True, logical=None, default=NO_DEFAULT))
+
+
+@cache
+def reference(seed: int = 12_345, rows: int = 5_000) -> Reference:
+    """Return the reference of a training set of its own."""
+    columns = draw(np.random.default_rng(seed), rows)
+    said = score(columns)
+    missing = columns.pop("_null")
+    columns[NULLABLE] = np.where(missing, np.nan, columns[NULLABLE])
+    frame = pd.DataFrame(columns)
+    scores = Scores(label=_labels(said), score=said)
+    return parse(summarise(frame, [leaf(name) for name in NAMES], scores))
+
+
+def _labels(said: Floats) -> NDArray[np.object_]:
+    return np.array(["no", "yes"], dtype=object)[(said >= 0.5).astype(int)]
+
+
+@cache
+def model() -> Model:
+    """Return a model in name only: nothing here predicts."""
+    features = tuple(
+        Feature(
+            name,
+            name,
+            "string" if name in TEXTS else "double",
+            nullable=True,
+            missing=Policy.PASS,
+            nan=Policy.PASS,
+            infinite=Policy.PASS,
+        )
+        for name in NAMES
+    )
+    manifest = Manifest(
+        name="fraud",
+        version="1.0.0",
+        python="3.11",
+        libraries={"scikit-learn": "1.9.1"},
+        container=Container("pandas", tuple(Column(name, "float64", null="nan") for name in NAMES)),
+        features=features,
+        output=OutputContract("classifier", ("no", "yes"), score="probability"),
+        schema_name="test.Event",
+    )
+    nobody: Any = None
+    return Model(manifest, manifest.digest, nobody)
+
+
+def frames(stream: Stream, settings: ObserveSettings | None = None) -> Iterator[Frame]:
+    """Yield the observation frames of a stream, as the scoring step would write them."""
+    rng = np.random.default_rng(stream.seed)
+    observe = Observe(
+        "bench",
+        RecordWriter(contract.schema("ObservationFrame"), Framing.NONE),
+        lambda _: reference(),
+        settings,
+    )
+    places = [Partition("bench.events", index) for index in range(stream.partitions)]
+    for first in range(0, stream.events, stream.batch):
+        count = min(stream.batch, stream.events - first)
+        at = np.arange(first, first + count)
+        columns = draw(rng, count)
+        _apply(stream, columns, at, rng)
+        logit = columns.pop("_logit", np.zeros(count))
+        said = score(columns)
+        said = said / (said + (1 - said) * np.exp(-logit))
+        missing = columns.pop("_null")
+        arrays = {name: pa.array(values) for name, values in columns.items()}
+        arrays[NULLABLE] = pa.array(columns[NULLABLE], mask=missing)
+        everything = np.arange(count, dtype=np.intp)
+        seen = Seen(arrays, everything, everything, Scores(label=_labels(said), score=said), ())
+        yield from observe.frames(_batch(at, places), model(), seen)
+
+
+def _apply(
+    stream: Stream, columns: dict[str, NDArray[Any]], at: NDArray[Any], rng: np.random.Generator
+) -> None:
+    far = np.clip((at - stream.start + 1) / stream.ramp, 0.0, 1.0)
+    far[at < stream.start] = 0.0
+    if stream.stop is not None:
+        far[at >= stream.stop] = 0.0
+    for change in stream.changes:
+        change(columns, far, rng)
+    if stream.burst is not None:
+        hit = (at >= stream.burst[0]) & (at < stream.burst[1])
+        wild = np.array([np.nan, np.inf, -np.inf, 1e308])[at % 4]
+        columns[stream.burst_feature] = np.where(hit, wild, columns[stream.burst_feature])
+
+
+def _batch(at: NDArray[Any], places: Sequence[Partition]) -> Batch:
+    count, parts = len(at), len(places)
+    nothing: list[Any] = [None] * count
+    return Batch(
+        cursor=Cursor({}),
+        partitions=places,
+        partition=(at % parts).tolist(),
+        offset=(at // parts).tolist(),
+        timestamp_ms=(START_MS + at * 10).tolist(),
+        keys=nothing,
+        values=nothing,
+        headers=nothing,
+        received_ms=START_MS,
+    )
+
+
+@dataclass
+class Verdict:
+    """What monitoring said about a stream: incidents opened and resolved, with the event they came at."""
+
+    opened: list[tuple[int, Opened]] = field(default_factory=list)
+    resolved: list[tuple[int, Resolved]] = field(default_factory=list)
+    records: int = 0
+
+    @property
+    def drifts(self) -> list[tuple[int, Opened]]:
+        """The incidents that are about drift."""
+        return [(at, one) for at, one in self.opened if one.incident.nature == "drift"]
+
+    def names(self) -> list[str]:
+        """Return what the drift incidents are named after, with the aspect."""
+        return [
+            f"{one.incident.alarm.signal.name}:{one.incident.alarm.signal.aspect}" for _, one in self.drifts
+        ]
+
+
+def judge(
+    stream: Stream,
+    policy: MonitorPolicy | None = None,
+    settings: ObserveSettings | None = None,
+    *,
+    known: Reference | None = None,
+) -> Verdict:
+    """Return what the shipped monitoring says about `stream`."""
+    compared = known if known is not None else reference()
+    monitor = Monitor("bench", policy or MonitorPolicy(), lambda _: compared)
+    verdict = Verdict()
+    for frame in frames(stream, settings):
+        for change in monitor.take(frame, frame.last_time_ms):
+            at = (frame.last_time_ms - START_MS) // 10 + 1
+            if isinstance(change, Opened):
+                verdict.opened.append((at, change))
+            elif isinstance(change, Resolved):
+                verdict.resolved.append((at, change))
+    verdict.records = monitor.records
+    return verdict
+
+
+def with_rows(rows: int) -> Reference:
+    """Return the reference as if made from fewer rows."""
+    return reference(rows=rows)

@@ -1,0 +1,385 @@
+"""From alarms to incidents: one for one cause, opened once, resolved once.
+
+Alarms arrive in crowds: one shift fires several detectors, in several signals of a feature, in the score that
+follows from it, in every partition. An incident takes in
+
+- whatever is about a feature (or output) that is already in it, in any partition;
+- whatever fires in the same partition within `horizon_looks` of its opening;
+- the outputs and the dead letters, while a feature's incident is open: they follow from their inputs.
+
+It is named after the feature that moved most. It is resolved when its signals are back for `calm_looks`, or
+have kept their new level for `settle_looks` without another alarm, or their model no longer serves. For
+`cool_looks` after that an alarm about the same feature waits, and counts only if the change is still there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from stream_infer.drift.frames import Frame
+from stream_infer.drift.standard import Aspect, Signal
+from stream_infer.drift.watch import Alarm, Look
+from stream_infer.drift.windows import Lane
+from stream_infer.flow.records import Partition
+
+_QUALITY = frozenset({Aspect.NON_FINITE, Aspect.DEAD_LETTERS})
+_SUSPECT_APART = 4.0
+_BACK_APART = 3.0
+
+
+class Ending(StrEnum):
+    """Why an incident is over."""
+
+    RETURNED = "returned"
+    SETTLED = "settled"
+    REPLACED = "replaced"
+
+
+class Nature(StrEnum):
+    """What an incident is about: the distribution of values, or values that should not be there at all."""
+
+    DRIFT = "drift"
+    QUALITY = "quality"
+
+
+Group = tuple[str, str, str]
+"""Nature, kind and name: what alarms about one column share."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPolicy:
+    """How alarms are merged, and how long things have to be quiet; all in looks of one partition."""
+
+    horizon_looks: int = 2
+    calm_looks: int = 3
+    settle_looks: int = 40
+    cool_looks: int = 10
+
+
+@dataclass(slots=True)
+class Track:
+    """One signal of an incident in one lane."""
+
+    signal: Signal
+    usual: float
+    since_offset: int
+    opened_look: int
+    alarmed_look: int
+    calm: int = 0
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class Incident:
+    """Something that goes on. `tracks` are by lane; `alarm` is what it was named after."""
+
+    id: str
+    nature: Nature
+    alarm: Alarm
+    raised_by: str
+    version: str
+    digest: str
+    members: list[Group]
+    tracks: dict[Lane, Track] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A new incident, in the look that it was seen in; `also` are the other columns that moved."""
+
+    incident: Incident
+    frame: Frame
+    also: Sequence[Signal]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """An incident that is over."""
+
+    incident: Incident
+    frame: Frame
+    ending: Ending
+
+
+@dataclass(slots=True)
+class Cooling:
+    """A column whose incident is just over: the level it ended at, and an alarm that waits."""
+
+    lane: Lane
+    group: Group
+    signal: Signal
+    level: float
+    until_look: int
+    waiting: Alarm | None = None
+
+
+Change = Opened | Resolved
+
+
+class Incidents:
+    """The open incidents of a pipeline, and those just over."""
+
+    def __init__(self, pipeline: str, policy: IncidentPolicy) -> None:
+        self._pipeline = pipeline
+        self._policy = policy
+        self._open: list[Incident] = []
+        self._cooling: list[Cooling] = []
+
+    @property
+    def open(self) -> Sequence[Incident]:
+        """What goes on now."""
+        return self._open
+
+    def take(self, look: Look) -> Sequence[Change]:
+        """Take what a look shows; return the incidents that it opens and ends."""
+        lane = Lane(look.frame.source, look.frame.digest)
+        fresh = [alarm for alarm in look.alarms if not self._joined(alarm, lane, look)]
+        fresh = [alarm for alarm in fresh if not self._waits(alarm, lane, look)]
+        fresh += self._waited(lane, look)
+        changes: list[Change] = list(self._opened(fresh, lane, look))
+        changes += self._ended(lane, look)
+        return changes
+
+    def to_document(self) -> dict[str, object]:
+        """Return the state as JSON values."""
+        return {
+            "open": [_incident(one) for one in self._open],
+            "cooling": [_cooling(one) for one in self._cooling],
+        }
+
+    @staticmethod
+    def from_document(document: Mapping[str, Any], pipeline: str, policy: IncidentPolicy) -> Incidents:
+        """Return the incidents that wrote `document`."""
+        incidents = Incidents(pipeline, policy)
+        incidents._open = [_read_incident(one) for one in document["open"]]
+        incidents._cooling = [_read_cooling(one) for one in document["cooling"]]
+        return incidents
+
+    def _joined(self, alarm: Alarm, lane: Lane, look: Look) -> bool:
+        group = group_of(alarm.signal)
+        incident = next((one for one in self._open if self._belongs(group, one, lane, look)), None)
+        if incident is None:
+            return False
+        if group not in incident.members:
+            incident.members.append(group)
+        track = incident.tracks.get(lane)
+        if track is None or track.ended:
+            incident.tracks[lane] = _track(alarm, look)
+        else:
+            track.alarmed_look, track.calm = look.number, 0
+        return True
+
+    def _belongs(self, group: Group, incident: Incident, lane: Lane, look: Look) -> bool:
+        if incident.digest != lane.digest:
+            return False
+        if group in incident.members:
+            return True
+        track = incident.tracks.get(lane)
+        near = track is not None and look.number - track.opened_look <= self._policy.horizon_looks
+        follows = not group[1].startswith("feature")
+        of_feature = incident.nature is Nature.DRIFT and bool(feature_of(incident.alarm.signal))
+        return (near and (follows or group[0] == incident.nature)) or (follows and of_feature)
+
+    def _waits(self, alarm: Alarm, lane: Lane, look: Look) -> bool:
+        group = group_of(alarm.signal)
+        for one in self._cooling:
+            if one.lane == lane and one.group == group and look.number < one.until_look:
+                one.waiting = alarm
+                return True
+        return False
+
+    def _waited(self, lane: Lane, look: Look) -> Sequence[Alarm]:
+        """Return alarms that waited out the cooling and whose change is still there."""
+        over = [one for one in self._cooling if one.lane == lane and look.number >= one.until_look]
+        self._cooling = [one for one in self._cooling if one not in over]
+        return [
+            one.waiting
+            for one in over
+            if one.waiting is not None
+            and abs(look.values.get(one.signal, one.level) - one.level) >= _SUSPECT_APART
+        ]
+
+    def _opened(self, fresh: Sequence[Alarm], lane: Lane, look: Look) -> Iterator[Opened]:
+        for nature in (Nature.QUALITY, Nature.DRIFT):
+            alarms = [alarm for alarm in fresh if group_of(alarm.signal)[0] == nature]
+            if not alarms:
+                continue
+            # What the first takes in is no second one: a burst of NaN is not also a drift of the score.
+            alarms = [alarm for alarm in alarms if not self._joined(alarm, lane, look)]
+            if not alarms:
+                continue
+            named, raised = _named(alarms, look, nature)
+            groups = dict.fromkeys(group_of(alarm.signal) for alarm in (named, *alarms))
+            incident = Incident(
+                _id(self._pipeline, named.signal, look.frame),
+                nature,
+                named,
+                raised,
+                look.frame.version,
+                look.frame.digest,
+                list(groups),
+                {lane: _track(named, look)},
+            )
+            self._open.append(incident)
+            others = {alarm.signal: None for alarm in alarms if alarm.signal != named.signal}
+            yield Opened(incident, look.frame, list(others))
+
+    def _ended(self, lane: Lane, look: Look) -> Iterator[Resolved]:
+        for incident in list(self._open):
+            ending = self._ending(incident, lane, look)
+            if ending is not None:
+                self._open.remove(incident)
+                yield Resolved(incident, look.frame, ending)
+
+    def _ending(self, incident: Incident, lane: Lane, look: Look) -> Ending | None:
+        """Note what the look says about `incident`; return how it ended, when nothing of it goes on."""
+        ending = None
+        for place, track in incident.tracks.items():
+            if track.ended or place.source != lane.source:
+                continue
+            if place != lane:
+                track.ended, ending = True, Ending.REPLACED
+                continue
+            value = look.values.get(track.signal)
+            if value is not None:
+                track.calm = track.calm + 1 if abs(value - track.usual) < _BACK_APART else 0
+            if track.calm >= self._policy.calm_looks:
+                track.ended, ending = True, Ending.RETURNED
+            elif look.number - track.alarmed_look >= self._policy.settle_looks:
+                track.ended, ending = True, Ending.SETTLED
+            if track.ended and value is not None:
+                self._cool(incident, lane, look, value)
+        return ending if all(track.ended for track in incident.tracks.values()) else None
+
+    def _cool(self, incident: Incident, lane: Lane, look: Look, value: float) -> None:
+        until = look.number + self._policy.cool_looks
+        track = incident.tracks[lane]
+        for group in incident.members:
+            own = group == group_of(track.signal)
+            signal = track.signal if own else Signal(group[1], group[2], Aspect.MEAN)
+            level = value if own else look.values.get(signal, 0.0)
+            self._cooling.append(Cooling(lane, group, signal, level, until))
+
+
+def group_of(signal: Signal) -> Group:
+    """Return what alarms about the column of `signal` share."""
+    nature = Nature.QUALITY if signal.aspect in _QUALITY else Nature.DRIFT
+    return (nature.value, signal.kind, signal.name)
+
+
+def feature_of(signal: Signal) -> str | None:
+    """Return the feature that `signal` is about, if it is about one."""
+    return signal.name if signal.kind.startswith("feature") else None
+
+
+def _named(alarms: Sequence[Alarm], look: Look, nature: Nature) -> tuple[Alarm, str]:
+    """Return the alarm that names an incident, and who raised it.
+
+    A feature before an output, the one that moved most before others. Where only an output alarms while a
+    feature stands far out, the incident is that feature's.
+    """
+    features = [alarm for alarm in alarms if feature_of(alarm.signal)]
+    if features:
+        named = max(features, key=_telling)
+        return named, named.detector
+    raised = max(alarms, key=_telling)
+    suspects = [
+        one
+        for one in look.suspects
+        if feature_of(one.signal) and one.apart >= _SUSPECT_APART and group_of(one.signal)[0] == nature
+    ]
+    named = max(suspects, key=lambda alarm: alarm.apart, default=raised)
+    return named, f"{raised.detector} on {raised.signal.name or 'records'}"
+
+
+def _telling(alarm: Alarm) -> tuple[bool, float]:
+    """Order alarms: "the mean went up" says more than "the distribution is another"."""
+    return alarm.signal.aspect is not Aspect.DISTRIBUTION, alarm.apart
+
+
+def _track(alarm: Alarm, look: Look) -> Track:
+    return Track(alarm.signal, alarm.usual, alarm.since_offset, look.number, look.number)
+
+
+def _id(pipeline: str, signal: Signal, frame: Frame) -> str:
+    """Return an id that the same log gives again: of what, where and under which model."""
+    what = "\n".join(
+        (pipeline, *signal, frame.source.topic, str(frame.source.index), str(frame.last_offset), frame.digest)
+    )
+    return hashlib.sha256(what.encode()).hexdigest()[:16]
+
+
+def _incident(one: Incident) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "nature": one.nature.value,
+        "alarm": _alarm(one.alarm),
+        "raised_by": one.raised_by,
+        "version": one.version,
+        "digest": one.digest,
+        "members": [list(group) for group in one.members],
+        "tracks": [[*_lane(lane), asdict(track)] for lane, track in one.tracks.items()],
+    }
+
+
+def _read_incident(document: Mapping[str, Any]) -> Incident:
+    tracks = {
+        Lane(Partition(topic, index), digest): Track(**{**track, "signal": _signal(track["signal"])})
+        for topic, index, digest, track in document["tracks"]
+    }
+    return Incident(
+        document["id"],
+        Nature(document["nature"]),
+        _read_alarm(document["alarm"]),
+        document["raised_by"],
+        document["version"],
+        document["digest"],
+        [(nature, kind, name) for nature, kind, name in document["members"]],
+        tracks,
+    )
+
+
+def _cooling(one: Cooling) -> dict[str, object]:
+    return {
+        "lane": _lane(one.lane),
+        "group": list(one.group),
+        "signal": list(one.signal),
+        "level": one.level,
+        "until_look": one.until_look,
+        "waiting": None if one.waiting is None else _alarm(one.waiting),
+    }
+
+
+def _read_cooling(document: Mapping[str, Any]) -> Cooling:
+    topic, index, digest = document["lane"]
+    nature, kind, name = document["group"]
+    waiting = document["waiting"]
+    return Cooling(
+        Lane(Partition(topic, index), digest),
+        (nature, kind, name),
+        _signal(document["signal"]),
+        document["level"],
+        document["until_look"],
+        None if waiting is None else _read_alarm(waiting),
+    )
+
+
+def _alarm(one: Alarm) -> dict[str, object]:
+    return asdict(one)
+
+
+def _read_alarm(document: Mapping[str, Any]) -> Alarm:
+    return Alarm(**{**document, "signal": _signal(document["signal"])})
+
+
+def _signal(document: Sequence[str]) -> Signal:
+    kind, name, aspect = document
+    return Signal(kind, name, Aspect(aspect))
+
+
+def _lane(lane: Lane) -> list[object]:
+    return [lane.source.topic, lane.source.index, lane.digest]
