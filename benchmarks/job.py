@@ -11,6 +11,7 @@ from stream_infer.kafka import client
 from stream_infer.kafka.client import Properties
 
 BATCH = 10_000
+LARGE_BATCH = 50_000
 HANDWRITTEN_BATCH = 4_000
 # As in the tests: a group that settles soon. Nothing on the way of a record.
 GROUP = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "300"}
@@ -69,7 +70,7 @@ class Job:
             "dlq": {"topic": self.dead_letters},
             "model": {"package": self.package},
             "delivery": {"guarantee": "exactly_once" if self.transactional else "at_least_once"},
-            "worker": {"slot": self.slot, "max_batch_records": self.batch},
+            "worker": {"slot": self.slot},
             "http": {"port": 0},
         }
         for name, keys in (more or {}).items():

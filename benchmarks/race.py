@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.job import Job
+from benchmarks.job import BATCH, Job
 from benchmarks.topics import Topics, until_written
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +34,7 @@ class Contestant:
     command: Callable[[Job, Path], Sequence[str]]
     processes: int = 1
     transactional: bool = True
+    batch: int = BATCH
     environment: Mapping[str, str] | None = None
 
 
@@ -72,11 +73,16 @@ def run(
     contestant: Contestant, job: Job, topics: Topics, *, count: int, partitions: int, within_s: float = 300.0
 ) -> Run:
     """Let `contestant` answer the `count` records of `job.input`; check that each was answered once."""
-    name = f"{contestant.name.replace(' ', '-').lower()}.{uuid.uuid4().hex[:6]}"
+    name = f"race.{uuid.uuid4().hex[:8]}"
     output = topics.create("output", partitions, broker_time=True)
     letters = topics.create("dlq", 1)
     mine = replace(
-        job, output=output, dead_letters=letters, group=f"{name}.score", transactional=contestant.transactional
+        job,
+        output=output,
+        dead_letters=letters,
+        group=f"{name}.score",
+        transactional=contestant.transactional,
+        batch=contestant.batch,
     )
     with tempfile.TemporaryDirectory() as folder:
         processes = [

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import material, report
-from benchmarks.job import BATCH, GROUP, HANDWRITTEN_BATCH, Job, write_pool
+from benchmarks.job import BATCH, GROUP, HANDWRITTEN_BATCH, LARGE_BATCH, Job, write_pool
 from benchmarks.predictions import predictions
 from benchmarks.race import Contestant, Run, in_turns, module, run, worker
 from benchmarks.topics import Topics
@@ -27,6 +27,9 @@ def contestants(processes: int, *, wanted: Sequence[str]) -> list[Contestant]:
     """Return who races, in the order of the table."""
     every = [
         Contestant("copy", module("benchmarks.contestants.copy"), processes),
+        Contestant(
+            "copy, large batches", module("benchmarks.contestants.copy"), processes, batch=LARGE_BATCH
+        ),
         Contestant("hand-written", module("benchmarks.contestants.handwritten"), processes),
         Contestant("worker", worker, processes),
         Contestant("copy, at least once", module("benchmarks.contestants.copy"), processes, transactional=False),
@@ -59,6 +62,7 @@ def headline(runs: Mapping[str, list[Run]]) -> str:
     said = []
     for name, other in (
         ("worker", "copy"),
+        ("worker", "copy, large batches"),
         ("worker", "hand-written"),
         ("worker", "worker, at least once"),
         ("worker, at least once", "copy, at least once"),
@@ -88,7 +92,7 @@ def main() -> None:
                     job = Job(
                         bootstrap=broker.bootstrap, input=source, output="", dead_letters="", group="", slot="",
                         schema=str(made.schema), estimator=str(made.estimator), package=str(made.package),
-                        transactional=True, pool=str(pool), batch=options.batch,
+                        transactional=True, pool=str(pool),
                     )  # fmt: skip
                     print(f"{size} B, {model}, {processes} process(es), {count} events")
 
@@ -104,8 +108,8 @@ def main() -> None:
         options.name,
         "Throughput from a backlog",
         report.machine(),
-        f"{material.FEATURES} features, {PARTITIONS} partitions, batches of at most {options.batch:,} "
-        f"(hand-written: {HANDWRITTEN_BATCH:,}), {options.rounds} rounds in turns, {options.events:,} events a "
+        f"{material.FEATURES} features, {PARTITIONS} partitions; batches of at most {BATCH:,} (copy), "
+        f"{LARGE_BATCH:,} (copy, large batches; worker, by its own pace), {HANDWRITTEN_BATCH:,} (hand-written); {options.rounds} rounds in turns, {options.events:,} events a "
         "process. Median (least-greatest); ratios are of runs of one round. Client settings are the "
         f"worker's own, with {', '.join(f'{k}={v}' for k, v in GROUP.items())}. Broker and contestants share "
         "the cores.",
@@ -119,11 +123,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--events", type=int, default=400_000)
-    parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100])
     parser.add_argument("--models", nargs="+", default=["linear"], choices=sorted(material.MODELS))
     parser.add_argument("--processes", type=int, nargs="+", default=[1])
-    parser.add_argument("--contestants", nargs="+", default=["copy", "hand-written", "worker"])
+    parser.add_argument("--contestants", nargs="+", default=["copy", "copy, large batches", "hand-written", "worker"])
     parser.add_argument("--name", default="throughput", help="the file in results/")
     return parser.parse_args()
 
