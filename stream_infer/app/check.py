@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from errno import EADDRINUSE
 from pathlib import Path
 
+from stream_infer.app import registry
 from stream_infer.app.broker import ask
+from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import NO_DEFAULT, Leaf, Schema, SchemaRefused, leaves, other_fields, parse
 from stream_infer.config import schemas
 from stream_infer.config.problems import nearest
@@ -35,12 +37,14 @@ class Checked:
     """Everything that `run` starts from. Its parts agree with each other.
 
     `package` is None where a store says which one serves: the deployer judges it, and may serve another.
+    `schema_ids` are those of the records that are written, by record name; none without a registry.
     """
 
     settings: Settings
     package: Verified | None
     topics: TopicFacts
     events: Events
+    schema_ids: Mapping[str, int] = field(default_factory=dict)
 
 
 class CheckFailed(Misconfigured):
@@ -61,6 +65,7 @@ class Report:
     package: Verified | None = None
     events: Events | None = None
     topics: TopicFacts | None = None
+    schema_ids: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -83,6 +88,7 @@ def checked(settings: Settings) -> Checked:
     report = Report()
     _check_files(settings, report)
     report.add(_port_problems(settings.http))
+    _check_registry(settings, frozenset(), report)
     _check_broker(settings, frozenset(), ADMIN_TIMEOUT_S, report)
     return _agreed(settings, report)
 
@@ -112,6 +118,7 @@ def check(reading: Reading, *, timeout_s: float = ADMIN_TIMEOUT_S) -> Report:
     _check_files(settings, rest)
     _check_model(rest)
     rest.add(_port_problems(settings.http))
+    _check_registry(settings, reading.unusable, rest)
     _check_broker(settings, reading.unusable, timeout_s, rest)
     report.passed += rest.passed
     report.skipped += rest.skipped
@@ -122,22 +129,32 @@ def check(reading: Reading, *, timeout_s: float = ADMIN_TIMEOUT_S) -> Report:
 def _agreed(settings: Settings, report: Report) -> Checked:
     if report.found or report.topics is None or report.events is None:
         raise CheckFailed(report.problems, report.exit_code)
-    return Checked(settings, report.package, report.topics, report.events)
+    return Checked(settings, report.package, report.topics, report.events, report.schema_ids)
 
 
 def _check_files(settings: Settings, report: Report) -> None:
     """Check schema, package, and the fields that features and settings name."""
-    writers, problems = schemas.read(settings.input)
+    given, problems = schemas.read(settings.input)
     report.add(problems)
     package = report.package = _wanted_package(settings, report)
-    if not writers:
+    writers, reader = given, None if len(given) == 1 else _made_for(package)
+    if settings.input.framing is Framing.CONFLUENT:  # the registry has the writers; given is the reader
+        report.add(_without_reader(settings))
+        writers, reader = [], given[0] if given else _made_for(package)
+    known = [*writers, *([reader] if reader and not writers else [])]
+    if not known:
         return
-    report.passed.append(f"events: {', '.join(schema.name for schema in writers)}")
-    reader = _reader(writers, package)
+    report.passed.append(f"events: {', '.join(schema.name for schema in known)}")
     event_time, copy = settings.input.event_time, settings.output.copy_fields
     events = report.events = Events(settings.input.framing, writers, reader, event_time, copy)
-    fields = [*_fields(events, writers, reader), *(_features(package, writers, reader) if package else ())]
+    fields = [*_fields(events, known, reader), *(_features(package, known, reader) if package else ())]
     report.add(dict.fromkeys(fields))
+
+
+def _without_reader(settings: Settings) -> Iterator[Problem]:
+    if settings.input.schema_path is None and settings.model.store is not None:
+        message = "is required beside a model store: events are read as one schema, whichever model serves"
+        yield Problem(schemas.KEY, "", message, "name the .avsc file that the models are made for")
 
 
 def _check_model(report: Report) -> None:
@@ -162,6 +179,20 @@ def _check_broker(settings: Settings, unusable: frozenset[str], timeout_s: float
     report.passed += answers.passed
     report.skipped += answers.skipped
     report.topics = answers.facts
+
+
+def _check_registry(settings: Settings, unusable: frozenset[str], report: Report) -> None:
+    features = report.package.manifest.features if report.package else ()
+    events = report.events
+    named = [*(events.copy if events else ()), *([events.event_time] if events and events.event_time else [])]
+    reader = events.reader if events and not report.found else None
+    paths = [*(feature.source for feature in features), *named]
+    answers = registry.ask(settings, unusable, reader, paths)
+    report.add(answers.problems)
+    report.add(answers.unreachable, BrokerUnreachable.exit_code)
+    report.passed += answers.passed
+    report.skipped += answers.skipped
+    report.schema_ids = answers.ids
 
 
 def _wanted_package(settings: Settings, report: Report) -> Verified | None:
@@ -205,9 +236,9 @@ def _refused(path: Path, refused: Refused) -> Problem:
     return Problem(_PACKAGE_KEY, f'"{path}"', f"refused ({refused.code}): {refused.reason}", fix)
 
 
-def _reader(writers: Sequence[Schema], package: Verified | None) -> Schema | None:
-    """Return the schema that events of several writers are resolved to: the one the model was made for."""
-    if len(writers) == 1 or package is None:
+def _made_for(package: Verified | None) -> Schema | None:
+    """Return the schema that the model was made for: events of several writers are read as that."""
+    if package is None:
         return None
     try:
         return parse(package.files[_EVENT_SCHEMA].decode())

@@ -41,6 +41,7 @@ class Reporter:
         instance: str,
         status_topic: str,
         events_topic: str,
+        events: RecordWriter,
         now_ms: Callable[[], int] = _unix_ms,
     ) -> None:
         self._board = board
@@ -53,7 +54,7 @@ class Reporter:
         self._owned: tuple[Partition, ...] = ()
         self._status = DeployerStatus()
         self._statuses = RecordWriter(contract.schema("WorkerStatus"), Framing.NONE)
-        self._events = RecordWriter(contract.schema("MonitoringEvent"), Framing.NONE)
+        self._events = events
 
     def __call__(self, event: Event, /) -> None:
         if isinstance(event, AssignmentChanged):

@@ -13,14 +13,17 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import partial
 
 from stream_infer import __version__
+from stream_infer.app import registry
 from stream_infer.app.check import Checked, checked
 from stream_infer.app.reporting import Reporter
 from stream_infer.app.serving import serving
 from stream_infer.avro import contract
 from stream_infer.avro.encode import Encoder
+from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
 from stream_infer.config.sections import Follow, Guarantee
 from stream_infer.config.settings import Settings
@@ -35,8 +38,10 @@ from stream_infer.kafka.board import Board
 from stream_infer.kafka.control import ControlTopic
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import Publisher
+from stream_infer.kafka.registered import RegisteredSource
 from stream_infer.kafka.session import Session, SessionSettings
 from stream_infer.kafka.transactions import Transactions
+from stream_infer.kafka.writers import Writers
 from stream_infer.models.slot import Slot
 from stream_infer.ops import http, logs
 from stream_infer.ops.fanout import Fanout
@@ -75,7 +80,7 @@ def serve(ready: Checked, stop: Stop, *, observers: Sequence[Observer] = ()) -> 
     with ExitStack() as stack:
         stack.enter_context(_http(settings, progress, metrics))
         sweep = stack.enter_context(between_batches())
-        reporters = stack.enter_context(_reporters(settings))
+        reporters = stack.enter_context(_reporters(ready))
         slot = stack.enter_context(serving(ready, stack.enter_context(_desired(settings)), reporters))
         model_info = ModelInfo(slot, metrics, progress)
         model_info.show()
@@ -83,11 +88,12 @@ def serve(ready: Checked, stop: Stop, *, observers: Sequence[Observer] = ()) -> 
         session = _session(settings, stop, observe)
         stack.enter_context(_logged(log, settings, slot))
         stack.enter_context(closing(session))
+        writers = stack.enter_context(_writers(settings))
         session.open()
         progress.enter(State.RUNNING)
         run(
-            session,
-            _score(ready, slot),
+            session if writers is None else RegisteredSource(session, writers, observe=observe),
+            _score(ready, slot, writers),
             session,
             stop=stop,
             pace=Pace(_pacing(settings)),
@@ -120,8 +126,19 @@ class ModelInfo:
 
 
 @contextmanager
-def _reporters(settings: Settings) -> Iterator[Sequence[Reporter]]:
+def _writers(settings: Settings) -> Iterator[Writers | None]:
+    """Hold what is known about writers, where a registry knows them."""
+    if settings.schema_registry is None or settings.input.framing is not Framing.CONFLUENT:
+        yield None
+        return
+    with closing(registry.connect(settings.schema_registry)) as connected:
+        yield Writers(connected.writer)
+
+
+@contextmanager
+def _reporters(ready: Checked) -> Iterator[Sequence[Reporter]]:
     """Hold what tells the world which model serves here; nobody, where the model is fixed."""
+    settings = ready.settings
     if settings.model.store is None or settings.monitoring.topic is None:
         yield ()
         return
@@ -135,6 +152,7 @@ def _reporters(settings: Settings) -> Iterator[Sequence[Reporter]]:
         instance=settings.worker.slot,
         status_topic=settings.model.status_topic,
         events_topic=settings.monitoring.topic,
+        events=_event_writer(ready),
     )
     board.open()
     try:
@@ -206,13 +224,15 @@ def _publisher(
     return Transactions(config, stopping=lambda: stop.requested, observe=observe, logger=logger)
 
 
-def _score(ready: Checked, slot: Slot) -> Score:
+def _score(ready: Checked, slot: Slot, writers: Writers | None) -> Score:
     settings = ready.settings
+    events = ready.events if writers is None else replace(ready.events, registered=writers.known)
+    prediction = contract.schema("Prediction")
     limits = ready.topics.max_message_bytes
     return Score(
         slot,
-        partial(plan, events=ready.events),
-        Encoder(contract.schema("Prediction"), settings.output.framing),
+        partial(plan, events=events),
+        Encoder(prediction, settings.output.framing, schema_id=ready.schema_ids.get("Prediction")),
         ScoreSettings(
             pipeline=settings.pipeline,
             group_id=settings.group_id,
@@ -222,15 +242,22 @@ def _score(ready: Checked, slot: Slot) -> Score:
             dead_letter_limit_bytes=limits[settings.dlq.topic],
         ),
         budget=partial(_budget, client.max_poll_interval_s(settings.kafka) / 4),
-        announcer=_announcer(settings),
+        announcer=_announcer(ready),
     )
 
 
-def _announcer(settings: Settings) -> Announcer | None:
+def _announcer(ready: Checked) -> Announcer | None:
+    settings = ready.settings
     if settings.monitoring.topic is None:
         return None
-    writer = RecordWriter(contract.schema("MonitoringEvent"), settings.output.framing)
-    return Announcer(settings.pipeline, settings.worker.slot, writer)
+    return Announcer(settings.pipeline, settings.worker.slot, _event_writer(ready))
+
+
+def _event_writer(ready: Checked) -> RecordWriter:
+    schema_id = ready.schema_ids.get("MonitoringEvent")
+    return RecordWriter(
+        contract.schema("MonitoringEvent"), ready.settings.output.framing, schema_id=schema_id
+    )
 
 
 def _budget(seconds: float) -> Budget:

@@ -16,11 +16,14 @@ from stream_infer.avro.schemas import Schema
 
 
 class RecordWriter:
-    """Writes records of one schema, framed. Timestamps are raw integers or datetimes."""
+    """Writes records of one schema, framed. Timestamps are raw integers or datetimes.
 
-    def __init__(self, schema: Schema, framing: Framing) -> None:
+    `schema_id` is for the Confluent framing.
+    """
+
+    def __init__(self, schema: Schema, framing: Framing, *, schema_id: int | None = None) -> None:
         self._parsed = schema.parsed
-        self._head = head(framing, schema)
+        self._head = head(framing, schema, schema_id)
 
     def write(self, record: Mapping[str, object]) -> bytes:
         """Return the value of `record`; fields left out take their default. `ValueError` if it misfits."""

@@ -103,13 +103,15 @@ def create(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be made.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make the topics that the pipeline writes, with the partitions of those that it reads."""
+    """Make the topics that the pipeline writes, to fit those that it reads; register their schemas."""
+    from stream_infer.app.registry import register, subjects  # noqa: PLC0415 - imports the Kafka client
     from stream_infer.app.topics import carry_out, plan  # noqa: PLC0415 - imports the Kafka client
     from stream_infer.config.settings import load  # noqa: PLC0415 - as above
 
     settings = load(config, os.environ)
     planned = plan(settings)
     made = {} if dry_run else carry_out(settings, planned)
+    ids = {} if dry_run else register(settings)
     rows = [
         {
             "topic": p.wanted.name,
@@ -119,8 +121,17 @@ def create(
         }
         for p in planned
     ]
+    registered = [
+        {"subject": subject.name, "schema": subject.schema.name, "id": ids.get(subject.name)}
+        for subject in subjects(settings)
+    ]
     if as_json:
-        typer.echo(json.dumps({"topics": rows}))
+        typer.echo(json.dumps({"topics": rows, "subjects": registered}))
         return
     for row in rows:
         typer.echo(f"{row['result']:<16}  {row['topic']}  ({row['partitions']} partitions)")
+    for subject in registered:
+        result = "would be registered" if dry_run else "registered"
+        typer.echo(
+            f"{result:<16}  {subject['subject']}  ({subject['schema']}, id {subject['id'] or 'to come'})"
+        )

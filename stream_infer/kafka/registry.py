@@ -49,37 +49,29 @@ def connect(properties: Mapping[str, str | float | bool]) -> Registry:
 
 
 class Registry:
-    """What this project asks of a registry. Any thread may call; each call may take the client's timeout."""
+    """A `writers.SchemaRegistry`. Any thread may call; each call may take the client's timeout."""
 
     def __init__(self, client: SchemaRegistryClient) -> None:
         self._client = client
 
     def close(self) -> None:
-        """Close the connections."""
         self._client.close()
 
     def writer(self, head: bytes) -> Writer:
-        """Return what the head of a record means. Raises `NoAnswer`."""
         found = self._by_head(head)
         if found is None:
             return Unusable("unknown_schema", f"The registry has no schema for the {_described(head)}.")
         return self._admitted(found, _described(head))
 
     def latest(self, subject: str) -> Writer | None:
-        """Return the newest schema of `subject`, or None when there is none. Raises `NoAnswer`."""
         found = _asked(lambda: self._client.get_latest_version(subject))
         return None if found is None else self._admitted(found.schema, f"subject {subject}")
 
     def id_of(self, subject: str, schema: Schema) -> int | None:
-        """Return the id under which `subject` has `schema`, or None. Raises `NoAnswer`."""
         found = _asked(lambda: self._client.lookup_schema(subject, Registered(schema.text, _AVRO), True))
         return None if found is None else _number(found.schema_id)
 
     def register(self, subject: str, schema: Schema) -> int:
-        """Register `schema` under `subject` and return its id. Raises `NoAnswer`.
-
-        A subject that is new gets the compatibility of this project; one that exists keeps what it has.
-        """
         if _asked(lambda: self._client.get_latest_version(subject)) is None:
             config = ServerConfig(compatibility=COMPATIBILITY)
             _asked(lambda: self._client.set_config(subject, config))

@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
 from stream_infer.avro.confluent import Unusable, Writer
+from stream_infer.avro.schemas import Schema
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -26,6 +28,28 @@ _UNUSABLE_FOR_S = 30.0
 
 class NoAnswer(Exception):
     """Whoever was asked about a schema did not answer, or not to the question: ask again later."""
+
+
+class SchemaRegistry(Protocol):
+    """What a registry is asked. Every method but `close` raises `NoAnswer`."""
+
+    def writer(self, head: bytes) -> Writer:
+        """Return what the head of a record means."""
+
+    def latest(self, subject: str) -> Writer | None:
+        """Return the newest schema of `subject`, or None when there is none."""
+
+    def id_of(self, subject: str, schema: Schema) -> int | None:
+        """Return the id under which `subject` has `schema`, or None."""
+
+    def register(self, subject: str, schema: Schema) -> int:
+        """Register `schema` under `subject` and return its id.
+
+        A subject that is new gets the compatibility of this project; one that exists keeps what it has.
+        """
+
+    def close(self) -> None:
+        """Close the connections."""
 
 
 @dataclass(frozen=True, slots=True)
