@@ -1,0 +1,70 @@
+"""The contract of Observer, run by every implementation: any event, in any order, and never an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_infer.flow.events import (
+    AssignmentChanged,
+    BatchAborted,
+    BatchCommitted,
+    Event,
+    LagMeasured,
+    Paced,
+    PartitionsHeld,
+    ProducerRenewed,
+    ReadFinished,
+)
+from stream_infer.flow.ports import Observer
+from stream_infer.flow.records import Partition
+from stream_infer.ops.fanout import Fanout
+from stream_infer.ops.logs import LogObserver
+from stream_infer.ops.metrics import Build, Metrics
+from stream_infer.ops.progress import ProgressCell
+
+MAKERS: dict[str, Callable[[], Observer]] = {
+    "metrics": lambda: Metrics("p", build=Build("0")),
+    "progress": ProgressCell,
+    "log": LogObserver,
+    "fanout": lambda: Fanout([ProgressCell(), LogObserver()]),
+}
+
+partitions = st.builds(Partition, st.sampled_from(["a", "b.c"]), st.integers(0, 3))
+seconds = st.floats(0, 1e6)
+counts = st.integers(0, 10**9)
+reasons = st.dictionaries(st.tuples(st.sampled_from(["decode", "predict"]), st.text(max_size=9)), counts)
+by_kind: dict[type[Event], st.SearchStrategy[Event]] = {
+    ReadFinished: st.builds(ReadFinished, counts, seconds),
+    BatchCommitted: st.builds(
+        BatchCommitted, counts, counts, counts, reasons, st.text(max_size=9), seconds, seconds
+    ),
+    BatchAborted: st.builds(BatchAborted, counts, st.text()),
+    AssignmentChanged: st.builds(
+        AssignmentChanged,
+        st.sampled_from(["assigned", "revoked", "lost"]),
+        st.lists(partitions, unique=True).map(tuple),
+    ),
+    ProducerRenewed: st.builds(ProducerRenewed, st.text(), seconds),
+    LagMeasured: st.builds(LagMeasured, st.dictionaries(partitions, counts)),
+    PartitionsHeld: st.builds(PartitionsHeld, st.lists(partitions, unique=True).map(tuple), st.text()),
+    Paced: st.builds(Paced, counts, seconds, st.booleans(), seconds, seconds),
+}
+events = st.one_of(*by_kind.values())
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@given(heard=st.lists(events, max_size=20))
+def test_an_observer_takes_any_events_in_any_order(name: str, heard: list[Event]) -> None:
+    observer = MAKERS[name]()
+
+    for event in heard:
+        observer(event)
+
+
+def test_every_event_is_tried() -> None:
+    assert set(by_kind) == set(get_args(Event))
