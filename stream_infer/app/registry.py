@@ -109,7 +109,7 @@ def ask(settings: Settings, unusable: frozenset[str], reader: Schema | None, pat
 
 
 def register(settings: Settings) -> Mapping[str, int]:
-    """Register what the pipeline writes; return the ids by subject. Raises `Misconfigured`, `RegistryUnreachable`."""
+    """Register what the pipeline writes; return the ids by subject. Raises `Misconfigured`."""
     wanted = subjects(settings)
     if settings.schema_registry is None or not wanted:
         return {}

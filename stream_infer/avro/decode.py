@@ -38,8 +38,8 @@ class Decoder:
     """Decodes batches of values into the leaves of `reader` at `paths`.
 
     `writers` are all schemas that values may be written with; framing `NONE` cannot tell them apart and takes
-    the first. `reader` is the first writer unless given. Under the Confluent framing there are no `writers`:
-    `registered` has them by head, and may gain some between two batches; what a head that has a schema means
+    the first. `reader` is the first writer unless given. The Confluent framing takes none of `writers`:
+    `registered` has its own by head, and may gain some between two batches; what a head that has a schema means
     never changes. Raises `ValueError` without a reader and for a path that is no leaf of it.
     """
 
@@ -66,7 +66,7 @@ class Decoder:
         self._registered = registered
         self._paths = tuple(paths)
         self._kinds = tuple(ARROW[known[path].kind] for path in paths)
-        used = writers[:1] if framing is Framing.NONE else writers
+        used = {Framing.NONE: writers[:1], Framing.CONFLUENT: ()}.get(framing, writers)
         self._origins = {
             head(framing, writer): origin(writer.root, reader.root, self._paths) for writer in used
         }

@@ -57,11 +57,15 @@ def test_predictions_are_encoded_as_fastavro_does_and_decode_to_themselves(
 ) -> None:
     columns = {field.name: column(field.name, rows) for field in PREDICTION.root.fields}
 
-    data = Encoder(PREDICTION, framing).encode(columns)
+    data = Encoder(PREDICTION, framing, schema_id=258).encode(columns)
 
-    size = {Framing.NONE: 0, Framing.SINGLE_OBJECT: 10}[framing]
+    size = {Framing.NONE: 0, Framing.SINGLE_OBJECT: 10, Framing.CONFLUENT: 5}[framing]
     assert [datum[size:] for datum in data] == [written(row) for row in rows]
-    decoded = Decoder(framing, [PREDICTION], list(leaves(PREDICTION))).decode(data)
+    registered = {b"\0\0\0\1\2": PREDICTION}
+    decoder = Decoder(
+        framing, [PREDICTION], list(leaves(PREDICTION)), reader=PREDICTION, registered=registered
+    )
+    decoded = decoder.decode(data)
     for path, back in decoded.columns.items():
         assert repr(back.to_pylist()) == repr(columns[path].to_pylist())
 
