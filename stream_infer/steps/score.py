@@ -225,9 +225,8 @@ def _trace_headers(headers: Sequence[Headers | None]) -> Sequence[Headers | None
 
 def _longest(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> int:
     """Return the size of a record made of the longest key and the longest value."""
-    return record_bytes(
-        max(filter(None, keys), key=len, default=b""), max(filter(None, values), key=len, default=b""), ()
-    )
+    longest = (max(map(len, filter(None, cells)), default=0) for cells in (keys, values))
+    return record_bytes(None, None, ()) + sum(longest)
 
 
 def _within(output: Output, limit_bytes: int) -> _Predictions:
