@@ -1,0 +1,101 @@
+"""The speed of the worker is that nothing is done per record in Python: this counts calls, not time."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_infer.flow.records import Batch, Channel, Output
+from stream_infer.kafka import columns
+from stream_infer.kafka.publish import produce_all
+from tests.unit.steps import world
+
+ROWS = 2_000
+CALLS_PER_BATCH = 1_000
+"""A batch makes some hundred calls whatever is in it: less than half a call a record, here and above."""
+
+
+def calls_of(program: Callable[[], object]) -> Counter[str]:
+    """Return how often each function was called from Python code by `program`: Python's own and C's."""
+    calls: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, _argument: Any) -> None:
+        if event in {"call", "c_call"}:
+            calls[f"{event} in {frame.f_code.co_filename}:{frame.f_code.co_qualname}"] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        program()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def good_batch(rows: int) -> Batch:
+    return world.batch([world.event(id=f"e{row}", amount=float(row % 50)) for row in range(rows)])
+
+
+def of_two_sizes(run: Callable[[int], object]) -> tuple[int, int]:
+    """Return the calls for a batch and for one ten times as large, both after one that warms up."""
+    run(ROWS)
+    return sum(calls_of(lambda: run(ROWS)).values()), sum(calls_of(lambda: run(10 * ROWS)).values())
+
+
+@pytest.mark.parametrize("copy", [(), ("id", "items")], ids=["plain", "with copied fields"])
+def test_the_step_calls_no_python_function_per_record(copy: tuple[str, ...]) -> None:
+    step = world.score(events=replace(world.EVENTS, copy=copy))
+    batches = {rows: good_batch(rows) for rows in (ROWS, 10 * ROWS)}
+
+    small, large = of_two_sizes(lambda rows: step(batches[rows]))
+
+    assert small < CALLS_PER_BATCH
+    assert large < small + 100  # not one more in two hundred records
+
+
+def test_a_bad_record_has_a_few_looked_at_and_not_all() -> None:
+    def spoilt(rows: int) -> Batch:
+        values = list(good_batch(rows).values)
+        values[7] = (values[7] or b"")[:-3]
+        return world.batch(values)
+
+    step = world.score()
+    batches = {rows: spoilt(rows) for rows in (ROWS, 10 * ROWS)}
+
+    small, large = of_two_sizes(lambda rows: step(batches[rows]))
+
+    assert large < small + ROWS / 2
+
+
+def test_messages_become_columns_without_python_per_record() -> None:
+    messages = {
+        rows: [columns.Message(topic="t", partition=row * 4 // rows, offset=row) for row in range(rows)]
+        for rows in (ROWS, 10 * ROWS)
+    }
+
+    small, large = of_two_sizes(lambda rows: columns.places(messages[rows]))
+
+    assert large == small
+
+
+def test_predictions_are_queued_without_python_per_record() -> None:
+    class Producer:
+        queued = 0
+        produce = staticmethod(np.broadcast)  # takes anything, and is C as the client's own
+
+    def output(rows: int) -> Output:
+        return Output(
+            Channel.PREDICTIONS, range(rows), [b"k"] * rows, [b"v"] * rows, [None] * rows, [0] * rows
+        )
+
+    producer: Any = Producer()
+    small, large = of_two_sizes(lambda rows: produce_all(producer, "t", output(rows)))
+
+    assert large == small
