@@ -13,12 +13,16 @@ from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream_infer.flow.errors import BrokerUnreachable
+from stream_infer.flow.errors import BrokerUnreachable, Fatal
 from stream_infer.flow.records import Headers
 from stream_infer.kafka.verdicts import error_of, is_unreachable
 
 _ASK_S = 10.0
 _MANY = 1000
+
+
+class Unreadable(Fatal):
+    """The broker will not let this topic be read: it does not exist, or not for this principal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Tail:
         return not self._unread
 
     def read(self, wait_s: float) -> list[Entry]:
-        """Return what has come within `wait_s` seconds, as soon as something has. Raises `KafkaException`."""
+        """Return what has come within `wait_s` seconds, as soon as something has. Raises `Unreadable`."""
         first = self._consumer.poll(wait_s)
         if first is None:
             return []
@@ -59,12 +63,15 @@ class Tail:
             return None
         if error.retriable() or is_unreachable(error):
             return None
-        raise KafkaException(error)
+        raise Unreadable(f"{message.topic()} cannot be read: {error.str()}")
 
 
 @contextmanager
-def tail(config: Mapping[str, object], topic: str) -> Iterator[Tail]:
-    """Open `topic` from its beginning; `config` is that of a client that only asks."""
+def tail(config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S) -> Iterator[Tail]:
+    """Open `topic` from its beginning; `config` is that of a client that only asks.
+
+    Raises `BrokerUnreachable` when nobody answers `within_s`, and `Unreadable`.
+    """
     consumer = Consumer(
         dict(config)
         | {
@@ -76,7 +83,7 @@ def tail(config: Mapping[str, object], topic: str) -> Iterator[Tail]:
         }
     )
     try:
-        partitions = _partitions(consumer, topic)
+        partitions = _partitions(consumer, topic, within_s)
         consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
         yield Tail(consumer, set(partitions))
     finally:
@@ -84,10 +91,10 @@ def tail(config: Mapping[str, object], topic: str) -> Iterator[Tail]:
 
 
 def newest(config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S) -> dict[bytes, bytes]:
-    """Return the newest value of each key that `topic` holds now. Raises `BrokerUnreachable`."""
+    """Return the newest value of each key that `topic` holds now. Raises what `tail` raises."""
     held: dict[bytes, bytes] = {}
     deadline = time.monotonic() + within_s
-    with tail(config, topic) as reading:
+    with tail(config, topic, within_s=within_s) as reading:
         while not reading.caught_up:
             if time.monotonic() > deadline:
                 raise BrokerUnreachable(f"{topic} could not be read to its end within {within_s:.0f} s")
@@ -99,11 +106,11 @@ def newest(config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S
     return held
 
 
-def _partitions(consumer: Consumer, topic: str) -> list[int]:
+def _partitions(consumer: Consumer, topic: str, within_s: float) -> list[int]:
     try:
-        found = consumer.list_topics(topic, timeout=_ASK_S).topics[topic]
+        found = consumer.list_topics(topic, timeout=within_s).topics[topic]
     except KafkaException as exception:
         raise BrokerUnreachable(f"no answer about {topic}: {error_of(exception).str()}") from exception
     if found.error is not None:
-        raise KafkaException(found.error)
+        raise Unreadable(f"{topic} cannot be read: {found.error.str()}")
     return sorted(found.partitions)

@@ -15,13 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import KafkaException
-
 from stream_infer.avro import contract
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.flow.errors import BrokerUnreachable
-from stream_infer.kafka.compacted import Entry, Tail, tail
+from stream_infer.kafka.compacted import Entry, Tail, Unreadable, tail
 from stream_infer.models.deployment import (
     Deployment,
     DeploymentInvalid,
@@ -73,7 +71,7 @@ class ControlTopic:
     def _look(self, timeout_s: float) -> Deployment | StoreProblem | None:
         try:
             entries = [e for e in self._read(timeout_s) if e.key == self._pipeline.encode()]
-        except (BrokerUnreachable, KafkaException) as error:
+        except (BrokerUnreachable, Unreadable) as error:
             self._close()
             return StoreProblem("gone", f"the control topic {self._topic} cannot be read: {error}")
         if not entries:

@@ -118,6 +118,17 @@ def group_operations(
     return frozenset({"READ"}) if answer.code() == KafkaError.GROUP_ID_NOT_FOUND else frozenset()
 
 
+def group_members(
+    properties: Properties, group_id: str, *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> frozenset[str] | None:
+    """Return the static members (`group.instance.id`) of a group; None when the broker does not tell."""
+    line = _Line(properties, timeout_s)
+    answer = line.ask(line.client.describe_consumer_groups([group_id], request_timeout=timeout_s))[group_id]
+    if not isinstance(answer, KafkaError):
+        return frozenset(m.group_instance_id for m in answer.members if m.group_instance_id)
+    return frozenset() if answer.code() == KafkaError.GROUP_ID_NOT_FOUND else None
+
+
 def create(
     properties: Properties, wanted: Sequence[Wanted], *, timeout_s: float = ADMIN_TIMEOUT_S
 ) -> Mapping[str, Made]:

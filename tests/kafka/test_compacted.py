@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 import pytest
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Producer
 
 from stream_infer.kafka.board import Board
-from stream_infer.kafka.compacted import newest, tail
+from stream_infer.kafka.compacted import Unreadable, newest, tail
 from tests.conftest import Topics
 from tests.kafka.broker import Broker
 
@@ -48,7 +48,7 @@ def test_what_comes_later_is_read_with_its_headers(broker: Broker, topics: Topic
 
 
 def test_a_topic_that_does_not_exist_is_an_error(broker: Broker) -> None:
-    with pytest.raises(KafkaException, match="UNKNOWN_TOPIC_OR_PART"):
+    with pytest.raises(Unreadable, match=r"no\.such\.topic cannot be read"):
         newest(config(broker), "no.such.topic")
 
 
