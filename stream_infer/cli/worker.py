@@ -82,17 +82,26 @@ def run(
     slot: Annotated[
         str | None, typer.Option(help="The stable name of this worker, in place of worker.slot.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Worker processes, under the slots SLOT-0, SLOT-1, ...")
+    ] = 1,
 ) -> None:
     """Score until told to stop, after the same check as `check`."""
-    from stream_infer.app.check import CheckFailed, check  # noqa: PLC0415 - imports scikit-learn
-    from stream_infer.app.worker import run_worker  # noqa: PLC0415 - as above
     from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
 
     environ = {**os.environ, **({_SLOT_VARIABLE: slot} if slot is not None else {})}
     reading = read(config, environ)
     if reading.problems or reading.settings is None:
+        from stream_infer.app.check import CheckFailed, check  # noqa: PLC0415 - imports scikit-learn
+
         report = check(reading)
         raise CheckFailed(report.problems, report.exit_code)
+    if workers > 1:
+        from stream_infer.app.workers import run_workers  # noqa: PLC0415 - the other way runs without it
+
+        raise typer.Exit(run_workers(reading.settings, config, environ, workers))
+    from stream_infer.app.worker import run_worker  # noqa: PLC0415 - imports scikit-learn
+
     raise typer.Exit(run_worker(reading.settings))
 
 

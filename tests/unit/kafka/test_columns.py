@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ def messages(topics: list[str], rows: list[tuple[int, int]]) -> list[Any]:
     for topic, number in ((topics[t % len(topics)], n) for t, n in rows):
         offset = ends.get((topic, number), 10 * number)
         ends[topic, number] = offset + 1
-        made.append(columns.Message(topic=topic, partition=number, offset=offset, timestamp=(1, offset)))
+        made.append(Message(topic=topic, partition=number, offset=offset, timestamp=(1, offset)))
     return made
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from confluent_kafka import Message
 
 from stream_infer.flow.records import Batch, Channel, Output
 from stream_infer.kafka import columns
@@ -76,7 +77,7 @@ def test_a_bad_record_has_a_few_looked_at_and_not_all() -> None:
 
 def test_messages_become_columns_without_python_per_record() -> None:
     messages = {
-        rows: [columns.Message(topic="t", partition=row * 4 // rows, offset=row) for row in range(rows)]
+        rows: [Message(topic="t", partition=row * 4 // rows, offset=row) for row in range(rows)]
         for rows in (ROWS, 10 * ROWS)
     }
 

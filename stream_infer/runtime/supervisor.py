@@ -1,0 +1,168 @@
+"""Worker processes of one machine: started anew, never forked, and started again when they fail.
+
+A fork would share a client's connections and locks with its copy, so each process is a program of its own.
+Which programs, and under which names, is the caller's. Safe without the supervisor, too: when it is killed
+its workers go on, and those of its successor, which come under the same slots, fence them.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from stream_infer.flow.errors import Misconfigured, Refused, SlotTaken
+from stream_infer.runtime.stop import Stop
+
+FINAL = frozenset({Misconfigured.exit_code, Refused.exit_code, SlotTaken.exit_code})
+"""Exit codes that the next start would only repeat, or worse: it would fence the one that fenced it."""
+
+_TICK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What one seat runs: a name for people, the command line, the whole environment."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """The pause before a restart: `first_s`, then twice as long each time, at most `most_s`.
+
+    A process that lived for `calm_s` has done its work: its next failure counts as the first.
+    """
+
+    first_s: float = 0.5
+    most_s: float = 30.0
+    calm_s: float = 60.0
+
+    def pause_s(self, failures: int) -> float:
+        """Return the pause after so many failures in a row."""
+        return min(self.first_s * 2.0 ** min(failures - 1, 16), self.most_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process runs."""
+
+    name: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A process has ended with `code` (minus the signal's number); it starts anew in `restart_s`, if ever."""
+
+    name: str
+    code: int
+    restart_s: float | None
+
+
+Happening = Started | Ended
+
+
+def supervise(
+    programs: Sequence[Program],
+    *,
+    stop: Stop,
+    say: Callable[[Happening], object],
+    restarts: Restarts | None = None,
+    leave_within_s: float = 15.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    """Keep `programs` running until `stop` is requested; return the exit code for the whole.
+
+    1. Start all. 2. Start again what fails, after a pause. 3. End all, with the signal that ended this
+    process, when a stop is requested, or when one of them ends for a reason that a restart repeats: a pool
+    that cannot be whole says so. 4. Kill what has not left within `leave_within_s`.
+
+    The code is 0 after SIGTERM, 130 after SIGINT, that of the process that ended for good, and 1 when a
+    process had to be killed.
+    """
+    seats = [_Seat(program, restarts or Restarts(), say, clock) for program in programs]
+    final: int | None = None
+    try:
+        while final is None:
+            final = next((code for code in map(_Seat.look, seats) if code is not None), None)
+            if final is None and stop.wait(_TICK_S):
+                break
+    finally:
+        killed = _end(seats, stop.signal or signal.SIGTERM, leave_within_s)
+    if final is not None:
+        return final
+    if killed:
+        return 1
+    return 130 if stop.signal == signal.SIGINT else 0
+
+
+class _Seat:
+    """The place of one program: its process, or when the next one is due."""
+
+    def __init__(
+        self,
+        program: Program,
+        restarts: Restarts,
+        say: Callable[[Happening], object],
+        clock: Callable[[], float],
+    ) -> None:
+        self._program = program
+        self._restarts = restarts
+        self._say = say
+        self._clock = clock
+        self._due = clock()
+        self._started = 0.0
+        self._failures = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def look(self) -> int | None:
+        """Start what is due, take note of what has ended; return the code of an end for good."""
+        now = self._clock()
+        if self.process is None:
+            if now >= self._due:
+                self._start(now)
+            return None
+        code = self.process.poll()
+        if code is None:
+            return None
+        self.process = None
+        return self._ended(code, now)
+
+    def _start(self, now: float) -> None:
+        command, environment = list(self._program.command), dict(self._program.environment)
+        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603 - our own program
+        self._started = now
+        self._say(Started(self._program.name, self.process.pid))
+
+    def _ended(self, code: int, now: float) -> int | None:
+        if code in FINAL:
+            self._say(Ended(self._program.name, code, None))
+            return code
+        self._failures = 1 if now - self._started >= self._restarts.calm_s else self._failures + 1
+        pause_s = self._restarts.pause_s(self._failures)
+        self._due = now + pause_s
+        self._say(Ended(self._program.name, code, pause_s))
+        return None
+
+
+def _end(seats: Sequence[_Seat], signal_number: int, within_s: float) -> bool:
+    """Ask every process to leave, kill those that do not; return whether there were any."""
+    processes = [seat.process for seat in seats if seat.process is not None]
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal_number)
+    deadline = time.monotonic() + within_s
+    killed = False
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed = True
+    return killed
