@@ -102,7 +102,8 @@ class StubRegistry:
                 found = [one for one in self.schemas if str(self.guid(one)) == guid]
                 return (200, self.schemas[found[0]]) if found else _missing(40403, "Schema not found")
             case ["subjects", subject, "versions"] if method == "POST":
-                return 200, {"id": self.add(subject, body["schema"])}
+                schema_id = self.add(subject, body["schema"])
+                return 200, {"id": schema_id, "guid": str(self.guid(schema_id))}
             case ["subjects", subject, *_] if subject not in self.subjects:
                 return _missing(40401, f"Subject '{subject}' not found.")
             case ["subjects", subject] if method == "POST":
@@ -126,7 +127,8 @@ class StubRegistry:
 
     def _version(self, subject: str, schema_id: int) -> dict[str, Any]:
         version = self.subjects[subject].index(schema_id) + 1
-        return {"subject": subject, "version": version, "id": schema_id, **self.schemas[schema_id]}
+        named = {"subject": subject, "version": version, "id": schema_id, "guid": str(self.guid(schema_id))}
+        return {**named, **self.schemas[schema_id]}
 
 
 def _missing(code: int, message: str) -> tuple[int, object]:
