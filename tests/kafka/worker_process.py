@@ -24,11 +24,11 @@ _LOG_LINES = 30
 class Worker:
     """One process. Its output goes to a file beside its settings; a later process of a slot appends to it."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, *options: str) -> None:
         self._log = config.with_suffix(".log")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stream_infer.cli.main", "run", "-c", str(config)],
+                [sys.executable, "-m", "stream_infer.cli.main", "run", "-c", str(config), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
