@@ -86,7 +86,7 @@ def run(
     )
     with tempfile.TemporaryDirectory() as folder:
         processes = [
-            _start(contestant, replace(mine, slot=f"s{index}"), Path(folder))
+            start(contestant, replace(mine, slot=f"s{index}"), Path(folder))
             for index in range(contestant.processes)
         ]
         started_ms = time.time() * 1000
@@ -138,12 +138,20 @@ def in_turns(
         for contestant in contestants if turn % 2 == 0 else reversed(contestants):
             one = go(contestant)
             runs[contestant.name].append(one)
-            say(f"  {turn + 1}/{rounds}  {contestant.name:<28} {one.per_s:>9,.0f}/s  {one.cpu_us:6.2f} us CPU")
+            say(
+                f"  {turn + 1}/{rounds}  {contestant.name:<28} {one.per_s:>9,.0f}/s  {one.cpu_us:6.2f} us CPU"
+            )
     return runs
 
 
-def _start(contestant: Contestant, job: Job, folder: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **(contestant.environment or {})}
+def start(contestant: Contestant, job: Job, folder: Path) -> subprocess.Popen[bytes]:
+    """Start one process of `contestant`; what it prints goes to a file in `folder`."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        **(contestant.environment or {}),
+    }
     with (folder / f"{job.slot}.log").open("wb") as log:
         return subprocess.Popen(
             list(contestant.command(job, folder)), cwd=ROOT, env=environment, stdout=log, stderr=log
