@@ -129,7 +129,7 @@ class Stream:
 
     events: int
     seed: int
-    changes: Sequence[Change] = ()
+    changes: tuple[Change, ...] = ()
     start: int = 0
     ramp: int = 1
     stop: int | None = None
@@ -158,7 +158,8 @@ def reference(seed: int = 12_345, rows: int = 5_000) -> Reference:
 
 
 def _labels(said: Floats) -> NDArray[np.object_]:
-    return np.array(["no", "yes"], dtype=object)[(said >= 0.5).astype(int)]
+    labels: NDArray[np.object_] = np.array(["no", "yes"], dtype=object)[(said >= 0.5).astype(int)]
+    return labels
 
 
 @cache
@@ -190,30 +191,30 @@ def model() -> Model:
     return Model(manifest, manifest.digest, nobody)
 
 
-def frames(stream: Stream, settings: ObserveSettings | None = None) -> Iterator[Frame]:
+def frames(
+    stream: Stream, settings: ObserveSettings | None = None, known: Reference | None = None
+) -> Iterator[Frame]:
     """Yield the observation frames of a stream, as the scoring step would write them."""
     rng = np.random.default_rng(stream.seed)
-    observe = Observe(
-        "bench",
-        RecordWriter(contract.schema("ObservationFrame"), Framing.NONE),
-        lambda _: reference(),
-        settings,
-    )
+    writer = RecordWriter(contract.schema("ObservationFrame"), Framing.NONE)
+    observe = Observe("bench", writer, lambda _: known, settings)
     places = [Partition("bench.events", index) for index in range(stream.partitions)]
+    at = np.arange(stream.events)
+    columns = draw(rng, stream.events)
+    _apply(stream, columns, at, rng)
+    logit = columns.pop("_logit", np.zeros(stream.events))
+    said = score(columns)
+    said = said / (said + (1 - said) * np.exp(-logit))
+    labels = _labels(said)
+    missing = columns.pop("_null")
+    arrays = {name: pa.array(values) for name, values in columns.items()}
+    arrays[NULLABLE] = pa.array(columns[NULLABLE], mask=missing)
     for first in range(0, stream.events, stream.batch):
-        count = min(stream.batch, stream.events - first)
-        at = np.arange(first, first + count)
-        columns = draw(rng, count)
-        _apply(stream, columns, at, rng)
-        logit = columns.pop("_logit", np.zeros(count))
-        said = score(columns)
-        said = said / (said + (1 - said) * np.exp(-logit))
-        missing = columns.pop("_null")
-        arrays = {name: pa.array(values) for name, values in columns.items()}
-        arrays[NULLABLE] = pa.array(columns[NULLABLE], mask=missing)
-        everything = np.arange(count, dtype=np.intp)
-        seen = Seen(arrays, everything, everything, Scores(label=_labels(said), score=said), ())
-        yield from observe.frames(_batch(at, places), model(), seen)
+        part = slice(first, min(first + stream.batch, stream.events))
+        everything = np.arange(part.stop - first, dtype=np.intp)
+        cut = {name: array.slice(first, len(everything)) for name, array in arrays.items()}
+        seen = Seen(cut, everything, everything, Scores(label=labels[part], score=said[part]), ())
+        yield from observe.frames(_batch(at[part], places), model(), seen)
 
 
 def _apply(
@@ -272,13 +273,14 @@ def judge(
     policy: MonitorPolicy | None = None,
     settings: ObserveSettings | None = None,
     *,
-    known: Reference | None = None,
+    rows: int = 5_000,
+    compare: bool = True,
 ) -> Verdict:
-    """Return what the shipped monitoring says about `stream`."""
-    compared = known if known is not None else reference()
-    monitor = Monitor("bench", policy or MonitorPolicy(), lambda _: compared)
+    """Return what the shipped monitoring says about `stream`, with a reference of `rows` rows or without."""
+    known = reference(rows=rows) if compare else None
+    monitor = Monitor("bench", policy or MonitorPolicy(), lambda _: known)
     verdict = Verdict()
-    for frame in frames(stream, settings):
+    for frame in frames(stream, settings, known):
         for change in monitor.take(frame, frame.last_time_ms):
             at = (frame.last_time_ms - START_MS) // 10 + 1
             if isinstance(change, Opened):
@@ -287,8 +289,3 @@ def judge(
                 verdict.resolved.append((at, change))
     verdict.records = monitor.records
     return verdict
-
-
-def with_rows(rows: int) -> Reference:
-    """Return the reference as if made from fewer rows."""
-    return reference(rows=rows)

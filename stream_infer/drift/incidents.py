@@ -27,8 +27,10 @@ from stream_infer.drift.windows import Lane
 from stream_infer.flow.records import Partition
 
 _QUALITY = frozenset({Aspect.NON_FINITE, Aspect.DEAD_LETTERS})
-_SUSPECT_APART = 4.0
+_STILL_APART = 4.0
 _BACK_APART = 3.0
+_SUSPECT_PART = 0.7
+"""What follows from a feature moves about as far as it, in standard errors, and hardly further."""
 
 
 class Ending(StrEnum):
@@ -200,7 +202,7 @@ class Incidents:
             one.waiting
             for one in over
             if one.waiting is not None
-            and abs(look.values.get(one.signal, one.level) - one.level) >= _SUSPECT_APART
+            and abs(look.values.get(one.signal, one.level) - one.level) >= _STILL_APART
         ]
 
     def _opened(self, fresh: Sequence[Alarm], lane: Lane, look: Look) -> Iterator[Opened]:
@@ -280,17 +282,18 @@ def _named(alarms: Sequence[Alarm], look: Look, nature: Nature) -> tuple[Alarm, 
     """Return the alarm that names an incident, and who raised it.
 
     A feature before an output, the one that moved most before others. Where only an output alarms while a
-    feature stands far out, the incident is that feature's.
+    feature stands out as far, the incident is that feature's.
     """
     features = [alarm for alarm in alarms if feature_of(alarm.signal)]
     if features:
         named = max(features, key=_telling)
         return named, named.detector
     raised = max(alarms, key=_telling)
+    least = max(_STILL_APART, _SUSPECT_PART * raised.apart)
     suspects = [
         one
         for one in look.suspects
-        if feature_of(one.signal) and one.apart >= _SUSPECT_APART and group_of(one.signal)[0] == nature
+        if feature_of(one.signal) and one.apart >= least and group_of(one.signal)[0] == nature
     ]
     named = max(suspects, key=lambda alarm: alarm.apart, default=raised)
     return named, f"{raised.detector} on {raised.signal.name or 'records'}"

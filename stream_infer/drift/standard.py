@@ -7,7 +7,8 @@ gives one number per look, or none when there is too little to say. Who watches 
   for the spread their squares), whose variance is known without knowing the distribution, and which one wild
   row cannot move.
 - Numbers with few bins (flags, small codes): the mean within the reference's range, as a rate.
-- Numbers without a reference: mean and log variance against the first looks of the stream.
+- Numbers without a reference: mean and log variance against the first looks of the stream, and against how
+  much these differed.
 - Categories: Pearson's X2 over the reference's shares, made normal (Wilson and Hilferty 1931).
 - Rates: the arcsine of the square root, whose variance does not depend on the rate (Anscombe 1948).
 """
@@ -15,14 +16,15 @@ gives one number per look, or none when there is too little to say. Who watches 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
-from stream_infer.drift.frames import FEATURE_NUMBER, OUTPUT_NUMBER, Frame, Summary
+from stream_infer.drift.frames import FEATURE_NUMBER, OUTPUT_NUMBER, Frame, Summary, folded
 from stream_infer.drift.reference import Column, Reference
 
 _NORMAL = NormalDist()
@@ -67,47 +69,87 @@ class Reading:
     value: float
 
 
-def readings(look: Frame, reference: Reference | None, learned: Frame | None) -> Iterator[Reading]:
-    """Yield what `look` says about each signal.
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The first looks together, and for columns without a reference how much looks differ beyond chance.
 
-    `learned` is the fold of the first looks: what a column is compared with that the reference has not.
+    `beyond` is by (kind, name): factors on the standard errors of the mean and of the log variance that
+    independent normal values would have. Heavy tails make them large.
     """
-    yield Reading(
-        Signal(RECORDS, "", Aspect.DEAD_LETTERS),
-        _rate(
-            look.dead_letters,
-            look.records,
-            0.0 if learned is None else _part(learned.dead_letters, learned.records),
-        ),
-    )
-    first = {} if learned is None else {(s.kind, s.name): s for s in learned.signals}
+
+    frame: Frame
+    beyond: Mapping[tuple[str, str], tuple[float, float]]
+
+    @property
+    def columns(self) -> Mapping[tuple[str, str], Summary]:
+        """The summaries of the first looks by kind and name."""
+        return {(s.kind, s.name): s for s in self.frame.signals}
+
+
+def learn(looks: Sequence[Frame]) -> Learned:
+    """Return what the first looks of a stream teach; few looks make uncertain factors: they are raised."""
+    together = looks[0]
+    for look in looks[1:]:
+        together = folded(together, look)
+    beyond = {}
+    for whole in together.signals:
+        key = (whole.kind, whole.name)
+        parts = [s for look in looks for s in look.signals if (s.kind, s.name) == key and s.variance > 0]
+        if len(parts) > 1:
+            means = statistics.stdev(s.mean / math.sqrt(whole.variance / s.count) for s in parts)
+            spreads = statistics.stdev(math.log(s.variance) / math.sqrt(2 / (s.count - 1)) for s in parts)
+            beyond[key] = (max(1.0, 1.5 * means), max(1.0, 2 * spreads))
+    return Learned(together, beyond)
+
+
+def readings(look: Frame, reference: Reference | None, learned: Learned | None) -> Iterator[Reading]:
+    """Yield what `look` says about each signal; what is held against the first looks waits for them."""
+    if learned is not None:
+        usual = _part(learned.frame.dead_letters, learned.frame.records)
+        yield Reading(Signal(RECORDS, "", Aspect.DEAD_LETTERS), _rate(look.dead_letters, look.records, usual))
+    first = {} if learned is None else learned.columns
     for summary in look.signals:
         key = (summary.kind, summary.name)
         column = None if reference is None else reference.column(*key)
-        for aspect, value in _of_column(summary, look.records, column, first.get(key)):
+        if column is not None and column.shares:
+            found = _of_column(summary, look.records, column)
+        elif learned is not None and key in first:
+            found = _against(first[key], learned, summary, look.records)
+        else:
+            continue
+        for aspect, value in found:
             yield Reading(Signal(*key, aspect), value)
 
 
-def _of_column(
-    summary: Summary, records: int, column: Column | None, first: Summary | None
-) -> Iterator[tuple[Aspect, float]]:
-    feature = summary.kind.startswith("feature")
-    if feature:
-        nulls = 0.0 if column is None else _part(column.nulls, column.rows)
-        yield Aspect.NULLS, _rate(summary.nulls, records, nulls)
-    numbers = summary.kind in {FEATURE_NUMBER, OUTPUT_NUMBER}
-    if feature and numbers:
-        wild = 0.0 if column is None else _part(column.non_finite, column.rows)
-        yield Aspect.NON_FINITE, _rate(summary.non_finite, records, wild)
-    if summary.count < LEAST_VALUES:
+def _of_column(summary: Summary, records: int, column: Column) -> Iterator[tuple[Aspect, float]]:
+    yield from _flaws(summary, records, column.nulls, column.non_finite, column.rows)
+    if summary.count < LEAST_VALUES or len(summary.bins) != len(column.shares):
         return
-    if column is None or len(summary.bins) != len(column.shares) or not column.shares:
-        if numbers and first is not None and first.count >= LEAST_VALUES:
-            yield from _against(first, summary)
-    elif not numbers:
-        yield from _of_categories(summary, column)
-    else:
+    if summary.kind in {FEATURE_NUMBER, OUTPUT_NUMBER}:
         yield from _of_numbers(summary, column)
+    else:
+        yield from _of_categories(summary, column)
+
+
+def _against(first: Summary, learned: Learned, now: Summary, records: int) -> Iterator[tuple[Aspect, float]]:
+    yield from _flaws(now, records, first.nulls, first.non_finite, learned.frame.records)
+    factors = learned.beyond.get((now.kind, now.name))
+    if factors is None or now.count < LEAST_VALUES or now.variance <= 0:
+        return
+    of_mean, of_spread = factors
+    yield Aspect.MEAN, (now.mean - first.mean) / math.sqrt(first.variance / now.count) / of_mean
+    apart = math.log(now.variance / first.variance)
+    yield Aspect.SPREAD, apart / math.sqrt(2 / (now.count - 1)) / of_spread
+
+
+def _flaws(
+    summary: Summary, records: int, nulls: int, non_finite: int, rows: int
+) -> Iterator[tuple[Aspect, float]]:
+    """Yield the rates of nulls and non-finite values of a feature, held against those of `rows` rows."""
+    if summary.kind.startswith("feature"):
+        yield Aspect.NULLS, _rate(summary.nulls, records, _part(nulls, rows))
+    if summary.kind == FEATURE_NUMBER:
+        yield Aspect.NON_FINITE, _rate(summary.non_finite, records, _part(non_finite, rows))
 
 
 def _of_numbers(summary: Summary, column: Column) -> Iterator[tuple[Aspect, float]]:
@@ -182,14 +224,6 @@ def _mix(counts: Sequence[int], shares: Sequence[float]) -> float | None:
     squares = sum((s - e) ** 2 / e for s, e in zip(seen, expected, strict=True))
     spread = 2 / (9 * freedom)
     return float(((squares / freedom) ** (1 / 3) - (1 - spread)) / math.sqrt(spread))
-
-
-def _against(first: Summary, now: Summary) -> Iterator[tuple[Aspect, float]]:
-    """Yield mean and spread against the first looks, with a normal's kurtosis."""
-    if first.variance > 0:
-        yield Aspect.MEAN, (now.mean - first.mean) / math.sqrt(first.variance / now.count)
-    if first.variance > 0 and now.variance > 0:
-        yield Aspect.SPREAD, math.log(now.variance / first.variance) / math.sqrt(2 / (now.count - 1))
 
 
 @dataclass(frozen=True, slots=True)

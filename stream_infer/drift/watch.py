@@ -23,7 +23,7 @@ from stream_infer.drift.frames import (
     to_document,
 )
 from stream_infer.drift.reference import Reference
-from stream_infer.drift.standard import Aspect, Signal, readings
+from stream_infer.drift.standard import Aspect, Learned, Signal, learn, readings
 
 _SIGNALS_OF = {FEATURE_NUMBER: 6, FEATURE_CATEGORY: 4, OUTPUT_NUMBER: 3}
 _ONSET_APART = 2.0
@@ -83,7 +83,8 @@ class Watch:
         self._run_length = 0.0
         self._looks = 0
         self._firsts: list[int] = []
-        self._learned: Frame | None = None
+        self._first: list[Frame] = []
+        self._learned: Learned | None = None
         self._pool: Frame | None = None
         self._far: set[tuple[str, str]] = set()
         self._series: dict[Signal, Series] = {}
@@ -91,7 +92,7 @@ class Watch:
     @property
     def learned(self) -> Frame | None:
         """The first looks together: what a column is compared with that has no reference."""
-        return self._learned
+        return None if self._learned is None else self._learned.frame
 
     def look(self, frame: Frame) -> Look:
         """Take the next look; return what it shows.
@@ -109,8 +110,7 @@ class Watch:
             alarms += found
             suspects.append(suspect)
         alarms += self._compare(frame, values)
-        if self._looks <= self._policy.first_looks:
-            self._learned = frame if self._learned is None else folded(self._learned, frame)
+        self._learn(frame)
         return Look(self._looks, frame, alarms, values, suspects)
 
     def to_document(self) -> dict[str, object]:
@@ -119,7 +119,8 @@ class Watch:
             "run_length": self._run_length,
             "looks": self._looks,
             "firsts": list(self._firsts),
-            "learned": None if self._learned is None else to_document(self._learned),
+            "first": [to_document(one) for one in self._first],
+            "learned": None if self._learned is None else _learned(self._learned),
             "pool": None if self._pool is None else to_document(self._pool),
             "far": sorted(list(key) for key in self._far),
             "series": [[*signal, list(series.values)] for signal, series in self._series.items()],
@@ -133,7 +134,8 @@ class Watch:
         watch._looks = document["looks"]
         watch._firsts = list(document["firsts"])
         learned, pool = document["learned"], document["pool"]
-        watch._learned = None if learned is None else from_document(learned)
+        watch._first = [from_document(one) for one in document["first"]]
+        watch._learned = None if learned is None else _read_learned(learned)
         watch._pool = None if pool is None else from_document(pool)
         watch._far = {(kind, name) for kind, name in document["far"]}
         specs = policy.detectors(watch._run_length)
@@ -147,6 +149,12 @@ class Watch:
             self._run_length = self._policy.budget.run_length(signals=signals, look_events=frame.records)
         self._looks += 1
         self._firsts = [*self._firsts[-127:], frame.window_first_offset]
+
+    def _learn(self, frame: Frame) -> None:
+        if self._learned is None:
+            self._first.append(frame)
+            if len(self._first) >= self._policy.first_looks:
+                self._learned, self._first = learn(self._first), []
 
     def _feed(self, signal: Signal, value: float) -> tuple[Sequence[Alarm], Alarm]:
         series = self._series.get(signal)
@@ -197,3 +205,12 @@ class Watch:
                 signal, found.detector, found.parameters, found.statistic, found.threshold, value, 0.0, since
             )
         ]
+
+
+def _learned(one: Learned) -> dict[str, object]:
+    return {"frame": to_document(one.frame), "beyond": [[*key, *two] for key, two in one.beyond.items()]}
+
+
+def _read_learned(document: Mapping[str, Any]) -> Learned:
+    beyond = {(kind, name): (mean, spread) for kind, name, mean, spread in document["beyond"]}
+    return Learned(from_document(document["frame"]), beyond)

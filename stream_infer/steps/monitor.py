@@ -1,0 +1,178 @@
+"""The step of the monitor's role: frames in, monitoring events and its own state out, in one outcome.
+
+Reads no clock: an event's time is that of the record that led to it. The state goes out as JSON documents
+under keys (a compacted topic keeps the newest of each); `restore` takes them back, and `forget` does the same
+with what was committed last. Nothing but these documents survives a batch, so a kill changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.drift.incidents import Change, Opened, Resolved
+from stream_infer.drift.monitor import Monitor, MonitorPolicy, References, Unsure
+from stream_infer.drift.windows import Lane
+from stream_infer.flow.records import Batch, Channel, Headers, Outcome, Output, Rejected, Stage
+from stream_infer.steps import cloudevents, drift_event
+from stream_infer.steps.drift_event import Backdrop
+from stream_infer.steps.frame_record import from_record
+
+POSITIONS = "positions"
+"""The document that says up to where the state has come; it is in every outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSettings:
+    """What the role is told. `observations` is the topic of frames; `source` names who speaks."""
+
+    pipeline: str
+    observations: str
+    policy: MonitorPolicy = field(default_factory=MonitorPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How frames are read and events written."""
+
+    frames: RecordReader
+    events: RecordWriter
+
+
+class Watching:
+    """A `Step`: a batch of observation frames to events and state."""
+
+    def __init__(self, settings: MonitorSettings, references: References, codec: Codec) -> None:
+        self._settings = settings
+        self._references = references
+        self._codec = codec
+        self._stored: dict[str, bytes] = {}
+        self._pending: dict[str, bytes | None] = {}
+        self._monitor = self._new()
+
+    @property
+    def positions(self) -> Mapping[str, int]:
+        """The next offset of each partition ("topic/index") that the state knows of."""
+        found: dict[str, int] = json.loads(self._stored.get(POSITIONS, b"{}"))
+        return found
+
+    def restore(self, documents: Mapping[str, bytes]) -> None:
+        """Begin with the state in `documents`: key without the pipeline -> the newest value in the log."""
+        self._stored = dict(documents)
+        self._pending = {}
+        self._monitor = self._new()
+        self._monitor.restore({key: json.loads(value) for key, value in self._stored.items()})
+
+    def __call__(self, batch: Batch) -> Outcome:
+        """Take the frames of `batch`.
+
+        1. what the last outcome changed is committed; 2. each frame in order; 3. an event for what it opens
+        or ends; 4. the documents that have changed, and the positions.
+        """
+        self._settle()
+        events: list[dict[str, object]] = []
+        rejected: list[Rejected] = []
+        for row in range(len(batch)):
+            if batch.source(row).topic == self._settings.observations:
+                self._frame(batch, row, events, rejected)
+        self._pending = self._documents(batch)
+        outputs = [self._events(events), self._state()]
+        return Outcome(
+            cursor=batch.cursor,
+            outputs=[output for output in outputs if len(output)],
+            predicted=0,
+            rejected=rejected,
+            skipped=len(batch) - len(rejected),
+            model_version="",
+        )
+
+    def forget(self) -> None:
+        self.restore(self._stored)
+
+    def _new(self) -> Monitor:
+        return Monitor(self._settings.pipeline, self._settings.policy, self._references)
+
+    def _settle(self) -> None:
+        for key, value in self._pending.items():
+            if value is None:
+                self._stored.pop(key, None)
+            else:
+                self._stored[key] = value
+        self._pending = {}
+
+    def _frame(
+        self, batch: Batch, row: int, events: list[dict[str, object]], rejected: list[Rejected]
+    ) -> None:
+        try:
+            frame = from_record(self._codec.frames.read(batch.values[row] or b""))
+        except ValueError as error:
+            rejected.append(Rejected(row, Stage.DECODE, "invalid", str(error)))
+            return
+        now_ms = batch.timestamp_ms[row]
+        events += self._said(self._monitor.take(frame, now_ms), now_ms)
+
+    def _said(self, changes: Sequence[Change | Unsure], now_ms: int) -> Iterator[dict[str, object]]:
+        pipeline = self._settings.pipeline
+        for change in changes:
+            match change:
+                case Opened():
+                    yield drift_event.opened(pipeline, change, self._backdrop(change), now_ms)
+                case Resolved():
+                    yield drift_event.resolved(pipeline, change, self._backdrop(change), now_ms)
+                case Unsure():
+                    yield drift_event.unsure(pipeline, change, now_ms)
+
+    def _backdrop(self, change: Change) -> Backdrop:
+        digest = change.incident.digest
+        watch = self._monitor.watch_of(Lane(change.frame.source, digest))
+        return Backdrop(self._references(digest), watch.learned)
+
+    def _events(self, events: Sequence[Mapping[str, object]]) -> Output:
+        pipeline = self._settings.pipeline
+        headers: list[Headers | None] = [
+            cloudevents.headers(
+                str(event["id"]),
+                str(event["type"]),
+                f"/stream-infer/{pipeline}/monitor",
+                _whole(event["time"]),
+            )
+            for event in events
+        ]
+        return Output(
+            channel=Channel.EVENTS,
+            rows=[],
+            keys=[f"{pipeline}/{event['incident_id'] or 'quality'}".encode() for event in events],
+            values=[self._codec.events.write(event) for event in events],
+            headers=headers,
+        )
+
+    def _documents(self, batch: Batch) -> dict[str, bytes | None]:
+        documents: dict[str, bytes | None] = {
+            key: None if document is None else _json(document)
+            for key, document in self._monitor.changed().items()
+        }
+        positions = dict(self.positions)
+        positions |= {f"{p.topic}/{p.index}": span.next for p, span in batch.cursor.spans.items()}
+        return documents | {POSITIONS: _json(positions)}
+
+    def _state(self) -> Output:
+        prefix = f"{self._settings.pipeline}/"
+        return Output(
+            channel=Channel.STATE,
+            rows=[],
+            keys=[(prefix + key).encode() for key in self._pending],
+            values=list(self._pending.values()),
+            headers=[None] * len(self._pending),
+        )
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError("a time is whole milliseconds")
+    return value
