@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
+from operator import itemgetter
+from typing import cast
 
 from stream_infer.avro.schemas import Schema
 from stream_infer.flow.records import Headers
@@ -18,6 +21,9 @@ ID_MAGIC, GUID_MAGIC = 0, 1
 _SIZES = {ID_MAGIC: 5, GUID_MAGIC: 17}
 _ID_SIZE = _SIZES[ID_MAGIC]
 MAX_ID = 2**31 - 1
+
+_BEHIND_ID = itemgetter(slice(_ID_SIZE, None))
+_NAME = itemgetter(0)
 
 NO_HEAD = b""
 """Stands for a head where a record has none."""
@@ -46,23 +52,32 @@ def guid_head(guid: bytes) -> bytes:
 
 def heads(values: Sequence[bytes | None], headers: Sequence[Headers | None]) -> list[bytes]:
     """Return the head of each record, `NO_HEAD` where it has none."""
-    if not any(headers):  # most batches
-        found = [(value or NO_HEAD)[:_ID_SIZE] for value in values]
-        if all(map(_is_id, set(found))):
-            return found
-    return [_located(value or b"", named)[0] for value, named in zip(values, headers, strict=True)]
+    present = cast("Sequence[bytes]", values) if all(values) else [value or b"" for value in values]
+    return _one_writer(present, headers) or [
+        _located(value, named)[0] for value, named in zip(present, headers, strict=True)
+    ]
 
 
 def split(values: Sequence[bytes], headers: Sequence[Headers | None]) -> tuple[list[bytes], list[bytes]]:
     """Return the head of each record, and the datum behind it."""
-    if not any(headers):
-        found = [value[:_ID_SIZE] for value in values]
-        if all(map(_is_id, set(found))):
-            return found, [value[_ID_SIZE:] for value in values]
+    found = _one_writer(values, headers)
+    if found:
+        return found, list(map(_BEHIND_ID, values))
     located = [_located(value, named) for value, named in zip(values, headers, strict=True)]
-    return [head for head, _ in located], [
-        value[start:] for value, (_, start) in zip(values, located, strict=True)
-    ]
+    data = [value[start:] for value, (_, start) in zip(values, located, strict=True)]
+    return [head for head, _ in located], data
+
+
+def _one_writer(values: Sequence[bytes], headers: Sequence[Headers | None]) -> list[bytes] | None:
+    """Return the heads where all records name one writer by its id, as most batches do; found out in C."""
+    if not values or _any_named(headers):
+        return None
+    head = values[0][:_ID_SIZE]
+    return [head] * len(values) if _is_id(head) and all(map(bytes.startswith, values, repeat(head))) else None
+
+
+def _any_named(headers: Sequence[Headers | None]) -> bool:
+    return any(headers) and HEADER in map(_NAME, chain.from_iterable(filter(None, headers)))
 
 
 def _is_id(head: bytes) -> bool:

@@ -39,7 +39,7 @@ class Decoder:
 
     `writers` are all schemas that values may be written with; framing `NONE` cannot tell them apart and takes
     the first. `reader` is the first writer unless given. The Confluent framing takes none of `writers`:
-    `registered` has its own by head, and may gain some between two batches; a head that has a schema keeps it.
+    `registered` has its own by head, and may gain some between two batches; a head with a schema keeps it.
     Raises `ValueError` without a reader and for a path that is no leaf of it.
     """
 
