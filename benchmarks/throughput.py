@@ -1,7 +1,7 @@
 """Events a second from a backlog: bare transactional copy, hand-written loop, worker. In turns, with ratios.
 
-    python -m benchmarks.throughput                    # what is promised: 0.1 kB, linear, one process
-    python -m benchmarks.throughput --sizes 100 1000 10000 --models linear histgb forest --processes 1 2
+python -m benchmarks.throughput                    # what is promised: 0.1 kB, linear, one process
+python -m benchmarks.throughput --sizes 100 1000 10000 --models linear histgb forest --processes 1 2
 """
 
 from __future__ import annotations
@@ -20,7 +20,17 @@ from benchmarks.topics import Topics
 from tests.kafka.broker import running_broker
 
 PARTITIONS = 4
-_HEAD = ("events", "model", "processes", "contestant", "events/s", "of copy", "CPU us/event", "MB", "first answer, s")
+_HEAD = (
+    "events",
+    "model",
+    "processes",
+    "contestant",
+    "events/s",
+    "of copy",
+    "CPU us/event",
+    "MB",
+    "first answer, s",
+)
 
 
 def contestants(processes: int, *, wanted: Sequence[str]) -> list[Contestant]:
@@ -32,7 +42,9 @@ def contestants(processes: int, *, wanted: Sequence[str]) -> list[Contestant]:
         ),
         Contestant("hand-written", module("benchmarks.contestants.handwritten"), processes),
         Contestant("worker", worker, processes),
-        Contestant("copy, at least once", module("benchmarks.contestants.copy"), processes, transactional=False),
+        Contestant(
+            "copy, at least once", module("benchmarks.contestants.copy"), processes, transactional=False
+        ),
         Contestant("worker, at least once", worker, processes, transactional=False),
     ]
     return [one for one in every if one.name in wanted]
@@ -78,7 +90,11 @@ def main() -> None:
     options = _options()
     table: list[list[str]] = []
     said: list[str] = []
-    with running_broker() as broker, Topics(broker.bootstrap) as topics, tempfile.TemporaryDirectory() as folder:
+    with (
+        running_broker() as broker,
+        Topics(broker.bootstrap) as topics,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         for size in options.sizes:
             for model in options.models:
                 made = material.make(Path(folder) / f"{model}-{size}", model=model, size_bytes=size)
@@ -86,7 +102,11 @@ def main() -> None:
                 write_pool(pool, predictions(made))
                 for processes in options.processes:
                     # Two rebalance first, and each must then have enough left.
-                    count = options.events * processes * 100 // max(100, size) if size > 1000 else options.events * processes
+                    count = (
+                        options.events * processes * 100 // max(100, size)
+                        if size > 1000
+                        else options.events * processes
+                    )
                     source = topics.create("input", PARTITIONS)
                     topics.fill(source, made.values, count, PARTITIONS)
                     job = Job(
@@ -120,13 +140,17 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100])
     parser.add_argument("--models", nargs="+", default=["linear"], choices=sorted(material.MODELS))
     parser.add_argument("--processes", type=int, nargs="+", default=[1])
-    parser.add_argument("--contestants", nargs="+", default=["copy", "copy, large batches", "hand-written", "worker"])
+    parser.add_argument(
+        "--contestants", nargs="+", default=["copy", "copy, large batches", "hand-written", "worker"]
+    )
     parser.add_argument("--name", default="throughput", help="the file in results/")
     return parser.parse_args()
 
