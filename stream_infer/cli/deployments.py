@@ -1,4 +1,7 @@
-"""What `stream-infer model` does and prints, given its options. Which options there are is in `model`."""
+"""What `stream-infer model` does and prints, given its options. Which options there are is in `model`.
+
+How workers are waited for and shown is in `convergence`.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +9,57 @@ import getpass
 import json
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from stream_infer.cli.printing import Row, moment, table
+from stream_infer.config.sections import Follow
+from stream_infer.config.settings import Settings, load
 from stream_infer.files.store import ModelStore, Request
-from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.flow.errors import Fatal, Misconfigured, Problem, StreamInferError
 from stream_infer.models.deployment import Deployment, PackageRef, StoreProblem
 
-Row = Sequence[str]
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where what is desired is kept: the store, and the settings, where a worker.toml was read."""
+
+    store: ModelStore
+    settings: Settings | None
 
 
-def find_store(config: Path, folder: Path | None, pipeline: str | None) -> ModelStore:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for the workers, and where they are asked about."""
+
+    settings: Settings
+    timeout_s: float
+
+
+def find(config: Path, folder: Path | None, pipeline: str | None) -> Place:
     """Return the store that the options name, or else the one in the worker.toml at `config`."""
     if folder is not None and pipeline is not None:
-        return ModelStore(folder, pipeline)
-    from stream_infer.config.settings import load  # noqa: PLC0415 - imports the Kafka client
-
+        return Place(ModelStore(folder, pipeline), None)
     settings = load(config, os.environ)
     found = folder or settings.model.store
     if found is None:
         fix = "write `store = DIR` in place of `package`, or give --store and --pipeline"
         raise Misconfigured([Problem("model.store", "", "there is no model store", fix)])
-    return ModelStore(found, pipeline or settings.pipeline)
+    named = pipeline or settings.pipeline
+    return Place(ModelStore(found, named), settings if named == settings.pipeline else None)
+
+
+def patience(place: Place, wait: bool, timeout_s: float) -> Patience | None:  # noqa: FBT001 - the option itself
+    """Return how long to wait; None when nobody asked to. Raises `Misconfigured` without a broker."""
+    if not wait:
+        return None
+    if place.settings is None:
+        fix = "name the worker.toml with -c, in place of --store and --pipeline"
+        raise Misconfigured([Problem("--wait", "", "without a worker.toml there is no broker to ask", fix)])
+    return Patience(place.settings, timeout_s)
 
 
 def request(by: str | None, reason: str | None) -> Request:
@@ -43,33 +67,111 @@ def request(by: str | None, reason: str | None) -> Request:
     return Request(by or _myself(), reason)
 
 
-def tell(title: str, deployment: Deployment, *, as_json: bool) -> None:
-    """Print what is desired from now on."""
-    if as_json:
-        typer.echo(json.dumps(asdict(deployment)))
-        return
-    _print(f"{deployment.pipeline}: {title}", (), _facts(deployment))
+def promote(place: Place, package: Path, wanted: Request) -> Deployment:
+    """Make `package` desired: in the store, then on the control topic where that is followed."""
+    return _carry_out(place, lambda: place.store.promote(package, wanted))
 
 
-def show(store: ModelStore, *, last: int, as_json: bool) -> None:
-    """Print what is desired, or why that is not known, and the `last` generations."""
-    found, history = store.current(), store.history()[:last]
+def rollback(place: Place, wanted: Request) -> Deployment:
+    """Make the package before the desired one desired, and say so on the monitoring topic.
+
+    A rollback that nobody could be told of is one all the same: the broker may be why it is needed.
+    """
+    done = _carry_out(place, lambda: place.store.rollback(wanted))
+    if place.settings is not None:
+        from stream_infer.app.deployments import announce_rollback  # noqa: PLC0415 - imports fastavro
+
+        try:
+            announce_rollback(place.settings, done)
+        except StreamInferError as failure:
+            typer.echo(f"warning: rolled back, but no event says so: {failure}", err=True)
+    return done
+
+
+def finish(title: str, wish: Deployment, waiting: Patience | None, *, as_json: bool) -> int:
+    """Print what is desired, wait for the workers where that was asked for, and return the exit code."""
+    if not as_json:
+        table(f"{wish.pipeline}: {title}", (), _facts(wish))
+    elif waiting is None:
+        typer.echo(json.dumps(asdict(wish)))
+    if waiting is None:
+        return 0
+    from stream_infer.cli import convergence  # noqa: PLC0415 - imports fastavro
+
+    ended = convergence.wait(waiting.settings, wish, timeout_s=waiting.timeout_s, as_json=as_json)
     if as_json:
-        unknown = isinstance(found, StoreProblem)
+        typer.echo(json.dumps(convergence.document(ended)))
+    return convergence.EXIT_CODES[convergence.outcome(ended)]
+
+
+def show(place: Place, *, last: int, as_json: bool) -> None:
+    """Print what is desired, or why that is not known, the workers, and the `last` generations."""
+    from stream_infer.cli import convergence  # noqa: PLC0415 - imports fastavro
+
+    found, history, topic = place.store.current(), place.store.history()[:last], _followed(place)
+    said = None if topic is None else _on_topic(topic)
+    fleet = convergence.ask(place.settings)
+    if as_json:
         document = {
-            "pipeline": store.pipeline,
-            "desired": None if unknown else asdict(found),
-            "problem": asdict(found) if unknown else None,
+            "pipeline": place.store.pipeline,
+            "desired": asdict(found) if isinstance(found, Deployment) else None,
+            "problem": asdict(found) if isinstance(found, StoreProblem) else None,
+            "control_topic": None if said is None else asdict(said),
+            **fleet.document(),
             "history": [asdict(one) for one in history],
         }
         typer.echo(json.dumps(document))
         return
-    if isinstance(found, StoreProblem):
-        _print(f"{store.pipeline}: what is desired is not known", (), [(found.code, found.reason)])
-    else:
-        _print(f"{store.pipeline}: desired", (), _facts(found))
+    _show_desired(f"{place.store.pipeline}: ", found)
+    if said is not None:
+        _show_desired("on the control topic, which workers follow: ", said)
+    fleet.show()
     if history:
-        _print("history", ("generation", "package", "at", "by", "reason"), [_past(one) for one in history])
+        table("history", ("generation", "package", "at", "by", "reason"), [_past(one) for one in history])
+
+
+def desired(place: Place) -> Deployment:
+    """Return what workers are to come to. Raises `Fatal` where that is not known."""
+    topic = _followed(place)
+    found = place.store.current() if topic is None else _on_topic(topic)
+    if isinstance(found, StoreProblem):
+        raise Fatal(f"there is nothing to wait for: {found.reason}")
+    return found
+
+
+def _carry_out(place: Place, claim: Callable[[], Deployment]) -> Deployment:
+    topic = _followed(place)
+    if topic is None:
+        return claim()
+    from stream_infer.app.deployments import catch_up, publish  # noqa: PLC0415 - imports fastavro
+
+    catch_up(topic, place.store)
+    claimed = claim()
+    publish(topic, claimed)
+    return claimed
+
+
+def _followed(place: Place) -> Settings | None:
+    """Return the settings where workers follow the control topic; None where they follow the store."""
+    settings = place.settings
+    return settings if settings is not None and settings.model.follow is Follow.TOPIC else None
+
+
+def _on_topic(settings: Settings) -> Deployment | StoreProblem:
+    from stream_infer.app.deployments import desired_on_topic  # noqa: PLC0415 - imports fastavro
+
+    try:
+        found = desired_on_topic(settings)
+    except Fatal as failure:
+        return StoreProblem("gone", str(failure))
+    return found or StoreProblem("empty", "nothing was promoted there yet")
+
+
+def _show_desired(where: str, found: Deployment | StoreProblem) -> None:
+    if isinstance(found, StoreProblem):
+        table(f"{where}what is desired is not known", (), [(found.code, found.reason)])
+    else:
+        table(f"{where}desired", (), _facts(found))
 
 
 def _myself() -> str:
@@ -87,7 +189,7 @@ def _facts(deployment: Deployment) -> list[Row]:
         ("digest", deployment.package.digest),
         ("in the store as", deployment.package.uri),
         ("generation", str(deployment.generation)),
-        ("at", _time(deployment)),
+        ("at", moment(deployment.requested_at)),
         ("by", deployment.requested_by),
         ("reason", deployment.reason or ""),
         ("where it cannot serve", _named(previous) if previous is not None else "nothing"),
@@ -95,25 +197,9 @@ def _facts(deployment: Deployment) -> list[Row]:
 
 
 def _past(one: Deployment) -> Row:
-    return str(one.generation), _named(one.package), _time(one), one.requested_by, one.reason or ""
+    at = moment(one.requested_at)
+    return str(one.generation), _named(one.package), at, one.requested_by, one.reason or ""
 
 
 def _named(package: PackageRef) -> str:
     return f"{package.name} {package.version}"
-
-
-def _time(deployment: Deployment) -> str:
-    try:
-        moment = datetime.fromtimestamp(deployment.requested_at / 1000, UTC)
-    except (OverflowError, OSError, ValueError):  # whoever wrote it has a calendar of his own
-        return f"{deployment.requested_at} ms"
-    return moment.isoformat(sep=" ", timespec="seconds")
-
-
-def _print(title: str, header: Row, rows: Sequence[Row]) -> None:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_header=bool(header))
-    for name in header or ("", ""):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False).print(table)

@@ -1,7 +1,8 @@
 """The `stream-infer` command: where commands are gathered and errors become one block and an exit code.
 
-The commands are in `cli.package` and `cli.worker`. Nothing that is imported at import time, here or there, is
-heavy: a command imports what it runs inside its function, so that `--help` answers at once.
+The commands are in `cli.worker`, `cli.package`, `cli.model` and `cli.events`. Nothing that is imported at
+import time, here or there, is heavy: a command imports what it runs inside its function, so that `--help`
+answers at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 
 import stream_infer
-from stream_infer.cli import model, package, worker
+from stream_infer.cli import events, model, package, worker
 from stream_infer.flow.errors import Misconfigured, Refused, StreamInferError
 
 EXIT_CODES = (
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 worker.register(app)
+events.register(app)
 app.add_typer(package.app, name="package")
 app.add_typer(model.app, name="model")
 

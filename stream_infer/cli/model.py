@@ -25,13 +25,21 @@ Reason = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Why, for those who look later.")
 ]
 By = Annotated[str | None, typer.Option("--by", metavar="WHO", help="Who asks (default: USER@HOST).")]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="Wait until every worker serves it or has refused it (exit code 3)."),
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Wait so long (then exit code 1).")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 _CONFIG = Path("worker.toml")
+_TIMEOUT_S = 120.0
 
 
 @app.command()
-def promote(
+def promote(  # noqa: PLR0913 - one for each option
     package: Annotated[
         Path, typer.Argument(metavar="PACKAGE", help="A package, or the name of one in the store.")
     ],
@@ -41,32 +49,42 @@ def promote(
     pipeline: PipelineName = None,
     reason: Reason = None,
     by: By = None,
+    wait: Wait = False,
+    timeout: Timeout = _TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Make PACKAGE the desired one. Each worker tries it before it lets go of what it serves."""
-    from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic
+    """Make PACKAGE the desired one. Each worker tries it before it lets go of what it serves.
 
-    models = deployments.find_store(config, store, pipeline)
-    promoted = models.promote(package, deployments.request(by, reason))
-    deployments.tell("desired", promoted, as_json=as_json)
+    It is copied into the store. With `follow = "topic"` it is said on the control topic, too; then each
+    machine needs the package in its own store, and refuses it where it is not.
+    """
+    from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic and the Kafka client
+
+    place = deployments.find(config, store, pipeline)
+    patience = deployments.patience(place, wait, timeout)
+    promoted = deployments.promote(place, package, deployments.request(by, reason))
+    raise typer.Exit(deployments.finish("desired", promoted, patience, as_json=as_json))
 
 
 @app.command()
-def rollback(
+def rollback(  # noqa: PLR0913 - one for each option
     *,
     config: ConfigFile = _CONFIG,
     store: StoreFolder = None,
     pipeline: PipelineName = None,
     reason: Reason = None,
     by: By = None,
+    wait: Wait = False,
+    timeout: Timeout = _TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Make the package before the desired one the desired one."""
-    from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic
+    """Make the package before the desired one the desired one; an event says so."""
+    from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic and the Kafka client
 
-    models = deployments.find_store(config, store, pipeline)
-    promoted = models.rollback(deployments.request(by, reason))
-    deployments.tell("rolled back to", promoted, as_json=as_json)
+    place = deployments.find(config, store, pipeline)
+    patience = deployments.patience(place, wait, timeout)
+    done = deployments.rollback(place, deployments.request(by, reason))
+    raise typer.Exit(deployments.finish("rolled back to", done, patience, as_json=as_json))
 
 
 @app.command()
@@ -76,9 +94,17 @@ def status(
     store: StoreFolder = None,
     pipeline: PipelineName = None,
     last: Annotated[int, typer.Option("--last", min=0, help="So many generations of the past.")] = 10,
+    wait: Wait = False,
+    timeout: Timeout = _TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is desired, since when, and what was before."""
-    from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic
+    """Show what is desired, since when, what was before, and how each worker stands to it."""
+    from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic and the Kafka client
 
-    deployments.show(deployments.find_store(config, store, pipeline), last=last, as_json=as_json)
+    place = deployments.find(config, store, pipeline)
+    patience = deployments.patience(place, wait, timeout)
+    if patience is None:
+        deployments.show(place, last=last, as_json=as_json)
+    else:
+        wish = deployments.desired(place)
+        raise typer.Exit(deployments.finish("desired", wish, patience, as_json=as_json))

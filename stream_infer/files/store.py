@@ -143,6 +143,19 @@ class ModelStore:
             raise Superseded(f"generation {generation} was promoted meanwhile; look again, then roll it back")
         return claimed
 
+    def adopt(self, elsewhere: Deployment) -> None:
+        """Take note of what is desired elsewhere (on the control topic), unless what is known here is newer.
+
+        So the next generation is after it, and a rollback goes back from it. Raises `Misconfigured`.
+        """
+        before, generation = self._usable()
+        if elsewhere == before or elsewhere.generation < generation - 1:
+            return
+        try:
+            replace_file(self.folder / CURRENT, format_deployment(elsewhere))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def _state(self) -> _State:
         """Read the history before CURRENT, so that the next generation is after both."""
         try:

@@ -438,3 +438,23 @@ def test_current_is_written_for_people_too(tmp_path: Path) -> None:
 
     assert json.loads((models.folder / CURRENT).read_text())["package"]["uri"] == "mine"
     assert len((models.folder / CURRENT).read_text().splitlines()) > 8
+
+
+def test_what_is_desired_elsewhere_is_taken_over_when_it_is_newer(tmp_path: Path) -> None:
+    models = store(tmp_path / "models")
+    for version in ("1.0", "2.0"):
+        package(tmp_path / version, version)
+        models.promote(tmp_path / version, ME)
+    one, two = (d.package for d in reversed(models.history()))
+    elsewhere = replace(desired(models), generation=7, package=one, previous=two)
+
+    models.adopt(elsewhere)
+    models.adopt(replace(elsewhere, generation=6, package=two))
+
+    assert desired(models) == elsewhere
+
+    models.adopt(other := replace(elsewhere, requested_by="somebody who was as fast"))
+
+    assert desired(models) == other
+    assert (back := models.rollback(ME)).generation == 8
+    assert (back.package, back.previous) == (two, one)

@@ -1,0 +1,121 @@
+"""What is desired of a fleet, beyond the store: the control topic, and the event of a rollback.
+
+Who follows the control topic, and how, is in `kafka.control`; the store, which comes first, is in `files`.
+"""
+
+from __future__ import annotations
+
+import time
+
+from stream_infer.app import registry
+from stream_infer.avro import contract
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.record import RecordWriter
+from stream_infer.config.settings import Settings
+from stream_infer.files.store import ModelStore
+from stream_infer.flow.errors import BrokerUnreachable, Fatal, Misconfigured
+from stream_infer.kafka import client
+from stream_infer.kafka.compacted import newest
+from stream_infer.kafka.confirmed import write
+from stream_infer.kafka.control import deployment, record
+from stream_infer.models.deployment import Deployment
+from stream_infer.steps import cloudevents
+
+_WITHIN_S = 5.0
+_ROLLED_BACK = "model.rolled_back"
+
+
+def desired_on_topic(settings: Settings) -> Deployment | None:
+    """Return what the control topic desires; None when that is nothing, or nothing that can be read.
+
+    Raises `BrokerUnreachable` or another `Fatal`.
+    """
+    config = {**client.admin(settings.kafka), "logger": client.SILENT}
+    held = newest(config, settings.model.control_topic, within_s=_WITHIN_S)
+    value = held.get(settings.pipeline.encode())
+    try:
+        found = None if value is None else deployment(value)
+    except ValueError:  # whoever wrote it: the next promotion replaces it
+        return None
+    return found if found is not None and found.pipeline == settings.pipeline else None
+
+
+def catch_up(settings: Settings, store: ModelStore) -> None:
+    """Let the store know what the control topic desires, so that the next generation is after it.
+
+    Raises `BrokerUnreachable` or another `Fatal`; then nothing was promoted yet.
+    """
+    found = desired_on_topic(settings)
+    if found is not None:
+        store.adopt(found)
+
+
+def publish(settings: Settings, wish: Deployment) -> None:
+    """Make `wish` the desired deployment on the control topic.
+
+    Raises `BrokerUnreachable` or another `Fatal`: the store has it, and asking again publishes it.
+    """
+    key, value = record(wish)
+    try:
+        write(settings.kafka, settings.model.control_topic, key, value, within_s=_WITHIN_S)
+    except Fatal as failure:
+        said = (
+            f"generation {wish.generation} is in the store, but workers follow the control topic: {failure}"
+        )
+        raise type(failure)(f"{said}; ask again") from failure
+
+
+def announce_rollback(settings: Settings, rollback: Deployment) -> None:
+    """Write `model.rolled_back` to the monitoring topic.
+
+    Raises `BrokerUnreachable`, another `Fatal` or `Misconfigured`. The rollback itself counts without it.
+    """
+    if settings.monitoring.topic is None:
+        return
+    event = rolled_back(rollback)
+    now_ms = time.time_ns() // 1_000_000
+    value = _event_writer(settings).write({**event, "time": now_ms})
+    source = f"/stream-infer/{settings.pipeline}"
+    headers = cloudevents.headers(str(event["id"]), _ROLLED_BACK, source, now_ms)
+    key = f"{settings.pipeline}/model".encode()
+    write(settings.kafka, settings.monitoring.topic, key, value, headers, within_s=_WITHIN_S)
+
+
+def rolled_back(rollback: Deployment) -> dict[str, object]:
+    """Return the event of a rollback, without its time. What it goes back from is its `previous`."""
+    wanted, before = rollback.package, rollback.previous
+    why = f": {rollback.reason}" if rollback.reason else ""
+    came_from = f" from {before.version}" if before else ""
+    return {
+        "id": f"{rollback.pipeline}/{_ROLLED_BACK}/{rollback.generation}",
+        "type": _ROLLED_BACK,
+        "severity": "warning",
+        "pipeline": rollback.pipeline,
+        "summary": f"{wanted.name} was rolled back{came_from} to {wanted.version} "
+        f"by {rollback.requested_by}{why}",
+        "model_version": wanted.version,
+        "model_digest": wanted.digest,
+        "model": {
+            "generation": rollback.generation,
+            "from_version": before.version if before else None,
+            "to_version": wanted.version,
+            "to_digest": wanted.digest,
+            "reason": rollback.reason,
+        },
+        "attributes": {
+            "requested_by": rollback.requested_by,
+            **({"from_digest": before.digest} if before else {}),
+        },
+    }
+
+
+def _event_writer(settings: Settings) -> RecordWriter:
+    schema, framing = contract.schema("MonitoringEvent"), settings.output.framing
+    if framing is not Framing.CONFLUENT:
+        return RecordWriter(schema, framing)
+    answers = registry.ask(settings, frozenset(), None, ())
+    if answers.unreachable:
+        raise BrokerUnreachable("; ".join(problem.message for problem in answers.unreachable))
+    if "MonitoringEvent" not in answers.ids:
+        raise Misconfigured(answers.problems)
+    return RecordWriter(schema, framing, schema_id=answers.ids["MonitoringEvent"])

@@ -1,0 +1,185 @@
+"""The workers of a pipeline as the status topic shows them, and whether they have come to what is desired.
+
+What a worker posts there is in `reporting`. Nothing here writes anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from stream_infer.avro import contract
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.record import RecordReader
+from stream_infer.config.settings import Settings
+from stream_infer.kafka import client
+from stream_infer.kafka.compacted import Entry, newest, tail
+from stream_infer.kafka.topics import group_members
+from stream_infer.models.deployment import Deployment
+from stream_infer.runtime.deployed import State
+
+ASK_S = 5.0
+_LOOK_EVERY_S = 0.5
+_MEMBERS_EVERY_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What a worker refused, in which generation, and why."""
+
+    generation: int
+    digest: str
+    reason_code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """What one worker said last, times in Unix milliseconds.
+
+    `member`: whether the group has it; None when that is not known. One that has died without a word still
+    has a status, and is no member.
+    """
+
+    instance: str
+    state: str
+    reason: str | None
+    generation: int | None
+    model_version: str | None
+    model_digest: str | None
+    rejected: Rejected | None
+    partitions: tuple[int, ...]
+    worker_version: str
+    started_at: int
+    updated_at: int
+    member: bool | None = None
+
+
+class Stand(StrEnum):
+    """How a worker stands to one deployment."""
+
+    SERVES = "serves"
+    REJECTED = "rejected"
+    OVERTAKEN = "overtaken"  # it has seen a newer one
+    AWAY = "away"  # it is no member of the group: not waited for
+    AWAITED = "awaited"
+
+
+@dataclass(frozen=True, slots=True)
+class Convergence:
+    """How each worker stands to `wish`, in the order of their names."""
+
+    wish: Deployment
+    workers: tuple[tuple[Worker, Stand], ...]
+
+    def of(self, stand: Stand) -> list[Worker]:
+        """Return the workers that stand so."""
+        return [worker for worker, stands in self.workers if stands is stand]
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to wait for: somebody has answered, and nobody is awaited."""
+        answered = any(stand in {Stand.SERVES, Stand.REJECTED} for _, stand in self.workers)
+        return bool(self.of(Stand.OVERTAKEN)) or (answered and not self.of(Stand.AWAITED))
+
+
+def stand(worker: Worker, wish: Deployment) -> Stand:
+    """Return how `worker` stands to `wish`."""
+    wanted = wish.generation, wish.package.digest
+    rejected = worker.rejected
+    if (worker.generation, worker.model_digest) == wanted:
+        return Stand.SERVES
+    if rejected is not None and (rejected.generation, rejected.digest) == wanted:
+        return Stand.REJECTED
+    if max(worker.generation or 0, rejected.generation if rejected else 0) > wish.generation:
+        return Stand.OVERTAKEN
+    if worker.member is False and worker.state != State.STARTING:  # one that starts has not joined yet
+        return Stand.AWAY
+    return Stand.AWAITED
+
+
+def convergence(workers: Mapping[str, Worker], wish: Deployment) -> Convergence:
+    """Return how all of `workers` stand to `wish`."""
+    return Convergence(wish, tuple((workers[name], stand(workers[name], wish)) for name in sorted(workers)))
+
+
+def read_fleet(settings: Settings) -> list[Worker]:
+    """Return the workers of the pipeline, by name. Raises `BrokerUnreachable` or another `Fatal`."""
+    held = newest(_config(settings), settings.model.status_topic, within_s=ASK_S)
+    members = group_members(settings.kafka, settings.group_id, timeout_s=ASK_S)
+    found: dict[str, Worker] = {}
+    for key, value in held.items():
+        _note(found, settings.pipeline, Entry(key, value, ()), members)
+    return [found[name] for name in sorted(found)]
+
+
+def converging(settings: Settings, wish: Deployment, *, timeout_s: float) -> Iterator[Convergence]:
+    """Yield how the workers stand to `wish`, first and whenever it is another; end when it is `over`.
+
+    Also ends after `timeout_s`. Raises what `read_fleet` raises.
+    """
+    deadline = time.monotonic() + timeout_s
+    workers: dict[str, Worker] = {}
+    members: frozenset[str] | None = None
+    ask_at, said = 0.0, None
+    with tail(_config(settings), settings.model.status_topic, within_s=min(ASK_S, timeout_s)) as reading:
+        while (left_s := deadline - time.monotonic()) > 0:
+            for entry in reading.read(min(_LOOK_EVERY_S, left_s)):
+                _note(workers, settings.pipeline, entry, members)
+            if not reading.caught_up:
+                continue
+            if time.monotonic() >= ask_at:
+                members = group_members(settings.kafka, settings.group_id, timeout_s=ASK_S)
+                workers = {name: _seen(worker, members) for name, worker in workers.items()}
+                ask_at = time.monotonic() + _MEMBERS_EVERY_S
+            now = convergence(workers, wish)
+            if now != said:
+                said = now
+                yield now
+            if now.over:
+                return
+
+
+def parse_status(value: bytes) -> Worker:
+    """Return the worker in a status record. Raises `ValueError` when there is none in it."""
+    record = RecordReader(contract.schema("WorkerStatus"), Framing.NONE).read(value)
+    rejected = record["rejected"]
+    return Worker(
+        instance=record["instance"],
+        state=record["state"],
+        reason=record["reason"],
+        generation=record["generation"],
+        model_version=record["model_version"],
+        model_digest=record["model_digest"],
+        rejected=Rejected(**rejected) if rejected else None,
+        partitions=tuple(record["partitions"]),
+        worker_version=record["worker_version"],
+        started_at=round(record["started_at"].timestamp() * 1000),
+        updated_at=round(record["updated_at"].timestamp() * 1000),
+    )
+
+
+def _note(workers: dict[str, Worker], pipeline: str, entry: Entry, members: frozenset[str] | None) -> None:
+    """Take over what `entry` says; what is not a status, or of another pipeline, says nothing."""
+    owner, _, instance = entry.key.decode(errors="replace").partition("/")
+    if owner != pipeline:
+        return
+    if entry.value is None:
+        workers.pop(instance, None)
+        return
+    try:
+        worker = parse_status(entry.value)
+    except ValueError:
+        return
+    workers[instance] = _seen(worker, members)
+
+
+def _seen(worker: Worker, members: frozenset[str] | None) -> Worker:
+    from_group = None if members is None else worker.instance in members
+    return replace(worker, member=from_group)
+
+
+def _config(settings: Settings) -> dict[str, object]:
+    return {**client.admin(settings.kafka), "logger": client.SILENT}
