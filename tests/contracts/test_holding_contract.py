@@ -70,19 +70,19 @@ def test_a_rewound_partition_goes_on_there_when_it_is_released(rig: Rig) -> None
     assert rest(source) == {0: [b"a0", b"a1", b"a2"]}
 
 
-def test_a_partition_that_moved_away_and_came_back_is_not_held(rig: Rig) -> None:
-    rig.append(0, [b"a0"])
-    rig.append(1, [b"b0"])
-    source, sink = rig.open()
+def test_a_partition_that_moved_away_and_came_back_is_not_held(atomic_rig: Rig) -> None:
+    atomic_rig.append(0, [b"a0"])
+    atomic_rig.append(1, [b"b0"])
+    source, sink = atomic_rig.open()
     held = cast("Holding", source)
     batches, partitions = read_first(held, 2)
     for batch in batches:
         sink.commit(copy_of(batch))
     held.hold(dict.fromkeys(partitions.values(), 1))
 
-    rig.lose_assignment()
-    rig.append(0, [b"a1"])
-    rig.append(1, [b"b1"])
+    atomic_rig.lose_assignment()
+    atomic_rig.append(0, [b"a1"])
+    atomic_rig.append(1, [b"b1"])
     seen = values_by_partition(read_all(held, 1))
 
     # Whichever of the two had moved; with a member that came and went, one of them stays and is still held.

@@ -17,6 +17,7 @@ from stream_infer.flow.events import (
     AssignmentChanged,
     BatchAborted,
     BatchCommitted,
+    PartitionsHeld,
     ProducerRenewed,
     ReadFinished,
 )
@@ -273,3 +274,18 @@ def test_a_lowered_error_of_librdkafka_respects_the_level() -> None:
     librdkafka_logger().error("FAIL")
 
     assert stream.getvalue() == ""
+
+
+def test_partitions_that_wait_are_told_with_the_reason_and_when_they_go_on(log: io.StringIO) -> None:
+    observe = LogObserver()
+
+    observe(PartitionsHeld((Partition("in", 1), Partition("in", 3)), "the registry is away"))
+    observe(PartitionsHeld((), ""))
+
+    waiting, going = lines(log)
+    assert (waiting["level"], waiting["reason"], waiting["held"]) == (
+        "warning",
+        "the registry is away",
+        {"in": [1, 3]},
+    )
+    assert (going["event"], going["level"]) == ("all partitions go on", "info")

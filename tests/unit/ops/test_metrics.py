@@ -9,6 +9,7 @@ from stream_infer.flow.events import (
     BatchCommitted,
     LagMeasured,
     Paced,
+    PartitionsHeld,
     ProducerRenewed,
     ReadFinished,
 )
@@ -53,6 +54,7 @@ def everything() -> Metrics:
         ProducerRenewed("request timed out", 0.06),
         LagMeasured({Partition("in", 0): 7}),
         PACED,
+        PartitionsHeld((Partition("in", 0),), "the registry is away"),
     ):
         filled(event)
     filled.serve(Served("fraud", "1.2.0", "sha256:aa", "sklearn"))
@@ -194,3 +196,13 @@ def test_what_steers_the_batches_is_shown() -> None:
     assert seen["stream_infer_commit_interval_seconds", ()] == 0.02
     assert seen["stream_infer_expected_cost_seconds", (("of", "batch"),)] == 0.008
     assert seen["stream_infer_expected_cost_seconds", (("of", "record"),)] == 4e-6
+
+
+def test_partitions_that_wait_are_counted_until_they_go_on() -> None:
+    m = metrics()
+
+    m(PartitionsHeld((Partition("in", 0), Partition("in", 1)), "the registry is away"))
+    assert samples(m)["stream_infer_held_partitions", ()] == 2
+    m(PartitionsHeld((), "the registry is away"))
+
+    assert samples(m)["stream_infer_held_partitions", ()] == 0
