@@ -62,6 +62,7 @@ def _topics(settings: Settings) -> Sequence[tuple[str, str]]:
     topics += [("output.topic", settings.output.topic), ("dlq.topic", settings.dlq.topic)]
     if settings.monitoring.topic is not None:
         topics.append(("monitoring.topic", settings.monitoring.topic))
+        topics.append(("monitoring.observations_topic", settings.monitoring.observations_topic))
     if settings.model.store is not None:
         topics.append(("model.status_topic", settings.model.status_topic))
     if settings.model.follow is Follow.TOPIC:

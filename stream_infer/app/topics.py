@@ -16,6 +16,8 @@ _HEADROOM_BYTES = 64 * 1024
 # Long enough for a person to look into it after a holiday.
 _DEAD_LETTER_RETENTION_MS = 14 * _DAY_MS
 _MONITORING_RETENTION_MS = 90 * _DAY_MS
+# As long as a monitor may be away without missing anything.
+_OBSERVATIONS_RETENTION_MS = 7 * _DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,10 @@ def _beside(settings: Settings) -> list[tuple[str, Wanted]]:
     if settings.monitoring.topic:
         events = {"cleanup.policy": "delete", "retention.ms": str(_MONITORING_RETENTION_MS)}
         wanted.append(("monitoring.topic", Wanted(settings.monitoring.topic, 1, events)))
+        frames = {"cleanup.policy": "delete", "retention.ms": str(_OBSERVATIONS_RETENTION_MS)}
+        names = settings.monitoring.observations_topic, settings.monitoring.state_topic
+        wanted.append(("monitoring.observations_topic", Wanted(names[0], 1, frames)))
+        wanted.append(("monitoring.state_topic", Wanted(names[1], 1, compacted)))
     if settings.model.store is not None:
         wanted.append(("model.status_topic", Wanted(settings.model.status_topic, 1, compacted)))
         wanted.append(("model.control_topic", Wanted(settings.model.control_topic, 1, compacted)))

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from functools import partial
 from stream_infer import __version__
 from stream_infer.app import registry
 from stream_infer.app.check import Checked, checked
+from stream_infer.app.references import PackagedReferences
 from stream_infer.app.reporting import Reporter
 from stream_infer.app.serving import serving
 from stream_infer.avro import contract
@@ -54,6 +55,7 @@ from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.stop import Stop, leaving_within, on_signals
 from stream_infer.steps.activation import Announcer
 from stream_infer.steps.isolate import Budget
+from stream_infer.steps.observe import Observe
 from stream_infer.steps.plan import plan
 from stream_infer.steps.score import Score, ScoreSettings
 
@@ -204,7 +206,7 @@ def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:
             channels={
                 Channel.PREDICTIONS: settings.output.topic,
                 Channel.DEAD_LETTERS: settings.dlq.topic,
-                **({Channel.EVENTS: settings.monitoring.topic} if settings.monitoring.topic else {}),
+                **_monitoring_channels(settings),
             },
         ),
         _publisher(settings, client_id, stop, observe, logger),
@@ -243,7 +245,23 @@ def _score(ready: Checked, slot: Slot, writers: Writers | None) -> Score:
         ),
         budget=partial(_budget, client.max_poll_interval_s(settings.kafka) / 4),
         announcer=_announcer(ready),
+        observe=_observe(settings),
     )
+
+
+def _monitoring_channels(settings: Settings) -> Mapping[Channel, str]:
+    monitoring = settings.monitoring
+    if monitoring.topic is None:
+        return {}
+    return {Channel.EVENTS: monitoring.topic, Channel.OBSERVATIONS: monitoring.observations_topic}
+
+
+def _observe(settings: Settings) -> Observe | None:
+    if settings.monitoring.topic is None:
+        return None
+    references = PackagedReferences(settings)
+    frames = RecordWriter(contract.schema("ObservationFrame"), Framing.NONE)
+    return Observe(settings.pipeline, frames, lambda model: references(model.digest))
 
 
 def _announcer(ready: Checked) -> Announcer | None:

@@ -19,13 +19,21 @@ from stream_infer.runtime.stop import Stop, on_signals
 from stream_infer.runtime.supervisor import Ended, Happening, Program, Started, supervise
 
 
-def run_workers(settings: Settings, config: Path, environ: Mapping[str, str], count: int) -> int:
-    """Keep `count` workers running until SIGTERM or SIGINT; return the exit code for all of them."""
+def run_workers(
+    settings: Settings, config: Path, environ: Mapping[str, str], count: int, *, monitored: bool
+) -> int:
+    """Keep `count` scoring workers running, and a monitor where wanted, until SIGTERM or SIGINT.
+
+    Returns the exit code for all of them.
+    """
     logs.configure(sys.stderr, os.environ)
     stop = Stop()
     with on_signals(stop):
         say = partial(_log, structlog.get_logger("stream_infer.workers"))
-        return supervise(programs(settings, config, environ, count), stop=stop, say=say)
+        wanted = programs(settings, config, environ, count)
+        if monitored:
+            wanted.append(monitor(settings, config, environ, count))
+        return supervise(wanted, stop=stop, say=say)
 
 
 def programs(settings: Settings, config: Path, environ: Mapping[str, str], count: int) -> list[Program]:
@@ -38,7 +46,7 @@ def programs(settings: Settings, config: Path, environ: Mapping[str, str], count
     return [
         Program(
             name=f"{settings.worker.slot}-{index}",
-            command=(sys.executable, "-m", "stream_infer.cli.main", "run", "-c", str(config)),
+            command=_command(config, "score"),
             environment={
                 **environ,
                 "STREAM_INFER_WORKER__SLOT": f"{settings.worker.slot}-{index}",
@@ -47,6 +55,24 @@ def programs(settings: Settings, config: Path, environ: Mapping[str, str], count
         )
         for index in range(count)
     ]
+
+
+def monitor(settings: Settings, config: Path, environ: Mapping[str, str], count: int) -> Program:
+    """Return the monitor beside `count` workers, its probes at the port after theirs."""
+    port = settings.http.port
+    return Program(
+        name="monitor",
+        command=_command(config, "monitor"),
+        environment={
+            **environ,
+            "STREAM_INFER_WORKER__SLOT": f"{settings.worker.slot}-monitor",
+            "STREAM_INFER_HTTP__PORT": str(port + count if port else 0),
+        },
+    )
+
+
+def _command(config: Path, role: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "stream_infer.cli.main", "run", "-c", str(config), "--role", role)
 
 
 def _log(logger: structlog.typing.FilteringBoundLogger, happening: Happening) -> None:

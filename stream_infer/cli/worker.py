@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,16 @@ ConfigFile = Annotated[
         "--config", "-c", envvar="STREAM_INFER_CONFIG", metavar="FILE", help="The worker.toml to use."
     ),
 ]
+
+
+class Role(StrEnum):
+    """What a worker does: score, monitor what was scored, or both in processes of their own."""
+
+    SCORE = "score"
+    MONITOR = "monitor"
+    ALL = "all"
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 _CONFIG = Path("worker.toml")
@@ -85,8 +96,12 @@ def run(
     workers: Annotated[
         int, typer.Option(min=1, max=256, help="Worker processes, under the slots SLOT-0, SLOT-1, ...")
     ] = 1,
+    role: Annotated[
+        Role,
+        typer.Option(help="score; monitor what scorers have seen; or all, each in a process of its own."),
+    ] = Role.SCORE,
 ) -> None:
-    """Score until told to stop, after the same check as `check`."""
+    """Score, or monitor, until told to stop, after the same check as `check`."""
     from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
 
     environ = {**os.environ, **({_SLOT_VARIABLE: slot} if slot is not None else {})}
@@ -96,10 +111,15 @@ def run(
 
         report = check(reading)
         raise CheckFailed(report.problems, report.exit_code)
-    if workers > 1:
+    if role is Role.MONITOR:
+        from stream_infer.app.watcher import run_monitor  # noqa: PLC0415 - imports river
+
+        raise typer.Exit(run_monitor(reading.settings))
+    monitored = role is Role.ALL and reading.settings.monitoring.topic is not None
+    if workers > 1 or monitored:
         from stream_infer.app.workers import run_workers  # noqa: PLC0415 - the other way runs without it
 
-        raise typer.Exit(run_workers(reading.settings, config, environ, workers))
+        raise typer.Exit(run_workers(reading.settings, config, environ, workers, monitored=monitored))
     from stream_infer.app.worker import run_worker  # noqa: PLC0415 - imports scikit-learn
 
     raise typer.Exit(run_worker(reading.settings))

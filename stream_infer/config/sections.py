@@ -161,9 +161,15 @@ class DeadLetters(Section):
 
 
 class Monitoring(Section):
-    """Where monitoring events go. With a model store `topic` is filled in before validation."""
+    """Where monitoring events go; without `topic` nothing is monitored.
+
+    With a model store `topic` is filled in before validation, and so are always the two topics between the
+    roles: what scorers have seen, and what the monitor remembers.
+    """
 
     topic: OwnTopic | None = None
+    observations_topic: OwnTopic
+    state_topic: OwnTopic
 
 
 class Follow(StrEnum):

@@ -50,7 +50,7 @@ class Settings(Section):
     input: Input
     output: Output
     dlq: DeadLetters
-    monitoring: Monitoring = Field(default_factory=Monitoring)
+    monitoring: Monitoring
     model: Model
     schema_registry: InstanceOf[RegistryProperties] | None = None
     delivery: Delivery = Field(default_factory=Delivery)
@@ -61,6 +61,11 @@ class Settings(Section):
     def group_id(self) -> str:
         """The consumer group that all workers of the pipeline share."""
         return f"{self.pipeline}.{_ROLE}"
+
+    @property
+    def monitor_group_id(self) -> str:
+        """The consumer group of the monitors of the pipeline."""
+        return f"{self.pipeline}.monitor"
 
     @property
     def transactional_id(self) -> str:
@@ -203,8 +208,12 @@ def _completed(document: Mapping[str, object]) -> dict[str, object]:
     }
     if source.get("framing") == Framing.CONFLUENT:
         derived["input"] = {"schema": None}
+    derived["monitoring"] = {
+        "observations_topic": f"{_named(pipeline)}.observations.v1",
+        "state_topic": f"{_named(pipeline)}.monitor-state.v1",
+    }
     if "store" in _table(document, "model"):
-        derived["monitoring"] = {"topic": f"{_named(pipeline)}.monitoring.v1"}
+        derived["monitoring"]["topic"] = f"{_named(pipeline)}.monitoring.v1"
     for section, defaults in derived.items():
         if isinstance(completed[section], Mapping):
             completed[section] = {**defaults, **_table(completed, section)}
@@ -222,7 +231,14 @@ def _table(document: Mapping[str, object], section: str) -> Mapping[str, object]
 
 # What is filled in from a key that is wrong is not worth a second problem.
 _DERIVED = {
-    "pipeline": ("output.topic", "monitoring.topic", "model.status_topic", "model.control_topic"),
+    "pipeline": (
+        "output.topic",
+        "monitoring.topic",
+        "monitoring.observations_topic",
+        "monitoring.state_topic",
+        "model.status_topic",
+        "model.control_topic",
+    ),
     "input.topics": ("dlq.topic",),
     "input.framing": ("output.framing",),
 }
@@ -265,6 +281,8 @@ def _conflicts(settings: Settings) -> list[Problem]:
         ("output.topic", settings.output.topic),
         ("dlq.topic", settings.dlq.topic),
         ("monitoring.topic", settings.monitoring.topic),
+        ("monitoring.observations_topic", settings.monitoring.observations_topic),
+        ("monitoring.state_topic", settings.monitoring.state_topic),
         ("model.status_topic", settings.model.status_topic),
         ("model.control_topic", settings.model.control_topic),
     ):

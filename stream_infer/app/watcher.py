@@ -1,0 +1,169 @@
+"""The composition root of the monitor's role: frames of what was seen become monitoring events.
+
+The same loop as scoring, in a group, and a process, of its own: whatever happens here, scoring goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+
+from stream_infer import __version__
+from stream_infer.app import registry
+from stream_infer.app.references import PackagedReferences
+from stream_infer.avro import contract
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.config.settings import Settings
+from stream_infer.flow.errors import Fatal, Misconfigured, Problem
+from stream_infer.flow.ports import Observer
+from stream_infer.flow.records import Batch, Channel, Outcome
+from stream_infer.kafka import client
+from stream_infer.kafka.compacted import newest
+from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
+from stream_infer.kafka.session import Session, SessionSettings
+from stream_infer.kafka.topics import Absent, describe
+from stream_infer.kafka.transactions import Transactions
+from stream_infer.ops import http, logs
+from stream_infer.ops.fanout import Fanout
+from stream_infer.ops.metrics import Build, Metrics
+from stream_infer.ops.progress import ProgressCell, State
+from stream_infer.runtime.loop import run
+from stream_infer.runtime.pacing import Pace, Pacing
+from stream_infer.runtime.stop import Stop, leaving_within, on_signals
+from stream_infer.steps.monitor import Codec, MonitorSettings, Watching
+
+_LEAVE_WITHIN_S = 10.0
+# A frame stands for many events: nobody waits for it within milliseconds.
+_PACING = Pacing(max_records=2_000, commit_interval_s=0.5, latency_goal_s=2.0)
+
+
+class Restored:
+    """A `Step` that takes up the state from its topic whenever what this worker owns has changed.
+
+    State and offsets were committed together, so the newest state is that of the committed offsets.
+    """
+
+    def __init__(self, step: Watching, documents: Callable[[], Mapping[str, bytes]]) -> None:
+        self._step = step
+        self._documents = documents
+        self._assignment: int | None = None
+
+    def __call__(self, batch: Batch) -> Outcome:
+        if batch.assignment != self._assignment:
+            self._step.restore(self._documents())
+            self._check(batch)
+            self._assignment = batch.assignment
+        return self._step(batch)
+
+    def forget(self) -> None:
+        self._step.forget()
+
+    def _check(self, batch: Batch) -> None:
+        for partition, position in batch.positions.items():
+            known = self._step.positions.get(f"{partition.topic}/{partition.index}", 0)
+            if known > position:
+                raise Fatal(
+                    f"the monitor's state has seen {partition.topic}/{partition.index} up to {known}, "
+                    f"its group is at {position}: one of the two was reset; reset the other too"
+                )
+
+
+def run_monitor(settings: Settings) -> int:
+    """Watch until SIGTERM (exit code 0) or SIGINT (130). Raises what stops it otherwise."""
+    logs.configure(sys.stderr, os.environ)
+    stop = Stop()
+    with on_signals(stop):
+        _check(settings)
+        with leaving_within(stop, _LEAVE_WITHIN_S):
+            watch(settings, stop)
+    return 130 if stop.signal == signal.SIGINT else 0
+
+
+def watch(settings: Settings, stop: Stop) -> None:
+    """Watch what scorers have seen until `stop` is requested."""
+    progress = ProgressCell()
+    metrics = Metrics(settings.pipeline, build=Build(__version__))
+    observe = Fanout([progress, metrics, logs.LogObserver()])
+    application = http.application(
+        lambda: progress.current, metrics.registry, max_idle_s=client.max_poll_interval_s(settings.kafka)
+    )
+    with ExitStack() as stack:
+        stack.enter_context(http.HttpServer(application, host=settings.http.host, port=settings.http.port))
+        session = stack.enter_context(closing(_session(settings, stop, observe)))
+        session.open()
+        progress.serve("monitor")
+        progress.enter(State.RUNNING)
+        run(session, _step(settings), session, stop=stop, pace=Pace(_PACING), observe=observe)
+        progress.enter(State.DRAINING)
+
+
+def _check(settings: Settings) -> None:
+    """Raise `Misconfigured` with the topics that are missing."""
+    monitoring = settings.monitoring
+    if monitoring.topic is None:
+        fix = f'name one, for example topic = "{settings.pipeline}.monitoring.v1"'
+        raise Misconfigured([Problem("monitoring.topic", "", "there is nothing to monitor to", fix)])
+    named = {
+        "monitoring.topic": monitoring.topic,
+        "monitoring.observations_topic": monitoring.observations_topic,
+        "monitoring.state_topic": monitoring.state_topic,
+    }
+    described = describe(settings.kafka, list(named.values()))
+    fix = "make it with `stream-infer topics create`"
+    problems = [
+        Problem(key, f'"{name}"', topic.reason, fix)
+        for key, name in named.items()
+        if isinstance(topic := described[name], Absent)
+    ]
+    if problems:
+        raise Misconfigured(problems)
+
+
+def _step(settings: Settings) -> Restored:
+    frames = RecordReader(contract.schema("ObservationFrame"), Framing.NONE)
+    ids = (
+        registry.ask(settings, frozenset(), None, ()).ids
+        if settings.output.framing is Framing.CONFLUENT
+        else {}
+    )
+    events = RecordWriter(
+        contract.schema("MonitoringEvent"), settings.output.framing, schema_id=ids.get("MonitoringEvent")
+    )
+    step = Watching(
+        MonitorSettings(settings.pipeline, settings.monitoring.observations_topic),
+        PackagedReferences(settings),
+        Codec(frames, events),
+    )
+    prefix = f"{settings.pipeline}/".encode()
+
+    def documents() -> Mapping[str, bytes]:
+        held = newest(client.admin(settings.kafka), settings.monitoring.state_topic)
+        return {k.removeprefix(prefix).decode(): v for k, v in held.items() if k.startswith(prefix)}
+
+    return Restored(step, documents)
+
+
+def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:
+    logger = logs.librdkafka_logger()
+    group = settings.monitor_group_id
+    client_id = f"{group}.{settings.worker.slot}"
+    monitoring = settings.monitoring
+    consumer = client.consumer(
+        settings.kafka, group_id=group, instance_id=settings.worker.slot, client_id=client_id
+    )
+    producer = client.producer(settings.kafka, transactional_id=client_id, client_id=client_id)
+    return Session(
+        SessionSettings(
+            consumer=consumer,
+            input_topics=[monitoring.observations_topic],
+            channels={Channel.EVENTS: monitoring.topic or "", Channel.STATE: monitoring.state_topic},
+        ),
+        Transactions(producer, stopping=lambda: stop.requested, observe=observe, logger=logger),
+        StartOffsets("earliest", OnLostOffset.EARLIEST),
+        observe=observe,
+        logger=logger,
+    )
