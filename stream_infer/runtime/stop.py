@@ -1,7 +1,9 @@
-"""The wish to stop: a flag that signals set and the loop reads. Handlers do nothing else.
+"""The wish to stop: a flag that signals set and the loop reads.
 
-An exception raised by a signal handler inside a Kafka `consume()` would lose the messages it had already
-fetched, so no handler here raises.
+A signal does nothing but write its number to a socket, from which a thread of its own reads it. A handler in
+Python would run on the main thread, between two of its steps: not before a call of the Kafka client returns,
+which takes a minute when the broker is silent, and in the midst of `Event.wait()`, whose lock it would then
+wait for itself, for ever. An exception out of one would lose the messages that a `consume()` had fetched.
 """
 
 from __future__ import annotations
@@ -9,14 +11,18 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
 class Stop:
-    """A one-way flag with the reason it was set for."""
+    """A one-way flag with the reason it was set for. Not to be used in a signal handler."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -40,17 +46,32 @@ class Stop:
 
 @contextmanager
 def on_signals(stop: Stop) -> Iterator[None]:
-    """Let SIGTERM and SIGINT request `stop` while the block runs. Main thread only."""
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        stop.request(number)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    """Let SIGTERM and SIGINT request `stop` at once while the block runs. Main thread only."""
+    heard, said = socket.socketpair()
+    said.setblocking(False)
+    listener = threading.Thread(target=_listen, args=(heard, stop), name="stop-signals", daemon=True)
+    listener.start()
+    fd_before = signal.set_wakeup_fd(said.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, _take_no_action) for number in _SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(fd_before)
+        said.close()
+        listener.join()
+        heard.close()
+
+
+def _listen(heard: socket.socket, stop: Stop) -> None:
+    while numbers := heard.recv(1):
+        if numbers[0] in _SIGNALS:
+            stop.request(numbers[0])
+
+
+def _take_no_action(_number: int, _frame: FrameType | None) -> None:
+    """Handle a signal in Python, so that its number is written to the socket."""
 
 
 @contextmanager
