@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -20,16 +21,21 @@ from stream_infer.models.code import Code
 from stream_infer.models.container import Frame, unsupported
 from stream_infer.models.manifest import Manifest
 from stream_infer.models.package import Verified
+from stream_infer.models.runtimes import accelerated, converted_part, opened
 from stream_infer.models.scores import Scores
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded estimator and the manifest that it keeps."""
+    """A loaded estimator and the manifest that it keeps.
+
+    `others` are the forms of a converted model one by one: each has to answer as the golden rows say.
+    """
 
     manifest: Manifest
     digest: str
     estimator: Estimator
+    others: tuple[Estimator, ...] = ()
 
     def predict(self, frame: Frame) -> Scores:
         """Return what the estimator says about `frame` (of `container.assemble`).
@@ -38,13 +44,18 @@ class Model:
         """
         return answer(self.estimator, self.manifest.output, frame)
 
+    def forms(self) -> tuple[Model, ...]:
+        """Return this model once for each form of it that may answer a batch."""
+        return tuple(replace(self, estimator=one, others=()) for one in self.others) or (self,)
+
 
 def load(verified: Verified) -> Model:
     """Unpickle the model of a verified package, in this process and from the bytes that were hashed.
 
     Raises `Refused`: `library_version` (another scikit-learn; a pickle of one may load in another and answer
     differently), `container`, `load` (whatever unpickling raises), `output` (not the classes or methods that
-    the manifest promises). Other libraries of other versions are for the caller to record.
+    the manifest promises), `runtime` (the library of a converted model is not installed). Other libraries of
+    other versions are for the caller to record.
     """
     manifest = verified.manifest
     _check_version(manifest.libraries["scikit-learn"])
@@ -55,8 +66,18 @@ def load(verified: Verified) -> Model:
     reason = disagreement(estimator, manifest.output)
     if reason is not None:
         raise Refused("output", f"{type(estimator).__name__}: {reason}")
-    _force_one_job(estimator)
-    return Model(manifest, verified.digest, estimator)
+    force_one_job(estimator)
+    if manifest.conversion is None:
+        return Model(manifest, verified.digest, estimator)
+    part = converted_part(estimator, manifest.conversion)
+    fast = opened(manifest.runtime, verified.files[manifest.entry], part)
+    always = replace(manifest.conversion, up_to_rows=sys.maxsize)
+    return Model(
+        manifest,
+        verified.digest,
+        accelerated(estimator, fast, manifest.conversion),
+        (estimator, accelerated(estimator, fast, always)),
+    )
 
 
 def _check_version(trained: str) -> None:
@@ -69,7 +90,7 @@ def _unpickle(verified: Verified) -> Estimator:
     try:
         with code.importable(), warnings.catch_warnings():
             warnings.simplefilter("error", InconsistentVersionWarning)
-            estimator: Estimator = joblib.load(io.BytesIO(verified.files[verified.manifest.entry]))
+            estimator: Estimator = joblib.load(io.BytesIO(verified.files[verified.manifest.original]))
             return estimator
     except InconsistentVersionWarning as error:
         raise Refused("library_version", str(error)) from error
@@ -82,7 +103,7 @@ def _unpickle(verified: Verified) -> Estimator:
         raise Refused("load", f"{type(error).__name__}: {error}{hint}") from error
 
 
-def _force_one_job(estimator: object) -> None:
+def force_one_job(estimator: object) -> None:
     """Set `n_jobs` to 1 in every part of `estimator`.
 
     A batch is too small to be worth a pool, and the worker has its own processes. `get_params` alone is not

@@ -111,6 +111,24 @@ class Tolerance:
 
 
 @dataclass(frozen=True, slots=True)
+class Conversion:
+    """The proof that the converted model in `entry` answers as scikit-learn's own in `original` does.
+
+    `covers` is the whole model, or the last step of a pipeline. Batches of more than `up_to_rows` rows are
+    for the original: scikit-learn is the faster one there. `rows` were compared, random ones most of them;
+    `max_abs_difference` is over all of their numbers, and a label may differ only where rounding decides.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    original: Text
+    covers: Literal["model", "last_step"]
+    up_to_rows: int
+    rows: int
+    max_abs_difference: float
+    label_mismatches: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileEntry:
     """One file of the package: the digest of its bytes and how many they are."""
 
@@ -127,8 +145,9 @@ class Manifest:
     format: Literal[1] = 1
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
     version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")]
-    runtime: Literal["sklearn"] = "sklearn"
+    runtime: Literal["sklearn", "treelite", "onnx"] = "sklearn"
     entry: Text = "model.joblib"
+    conversion: Conversion | None = None
     python: Text
     libraries: Mapping[str, str]
     container: Container
@@ -162,6 +181,11 @@ class Manifest:
         return text.encode("ascii")
 
     @property
+    def original(self) -> str:
+        """The file of scikit-learn's own model."""
+        return self.entry if self.conversion is None else self.conversion.original
+
+    @property
     def digest(self) -> str:
         """The digest of the package: sha256 of the canonical manifest, which holds those of all files."""
         return "sha256:" + hashlib.sha256(self.canonical()).hexdigest()
@@ -189,6 +213,10 @@ def _contradiction(manifest: Manifest) -> str | None:
         return "container.columns: not the features in their order"
     if "scikit-learn" not in manifest.libraries:
         return "libraries: scikit-learn is missing"
+    if (manifest.runtime == "sklearn") != (manifest.conversion is None):
+        return "conversion: for a converted model, and for no other"
+    if manifest.conversion is not None and manifest.conversion.original == manifest.entry:
+        return "conversion.original: not the converted model itself"
     if min((entry.size for entry in manifest.files.values()), default=0) < 0:
         return "files: a size is negative"
     return _feature_contradiction(manifest) or _output_contradiction(manifest.output)

@@ -119,11 +119,12 @@ def _manifest(contents: Contents, expected_digest: str | None) -> Manifest:
 
 def _match(contents: Contents, manifest: Manifest) -> None:
     found = contents.keys() - {MANIFEST, CHECKSUM}
-    for name in sorted({*manifest.files, *REQUIRED, manifest.entry} - found):
+    required = {*REQUIRED, manifest.entry, manifest.original}
+    for name in sorted((manifest.files.keys() | required) - found):
         raise Refused("missing_file", f"{name} is missing")
     for name in sorted(found - manifest.files.keys()):
         raise Refused("extra_file", f"{name} is not in the manifest")
-    for name in sorted({*REQUIRED, manifest.entry} - manifest.files.keys()):
+    for name in sorted(required - manifest.files.keys()):
         raise Refused("manifest", f"files: {name} is missing")
     for name, entry in sorted(manifest.files.items()):
         data = contents[name]

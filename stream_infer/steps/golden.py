@@ -108,10 +108,20 @@ def read_golden(data: bytes) -> list[Golden]:
 def replay(model: Model, schema: Schema, golden: bytes) -> GoldenReport:
     """Send the golden events through decode, policy, container and predict, and compare the answers.
 
-    `schema` is the package's input schema. Raises `Refused` when the file or the schema does not fit the
-    model.
+    `schema` is the package's input schema. A converted model is asked in both of its forms, whatever the size
+    of the sample. Raises `Refused` when the file or the schema does not fit the model.
     """
     rows = read_golden(golden)
+    reports = [_replay(form, schema, rows) for form in model.forms()]
+    return GoldenReport(
+        rows=len(rows),
+        max_abs_difference=max(report.max_abs_difference for report in reports),
+        label_mismatches=max(report.label_mismatches for report in reports),
+        failures=[failure for report in reports for failure in report.failures],
+    )
+
+
+def _replay(model: Model, schema: Schema, rows: Sequence[Golden]) -> GoldenReport:
     decoded = plan(model, Events(Framing.NONE, [schema])).decoder.decode([row.event for row in rows])
     try:
         inferred = infer(model, decoded.columns, Budget())
