@@ -177,6 +177,11 @@ class Series:
         before = self._values[:-1] or self._values
         return statistics.median(before) / STEPS_PER_UNIT if before else 0.0
 
+    @property
+    def mean(self) -> float:
+        """The mean of all values."""
+        return statistics.fmean(self._values) / STEPS_PER_UNIT if self._values else 0.0
+
     def onset(self, apart: float) -> int:
         """Return how many of the newest values are at least `apart` from the usual one, at least 1."""
         usual, steps = self.baseline * STEPS_PER_UNIT, apart * STEPS_PER_UNIT
