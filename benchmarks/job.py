@@ -1,4 +1,4 @@
-"""What a contestant is told: where to read and write, and with what client settings. Passed as one JSON text."""
+"""What a contestant is told: where to read and write, with what client settings. Passed as one JSON text."""
 
 from __future__ import annotations
 

@@ -171,8 +171,8 @@ def main() -> None:
         report.machine(),
         f"Milliseconds from when an event was due; {material.FEATURES} features, linear model, 0.1 kB, "
         f"{PARTITIONS} partitions, {options.seconds:.0f} s a run after {_WARM_UP_S:.0f} s of warm-up, "
-        f"{options.rounds} rounds in turns. Median of the rounds (least-greatest). Broker, contestant, sender "
-        "and reader share the cores.",
+        f"{options.rounds} rounds in turns. Median of the rounds (least-greatest). Broker, contestant, "
+        "sender and reader share the cores.",
         report.table(("events/s", "contestant", "p50", "p99", "p99.9", "greatest"), rows),
     )
     print(path.read_text("utf-8"))

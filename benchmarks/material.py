@@ -69,7 +69,7 @@ def event_schema(features: int) -> dict[str, object]:
 
 
 def make(folder: Path, *, model: str = "linear", features: int = FEATURES, size_bytes: int = 100) -> Material:
-    """Train `model`, package it into `folder`, and make events of about `size_bytes` (never less than needed)."""
+    """Train `model`, package it into `folder`, and make events of `size_bytes` (or more where needed)."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
     schema = folder / "event.avsc"

@@ -40,7 +40,7 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: events a second, CPU microseconds and resident MB of its processes, seconds to first answer."""
+    """One run: events a second, CPU us and resident MB of its processes, seconds to the first answer."""
 
     per_s: float
     cpu_us: float

@@ -110,7 +110,8 @@ def main() -> None:
                     source = topics.create("input", PARTITIONS)
                     topics.fill(source, made.values, count, PARTITIONS)
                     job = Job(
-                        bootstrap=broker.bootstrap, input=source, output="", dead_letters="", group="", slot="",
+                        bootstrap=broker.bootstrap, input=source, output="", dead_letters="", group="",
+                        slot="",
                         schema=str(made.schema), estimator=str(made.estimator), package=str(made.package),
                         transactional=True, pool=str(pool),
                     )  # fmt: skip
@@ -129,8 +130,8 @@ def main() -> None:
         "Throughput from a backlog",
         report.machine(),
         f"{material.FEATURES} features, {PARTITIONS} partitions; batches of at most {BATCH:,} (copy), "
-        f"{LARGE_BATCH:,} (copy, large batches; worker, by its own pace), {HANDWRITTEN_BATCH:,} (hand-written); {options.rounds} rounds in turns, {options.events:,} events a "
-        "process. Median (least-greatest); ratios are of runs of one round. Client settings are the "
+        f"{LARGE_BATCH:,} (copy, large batches; worker, by its own pace), {HANDWRITTEN_BATCH:,} (hand-written); "
+        f"{options.rounds} rounds in turns, {options.events:,} events a process. Median (least-greatest); ratios are of runs of one round. Client settings are the "
         f"worker's own, with {', '.join(f'{k}={v}' for k, v in GROUP.items())}. Broker and contestants share "
         "the cores.",
         report.table(_HEAD, table),

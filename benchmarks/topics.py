@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from typing import Self
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
@@ -36,7 +37,7 @@ class Topics:
         self._admin = AdminClient({"bootstrap.servers": bootstrap})
         self._created: list[str] = []
 
-    def __enter__(self) -> Topics:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
