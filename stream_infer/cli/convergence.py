@@ -9,7 +9,8 @@ from enum import StrEnum
 import typer
 
 from stream_infer.app.fleet import Convergence, Stand, Worker, converging, read_fleet
-from stream_infer.cli.printing import Row, clean, moment, table
+from stream_infer.app.sentences import clean, moment
+from stream_infer.cli.printing import Row, table
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import StreamInferError
 from stream_infer.models.deployment import Deployment

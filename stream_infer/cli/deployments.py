@@ -15,7 +15,8 @@ from pathlib import Path
 
 import typer
 
-from stream_infer.cli.printing import Row, moment, table
+from stream_infer.app.sentences import moment
+from stream_infer.cli.printing import Row, table
 from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings, load
 from stream_infer.files.store import ModelStore, Request

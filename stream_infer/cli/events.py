@@ -23,7 +23,6 @@ from stream_infer.flow.errors import Misconfigured, Problem
 _CONFIG = Path("worker.toml")
 _AGE = re.compile(r"(\d+)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_RANGES_SHOWN = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +45,7 @@ def events(
 ) -> None:
     """Show the monitoring events of the pipeline: models that change, drift, quality."""
     from stream_infer.app.events import Wanted, follow_events, read_events  # noqa: PLC0415 - imports fastavro
+    from stream_infer.app.sentences import sentence  # noqa: PLC0415 - as the readers of events
     from stream_infer.config.settings import load  # noqa: PLC0415 - imports the Kafka client
 
     settings = load(config, os.environ)
@@ -79,55 +79,6 @@ def moment_ms(when: str, now_ms: int) -> int:
 def as_line(event: Mapping[str, Any]) -> str:
     """Return the event as one JSON object, every field in it; a number that JSON has not, as null."""
     return json.dumps(_finite(event), ensure_ascii=False)
-
-
-def sentence(event: Mapping[str, Any]) -> str:
-    """Return when, how bad, what, and its summary; for drift also how much, where, and under which model."""
-    from stream_infer.cli.printing import clean, moment  # noqa: PLC0415 - imports rich
-
-    details = "; ".join(_details(event))
-    told = f"{moment(event['time'])}  {event['severity']:<8} {event['type']:<18} {event['summary']}"
-    return clean(f"{told} [{details}]" if details else told)
-
-
-def _details(event: Mapping[str, Any]) -> list[str]:
-    drift, performance = event["drift"], event["performance"]
-    found = []
-    if drift is not None:
-        found.append(f"{drift['feature'] or drift['signal']}{_change(drift['reference'], drift['current'])}")
-    if performance is not None:
-        found.append(
-            f"{performance['metric']} {_from_to(performance['reference_value'], performance['value'])}"
-        )
-    if not found:
-        return []
-    if event["ranges"]:
-        found.append(_ranges(event["ranges"]))
-    if event["model_version"] is not None:
-        found.append(f"model {event['model_version']}")
-    if event["incident_id"] is not None:
-        found.append(f"incident {event['incident_id']}")
-    return found
-
-
-def _change(reference: Mapping[str, Any] | None, current: Mapping[str, Any] | None) -> str:
-    before = None if reference is None else reference["mean"]
-    now = None if current is None else current["mean"]
-    return "" if now is None else f" mean {_from_to(before, now)}"
-
-
-def _from_to(before: float | None, now: float) -> str:
-    return f"{now:.4g}" if before is None else f"from {before:.4g} to {now:.4g}"
-
-
-def _ranges(ranges: list[Mapping[str, Any]]) -> str:
-    shown = [
-        f"{r['topic']}/{r['partition']} {r['first_offset']}.."
-        f"{'' if r['last_offset'] is None else r['last_offset']}"
-        for r in ranges[:_RANGES_SHOWN]
-    ]
-    more = len(ranges) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _finite(value: object) -> object:
