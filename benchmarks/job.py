@@ -19,19 +19,21 @@ GROUP = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "300"}
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of one contestant process. Paths are absolute."""
+    """One run of one contestant process. Paths are absolute. No `monitoring` topic: nothing is watched."""
 
     bootstrap: str
-    input: str
-    output: str
-    dead_letters: str
-    group: str
-    slot: str
     schema: str
     estimator: str
     package: str
-    transactional: bool
     pool: str
+    input: str = ""
+    output: str = ""
+    dead_letters: str = ""
+    monitoring: str = ""
+    observations: str = ""
+    group: str = ""
+    slot: str = ""
+    transactional: bool = True
     batch: int = BATCH
 
     def to_json(self) -> str:
@@ -73,6 +75,8 @@ class Job:
             "worker": {"slot": self.slot},
             "http": {"port": 0},
         }
+        if self.monitoring:
+            sections["monitoring"] = {"topic": self.monitoring, "observations_topic": self.observations}
         for name, keys in (more or {}).items():
             sections[name] = {**sections.get(name, {}), **keys}
         lines = [f"pipeline = {json.dumps(self.group.removesuffix('.score'))}"]

@@ -1,73 +1,101 @@
 """From produced to readable: how long until a `read_committed` reader has the prediction of an event.
 
-    python -m benchmarks.latency
+    python -m benchmarks.latency --rates 1000 --name latency-1000     # one rate: under three minutes
     python -m benchmarks.latency --rates 1000 20000 --seconds 20 --rounds 5
 
 Events are due at fixed times, and latency counts from when an event was due, so that a stall is not hidden by
-a sender that waited for it. Sender and reader are one process that turns about once a millisecond.
+a sender that waited for it. Sender and reader are one process that turns about once a millisecond. Where the
+time goes is told by the worker's own metrics.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import subprocess
-import tempfile
 import time
+import urllib.request
 import uuid
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 from numpy.typing import NDArray
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import material, report
-from benchmarks.job import Job, write_pool
-from benchmarks.predictions import predictions
-from benchmarks.race import Contestant, module, start, worker
-from benchmarks.topics import Topics
-from tests.kafka.broker import running_broker
+from benchmarks.arena import Arena, Workload, arena
+from benchmarks.race import Contestant, addressed, module, running, worker_with
+from tests.kafka.ports import free_ports
 
 PARTITIONS = 4
 QUANTILES = (0.5, 0.99, 0.999)
 _WARM_UP_S = 3.0
 _LATE_S = 20.0
+_HEAD = ("events/s", "contestant", "p50", "p99", "p99.9", "greatest", "over 100 ms", "over 200 ms")
+_TRACE_HEAD = ("events/s", "contestant", "events a batch", "read", "step", "commit", "least interval")
 
 
-def contestants() -> list[Contestant]:
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a batch was and took, on average of a run, in milliseconds."""
+
+    records: float
+    read_ms: float
+    step_ms: float
+    commit_ms: float
+    interval_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Latencies in milliseconds of one run, and the worker's own account of it."""
+
+    ms: NDArray[np.float64]
+    trace: Trace | None
+
+
+def contestants(port: int) -> dict[str, Contestant]:
     """Return who is measured; the copy is the floor that Kafka and the client set."""
-    return [
-        Contestant("worker", worker),
-        Contestant("worker, at least once", worker, transactional=False),
+    command = worker_with({"http": {"port": port}})
+    every = (
+        Contestant("worker", command, monitored=True),
+        Contestant("worker-at-least-once", command, monitored=True, transactional=False),
         Contestant("copy", module("benchmarks.contestants.copy")),
-    ]
+    )
+    return {one.name: one for one in every}
 
 
 def measure(
-    contestant: Contestant, job: Job, topics: Topics, values: Sequence[bytes], *, rate: int, seconds: float
-) -> NDArray[np.float64]:
-    """Return the latencies in milliseconds of all events after the warm-up."""
+    arena: Arena, contestant: Contestant, workload: Workload, *, rate: int, seconds: float, port: int
+) -> Measured:
+    """Send `rate` events a second for `seconds` after a warm-up, and return how long each answer took."""
+    topics = arena.topics
     source, output = topics.create("input", PARTITIONS), topics.create("output", PARTITIONS)
-    letters = topics.create("dlq", 1)
-    mine = Job(
-        bootstrap=job.bootstrap, input=source, output=output, dead_letters=letters,
-        group=f"latency.{uuid.uuid4().hex[:8]}.score", slot="s0", schema=job.schema, estimator=job.estimator,
-        package=job.package, transactional=contestant.transactional, pool=job.pool,
-    )  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        process = start(contestant, mine, Path(folder))
-        try:
-            found = _flow(job.bootstrap, source, output, values, rate=rate, seconds=seconds)
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        topics.remove(source, output, letters)
-    return found
+    others = topics.create("dlq", 1), topics.create("monitoring", 1), topics.create("observations", 1)
+    job = addressed(contestant, workload.job, source, output, others)
+    with running(contestant, job):
+        ms = _flow(job.bootstrap, source, output, workload.made.values, rate=rate, seconds=seconds)
+        trace = None if contestant.name == "copy" else traced(port)
+    topics.remove(source, output, *others)
+    return Measured(ms, trace)
+
+
+def traced(port: int) -> Trace:
+    """Return what the worker on this port tells of its batches so far."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    found: dict[tuple[str, str], float] = {}
+    for family in families:
+        for sample in family.samples:
+            found[sample.name, sample.labels.get("stage", "")] = sample.value
+
+    def mean(name: str, stage: str = "") -> float:
+        return found[f"{name}_sum", stage] / max(1.0, found[f"{name}_count", stage])
+
+    stages = [mean("stream_infer_stage_duration_seconds", stage) for stage in ("read", "step", "commit")]
+    read_ms, step_ms, commit_ms = (1000 * seconds for seconds in stages)
+    interval_ms = 1000 * found["stream_infer_commit_interval_seconds", ""]
+    return Trace(mean("stream_infer_batch_records"), read_ms, step_ms, commit_ms, interval_ms)
 
 
 def _flow(
@@ -95,10 +123,13 @@ def _flow(
 
 def _until_answered(producer: Producer, reader: Consumer, source: str, value: bytes) -> None:
     """Send one event to each partition until each has an answer: the contestant is up."""
-    producer.produce(source, value, b"start")
+    for partition in range(PARTITIONS):
+        producer.produce(source, value, b"start", partition)
     producer.flush(10)
     deadline = time.monotonic() + 60
-    while reader.poll(0.1) is None:
+    answered = 0
+    while answered < PARTITIONS:
+        answered += len([m for m in reader.consume(PARTITIONS, 0.1) if m.error() is None])
         if time.monotonic() > deadline:
             raise RuntimeError("no answer within a minute")
 
@@ -130,52 +161,82 @@ def _paced(
     return latency[int(rate * _WARM_UP_S) :] * 1000
 
 
+def rows(rate: int, found: Mapping[str, list[Measured]]) -> Iterator[list[str]]:
+    """Yield the latencies at one rate: medians of the rounds, with their spread."""
+    for name, runs in found.items():
+        columns = [
+            *([float(np.quantile(run.ms, q)) for run in runs] for q in QUANTILES),
+            [float(run.ms.max()) for run in runs],
+        ]
+        late = [100 * float(np.mean([(run.ms > limit).mean() for run in runs])) for limit in (100, 200)]
+        yield [
+            f"{rate:,}",
+            name,
+            *(report.spread(column, ".1f") for column in columns),
+            *(f"{share:.2f} %" for share in late),
+        ]
+
+
+def traces(rate: int, found: Mapping[str, list[Measured]]) -> Iterator[list[str]]:
+    """Yield where the time of a batch went at one rate."""
+    for name, runs in found.items():
+        told = [run.trace for run in runs if run.trace is not None]
+        if told:
+            columns = zip(
+                *((t.records, t.read_ms, t.step_ms, t.commit_ms, t.interval_ms) for t in told), strict=True
+            )
+            yield [f"{rate:,}", name, *(report.spread(column, ".1f") for column in columns)]
+
+
+def at(
+    arena: Arena, workload: Workload, *, rate: int, options: argparse.Namespace
+) -> dict[str, list[Measured]]:
+    """Measure every contestant in turns at one rate."""
+    found: dict[str, list[Measured]] = {name: [] for name in options.contestants}
+    for turn in range(options.rounds):
+        for name in options.contestants if turn % 2 == 0 else reversed(options.contestants):
+            (port,) = free_ports(1)
+            one = measure(
+                arena, contestants(port)[name], workload, rate=rate, seconds=options.seconds, port=port
+            )
+            found[name].append(one)
+            p50, p99 = np.quantile(one.ms, (0.5, 0.99))
+            print(f"  {rate:>6}/s  {name:<22} p50 {p50:.1f}  p99 {p99:.1f} ms", flush=True)
+    return found
+
+
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rates", type=int, nargs="+", default=[100, 1_000, 5_000, 20_000])
-    parser.add_argument("--seconds", type=float, default=15.0)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--name", default="latency", help="the file in results/")
-    options = parser.parse_args()
-    rows: list[list[str]] = []
-    with (
-        running_broker() as broker,
-        Topics(broker.bootstrap) as topics,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        made = material.make(Path(folder) / "linear")
-        pool = Path(folder) / "pool.json"
-        write_pool(pool, predictions(made))
-        job = Job(
-            bootstrap=broker.bootstrap, input="", output="", dead_letters="", group="", slot="",
-            schema=str(made.schema), estimator=str(made.estimator), package=str(made.package),
-            transactional=True, pool=str(pool),
-        )  # fmt: skip
+    options = _options()
+    table: list[list[str]] = []
+    trace: list[list[str]] = []
+    with arena() as here:
+        workload = here.workload()
         for rate in options.rates:
-            found: dict[str, list[list[float]]] = {one.name: [] for one in contestants()}
-            for turn in range(options.rounds):
-                for one in contestants() if turn % 2 == 0 else reversed(contestants()):
-                    ms = measure(one, job, topics, made.values, rate=rate, seconds=options.seconds)
-                    found[one.name].append([*np.quantile(ms, QUANTILES).tolist(), float(ms.max())])
-                    print(f"  {rate:>6}/s  {one.name:<24}", [round(x, 1) for x in found[one.name][-1]])
-            for name, runs in found.items():
-                columns = list(zip(*runs, strict=True))
-                rows.append([f"{rate:,}", name, *(report.spread(column, ".1f") for column in columns)])
-                print(f"{rate:>6}/s  {name:<24}", [round(statistics.median(c), 1) for c in columns])
-    path = report.write(
+            found = at(here, workload, rate=rate, options=options)
+            table += rows(rate, found)
+            trace += traces(rate, found)
+    report.finish(
         options.name,
         "Latency: produced to readable by a read_committed reader",
-        report.machine(),
         f"Milliseconds from when an event was due; {material.FEATURES} features, linear model, 0.1 kB, "
-        f"{PARTITIONS} partitions, {options.seconds:.0f} s a run after {_WARM_UP_S:.0f} s of warm-up, "
-        f"{options.rounds} rounds in turns. Median of the rounds (least-greatest). Broker, contestant, "
-        "sender and reader share the cores.",
-        report.table(("events/s", "contestant", "p50", "p99", "p99.9", "greatest"), rows),
+        f"{PARTITIONS} partitions, {options.seconds:.0f} s a run, {_WARM_UP_S:.0f} s to warm up; "
+        f"{options.rounds} rounds in turns. Median of the rounds (least-greatest). Broker, contestant and "
+        "sender share the cores.",
+        report.table(_HEAD, table),
+        "Where a batch spends its time (means of a run, ms). It begins no earlier than the "
+        "least interval after the one before: an event waits for that, for the batch under way, and its own.",
+        report.table(_TRACE_HEAD, trace),
     )
-    print(path.read_text("utf-8"))
+
+
+def _options() -> argparse.Namespace:
+    parser = report.parser(__doc__, name="latency", rounds=3)
+    parser.add_argument("--rates", type=int, nargs="+", default=[100, 1_000, 5_000, 20_000], help="a second")
+    parser.add_argument("--seconds", type=float, default=12.0, help="of a run, after the warm-up")
+    names = list(contestants(0))
+    parser.add_argument("--contestants", nargs="+", default=names, choices=names)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

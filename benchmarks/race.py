@@ -1,7 +1,8 @@
 """Runs contestants as processes on one backlog, in turns, and measures what each did.
 
 Rate: from the broker's own append times of the committed output, between two shares of all records, so that
-start, group join and the last partial batch do not count. CPU: of the contestant's processes, per event.
+start, group join and the last partial batch do not count; of several processes, only once the group has
+settled. CPU and memory: of the contestant's processes.
 """
 
 from __future__ import annotations
@@ -12,35 +13,46 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import psutil
+from confluent_kafka import ConsumerGroupState
+from numpy.typing import NDArray
 
 from benchmarks.job import BATCH, Job
-from benchmarks.topics import Topics, until_written
+from benchmarks.topics import Topics
 
 ROOT = Path(__file__).parents[1]
 _LEAVE_WITHIN_S = 20.0
+_TICK_S = 0.25
+_FROM_SHARE, _TO_SHARE = 0.1, 0.95
+_LEAST_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """`command` makes the command line of one process from its job and a folder for its files."""
+    """`command` makes the command line of one process from its job and a folder for its files.
+
+    A slow one may get only a `share` of the events of the race. `monitored` says that it watches its model.
+    """
 
     name: str
     command: Callable[[Job, Path], Sequence[str]]
     processes: int = 1
     transactional: bool = True
+    monitored: bool = False
     batch: int = BATCH
+    share: float = 1.0
     environment: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: events a second, CPU us and resident MB of its processes, seconds to the first answer."""
+    """One run: events a second, CPU microseconds an event, most resident MB, seconds to the first answer."""
 
     per_s: float
     cpu_us: float
@@ -70,59 +82,62 @@ def worker_with(more: Mapping[str, Mapping[str, object]]) -> Callable[[Job, Path
 
 
 def run(
-    contestant: Contestant, job: Job, topics: Topics, *, count: int, partitions: int, within_s: float = 300.0
+    contestant: Contestant, job: Job, topics: Topics, *, count: int, partitions: int, within_s: float = 120.0
 ) -> Run:
-    """Let `contestant` answer the `count` records of `job.input`; check that each was answered once."""
-    name = f"race.{uuid.uuid4().hex[:8]}"
+    """Let `contestant` answer the `count` records of `job.input`; check that each was answered once.
+
+    Raises `RuntimeError` when it ends, is late, or answers too often.
+    """
     output = topics.create("output", partitions, broker_time=True)
-    letters = topics.create("dlq", 1)
-    mine = replace(
+    others = topics.create("dlq", 1), topics.create("monitoring", 1), topics.create("observations", 1)
+    mine = addressed(contestant, job, job.input, output, others)
+    deadline = time.monotonic() + within_s
+    with running(contestant, mine) as processes:
+        started_ms = time.time() * 1000
+        watch = _Watch(processes, topics, output, mine.group)
+        while watch.look() < count:
+            _in_time(deadline, contestant.name)
+        # The end of a topic counts the marks of transactions too; what a reader finds has the last word.
+        while len(times_ms := topics.read(output)) < count:
+            _in_time(deadline, contestant.name)
+            watch.look()
+        used = watch.used_until_end(count)
+    topics.remove(output, *others)
+    if len(times_ms) != count:
+        raise RuntimeError(f"{contestant.name}: {len(times_ms)} answers to {count} records")
+    per_s = _rate(times_ms, watch.settled_ms if len(processes) > 1 else 0.0)
+    return Run(per_s, used, watch.resident_mb, (float(times_ms[0]) - started_ms) / 1000)
+
+
+def addressed(
+    contestant: Contestant, job: Job, source: str, output: str, others: tuple[str, str, str]
+) -> Job:
+    """Return the job with topics, a group of its own, and what the contestant says of itself.
+
+    `others` are the topics for dead letters, monitoring events and observations.
+    """
+    dead_letters, monitoring, observations = others
+    return replace(
         job,
+        input=source,
         output=output,
-        dead_letters=letters,
-        group=f"{name}.score",
+        dead_letters=dead_letters,
+        monitoring=monitoring if contestant.monitored else "",
+        observations=observations if contestant.monitored else "",
+        group=f"race.{uuid.uuid4().hex[:8]}.score",
         transactional=contestant.transactional,
         batch=contestant.batch,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        processes = [
-            start(contestant, replace(mine, slot=f"s{index}"), Path(folder))
+
+
+@contextmanager
+def running(contestant: Contestant, job: Job) -> Iterator[list[Process]]:
+    """Hold the processes of `contestant`, each under a slot of its own; they end with the block."""
+    with tempfile.TemporaryDirectory(prefix="stream-infer-race-") as folder, ExitStack() as stack:
+        yield [
+            stack.enter_context(_started(contestant, replace(job, slot=f"s{index}"), Path(folder)))
             for index in range(contestant.processes)
         ]
-        started_ms = time.time() * 1000
-        try:
-            before = None
-
-            def alive() -> None:
-                nonlocal before
-                if any(process.poll() is not None for process in processes):
-                    log = (Path(folder) / "s0.log").read_text("utf-8", "replace")
-                    raise RuntimeError(f"{contestant.name} ended:\n{log[-3000:]}")
-                if before is None and topics.end(output) > 0:
-                    before = _cpu_s(processes), topics.end(output)
-
-            until_written(topics, output, count, within_s=within_s, alive=alive)
-            cpu_s = _cpu_s(processes)
-            resident = sum(psutil.Process(p.pid).memory_info().rss for p in processes) / 2**20
-        finally:
-            for process in processes:
-                process.terminate()
-            for process in processes:
-                try:
-                    process.wait(_LEAVE_WITHIN_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-    written = topics.read(output)
-    topics.remove(output, letters)
-    if len(written) != count:
-        raise RuntimeError(f"{contestant.name}: {len(written)} answers to {count} records")
-    low, high = (0.1, 0.95) if contestant.processes == 1 else (0.4, 0.9)
-    first, last = (written.times_ms[int(share * count)] for share in (low, high))
-    per_s = (high - low) * count / max(1e-3, float(last - first) / 1000)
-    spent, seen = (cpu_s, 0) if before is None else (cpu_s - before[0], before[1])
-    cpu_us = spent / (count - seen) * 1e6 if count - seen > count // 4 else float("nan")
-    return Run(per_s, cpu_us, resident, (float(written.times_ms[0]) - started_ms) / 1000)
 
 
 def in_turns(
@@ -139,25 +154,116 @@ def in_turns(
             one = go(contestant)
             runs[contestant.name].append(one)
             say(
-                f"  {turn + 1}/{rounds}  {contestant.name:<28} {one.per_s:>9,.0f}/s  {one.cpu_us:6.2f} us CPU"
+                f"  {turn + 1}/{rounds}  {contestant.name:<24} {one.per_s:>9,.0f}/s  {one.cpu_us:7.2f} us CPU"
+                f"  {one.resident_mb:4.0f} MB"
             )
     return runs
 
 
-def start(contestant: Contestant, job: Job, folder: Path) -> subprocess.Popen[bytes]:
-    """Start one process of `contestant`; what it prints goes to a file in `folder`."""
+class Process:
+    """One process of a contestant; what it prints goes to a file."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as out:
+            self._popen = subprocess.Popen(list(command), cwd=ROOT, env=environment, stdout=out, stderr=out)
+        self._seen = psutil.Process(self._popen.pid)
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._popen.pid
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds so far."""
+        times = self._seen.cpu_times()
+        return float(times.user + times.system)
+
+    @property
+    def resident_mb(self) -> float:
+        """Resident memory now."""
+        return float(self._seen.memory_info().rss / 2**20)
+
+    def check_alive(self) -> None:
+        """Raise `RuntimeError` with its last words if it has ended."""
+        if self._popen.poll() is not None:
+            said = self._log.read_text("utf-8", "replace")[-3000:]
+            raise RuntimeError(f"ended with {self._popen.returncode}:\n{said}")
+
+    def end(self) -> None:
+        """Ask it to leave, and kill it when it does not."""
+        self._popen.terminate()
+        try:
+            self._popen.wait(_LEAVE_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+
+
+class _Watch:
+    """Looks at a run from outside, a few times a second."""
+
+    def __init__(self, processes: Sequence[Process], topics: Topics, output: str, group: str) -> None:
+        self._processes = processes
+        self._topics = topics
+        self._output = output
+        self._group = group
+        self._before: tuple[float, int] | None = None
+        self.settled_ms = 0.0
+        self.resident_mb = 0.0
+
+    def look(self) -> int:
+        """Wait a moment, and return how far the output has come, the marks of transactions included."""
+        time.sleep(_TICK_S)
+        for process in self._processes:
+            process.check_alive()
+        end = self._topics.end(self._output)
+        self.resident_mb = max(self.resident_mb, sum(process.resident_mb for process in self._processes))
+        if self._before is None and end > 0 and self._settled():
+            self.settled_ms = time.time() * 1000
+            self._before = self._cpu_s(), end
+        return end
+
+    def used_until_end(self, count: int) -> float:
+        """Return the CPU microseconds an event since the first look at a settled group."""
+        cpu_s, seen = self._before or (0.0, count)
+        return (self._cpu_s() - cpu_s) / (count - seen) * 1e6 if count - seen > count // 4 else float("nan")
+
+    def _settled(self) -> bool:
+        if len(self._processes) == 1:
+            return True
+        state, members = self._topics.group(self._group)
+        return state is ConsumerGroupState.STABLE and members == len(self._processes)
+
+    def _cpu_s(self) -> float:
+        return sum(process.cpu_s for process in self._processes)
+
+
+def _rate(times_ms: NDArray[np.int64], settled_ms: float) -> float:
+    count = len(times_ms)
+    first = max(int(_FROM_SHARE * count), int(np.searchsorted(times_ms, settled_ms)))
+    last = int(_TO_SHARE * count)
+    if last - first < _LEAST_SHARE * count:
+        raise RuntimeError("the backlog was nearly done when the group had settled: give it more events")
+    return (last - first) / max(1e-3, float(times_ms[last] - times_ms[first]) / 1000)
+
+
+def _in_time(deadline: float, name: str) -> None:
+    if time.monotonic() > deadline:
+        raise RuntimeError(f"{name}: not all records were answered in time")
+
+
+@contextmanager
+def _started(contestant: Contestant, job: Job, folder: Path) -> Iterator[Process]:
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
         **(contestant.environment or {}),
     }
-    with (folder / f"{job.slot}.log").open("wb") as log:
-        return subprocess.Popen(
-            list(contestant.command(job, folder)), cwd=ROOT, env=environment, stdout=log, stderr=log
-        )
-
-
-def _cpu_s(processes: Sequence[subprocess.Popen[bytes]]) -> float:
-    times = [psutil.Process(process.pid).cpu_times() for process in processes]
-    return float(np.sum([one.user + one.system for one in times]))
+    process = Process(contestant.command(job, folder), environment, folder / f"{job.slot}.log")
+    try:
+        yield process
+    finally:
+        process.end()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
+import shlex
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -53,12 +56,30 @@ def machine(more: Mapping[str, str] | None = None) -> str:
     return ", ".join(facts) + "."
 
 
-def write(name: str, title: str, *paragraphs: str) -> Path:
-    """Write a result file and return where it is."""
+def parser(usage: str | None, *, name: str, rounds: int) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark, with the options that all have."""
+    made = argparse.ArgumentParser(description=usage, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--rounds", type=int, default=rounds, help=f"runs of each, in turns (default {rounds})")
+    made.add_argument("--name", default=name, help=f"the file in benchmarks/results (default {name})")
+    return made
+
+
+def finish(name: str, title: str, *paragraphs: str, more: Mapping[str, str] | None = None) -> None:
+    """Write the result file, with the machine and the command that made it, and print it.
+
+    `more` are versions of what else took part.
+    """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.md"
-    path.write_text("\n\n".join([f"# {title}", *paragraphs]) + "\n", "utf-8")
-    return path
+    text = "\n\n".join([f"# {title}", machine(more), f"`{command()}`", *filter(None, paragraphs)]) + "\n"
+    path.write_text(text, "utf-8")
+    print(text)
+
+
+def command() -> str:
+    """Return the command line of this benchmark, as it is typed in the root of the project."""
+    spec = sys.modules["__main__"].__spec__
+    return shlex.join(["python", "-m", spec.name if spec else "benchmarks", *sys.argv[1:]])
 
 
 def _version(name: str) -> str:

@@ -1,158 +1,151 @@
 """Events a second from a backlog: bare transactional copy, hand-written loop, worker. In turns, with ratios.
 
-python -m benchmarks.throughput                    # what is promised: 0.1 kB, linear, one process
-python -m benchmarks.throughput --sizes 100 1000 10000 --models linear histgb forest --processes 1 2
+    python -m benchmarks.throughput                    # what is promised: 0.1 kB, linear, one process
+    python -m benchmarks.throughput --contestants worker worker-at-least-once worker-unmonitored
+    python -m benchmarks.throughput --processes 1 2 --contestants copy worker        # two workers, two copies
+    python -m benchmarks.throughput --sizes 100 1000 10000 --models linear histgb forest --rounds 3
+
+A run takes about 4 s and as long as its events do; each contestant runs once a round.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from benchmarks import material, report
-from benchmarks.job import BATCH, GROUP, HANDWRITTEN_BATCH, LARGE_BATCH, Job, write_pool
-from benchmarks.predictions import predictions
+from benchmarks.arena import Arena, arena
+from benchmarks.job import BATCH, GROUP, HANDWRITTEN_BATCH, LARGE_BATCH
 from benchmarks.race import Contestant, Run, in_turns, module, run, worker
-from benchmarks.topics import Topics
-from tests.kafka.broker import running_broker
 
 PARTITIONS = 4
-_HEAD = (
-    "events",
-    "model",
-    "processes",
-    "contestant",
-    "events/s",
-    "of copy",
-    "CPU us/event",
-    "MB",
-    "first answer, s",
+_COPY = module("benchmarks.contestants.copy")
+CONTESTANTS = {
+    one.name: one
+    for one in (
+        Contestant("copy", _COPY),
+        Contestant("copy-large-batches", _COPY, batch=LARGE_BATCH),
+        Contestant("copy-at-least-once", _COPY, transactional=False),
+        Contestant("hand-written", module("benchmarks.contestants.handwritten"), share=0.1),
+        Contestant("worker", worker, monitored=True),
+        Contestant("worker-unmonitored", worker),
+        Contestant("worker-at-least-once", worker, monitored=True, transactional=False),
+    )
+}
+_PROMISED = ("copy", "copy-large-batches", "hand-written", "worker")
+_PAIRS = (
+    ("worker", "copy"),
+    ("worker", "copy-large-batches"),
+    ("worker", "hand-written"),
+    ("worker", "worker-at-least-once"),
+    ("worker", "worker-unmonitored"),
+    ("worker-at-least-once", "copy-at-least-once"),
 )
+_HEAD = (
+    "events", "model", "processes", "contestant", "events/s", "of copy", "CPU us/event", "MB",
+    "first answer, s",
+)  # fmt: skip
 
 
-def contestants(processes: int, *, wanted: Sequence[str]) -> list[Contestant]:
-    """Return who races, in the order of the table."""
-    every = [
-        Contestant("copy", module("benchmarks.contestants.copy"), processes),
-        Contestant(
-            "copy, large batches", module("benchmarks.contestants.copy"), processes, batch=LARGE_BATCH
-        ),
-        Contestant("hand-written", module("benchmarks.contestants.handwritten"), processes),
-        Contestant("worker", worker, processes),
-        Contestant(
-            "copy, at least once", module("benchmarks.contestants.copy"), processes, transactional=False
-        ),
-        Contestant("worker, at least once", worker, processes, transactional=False),
+def racing(names: Sequence[str], processes: Sequence[int]) -> list[Contestant]:
+    """Return who races: each of `names` with each number of processes."""
+    return [
+        replace(CONTESTANTS[name], name=_named(name, count), processes=count)
+        for count in processes
+        for name in names
     ]
-    return [one for one in every if one.name in wanted]
 
 
-def rows(runs: Mapping[str, list[Run]], *, size: int, model: str, processes: int) -> list[list[str]]:
-    """Return the lines of the table."""
-    copy = [one.per_s for one in runs.get("copy", [])]
-    lines = []
-    for name, of in runs.items():
-        rates = [one.per_s for one in of]
-        lines.append(
-            [
-                f"{size / 1000:g} kB", model, str(processes), name,
-                report.spread(rates),
-                report.ratios(rates, copy) if copy else "-",
-                report.spread([one.cpu_us for one in of], ".2f"),
-                report.spread([one.resident_mb for one in of]),
-                report.spread([one.first_s for one in of], ".1f"),
-            ]
-        )  # fmt: skip
-    return lines
+def race(
+    arena: Arena, contestants: Sequence[Contestant], *, model: str, size: int, events: int, rounds: int
+) -> Mapping[str, list[Run]]:
+    """Run `contestants` in turns on `events` events of `size` bytes."""
+    workload = arena.workload(model=model, size_bytes=size)
+
+    def go(one: Contestant) -> Run:
+        count = int(events * one.share)
+        source = arena.backlog(f"{model}-{size}", workload.made.values, count, PARTITIONS)
+        job = replace(workload.job, input=source)
+        return run(one, job, arena.topics, count=count, partitions=PARTITIONS)
+
+    return in_turns(contestants, go, rounds)
 
 
-def headline(runs: Mapping[str, list[Run]]) -> str:
-    """Return the ratios that are promised."""
-    said = []
-    for name, other in (
-        ("worker", "copy"),
-        ("worker", "copy, large batches"),
-        ("worker", "hand-written"),
-        ("worker", "worker, at least once"),
-        ("worker, at least once", "copy, at least once"),
-    ):
-        if name in runs and other in runs:
-            pair = [one.per_s for one in runs[name]], [one.per_s for one in runs[other]]
-            said.append(f"{name} / {other}: {report.ratios(*pair)}")
-    return "; ".join(said)
+def rows(
+    runs: Mapping[str, list[Run]], contestants: Sequence[Contestant], *, model: str, size: int
+) -> Iterator[list[str]]:
+    """Yield the lines of the table."""
+    for one in contestants:
+        of = runs[one.name]
+        copy = runs.get(_named("copy", one.processes), [])
+        rates = [run.per_s for run in of]
+        yield [
+            f"{size / 1000:g} kB", model, str(one.processes), one.name.partition(" ")[0],
+            report.spread(rates),
+            report.ratios(rates, [run.per_s for run in copy]) if copy else "-",
+            report.spread([run.cpu_us for run in of], ".2f"),
+            report.spread([run.resident_mb for run in of]),
+            report.spread([run.first_s for run in of], ".1f"),
+        ]  # fmt: skip
+
+
+def said(runs: Mapping[str, list[Run]], processes: Sequence[int]) -> Iterator[str]:
+    """Yield the ratios that are promised, as far as their contestants ran."""
+    for count in processes:
+        for name, other in _PAIRS:
+            yield from _ratio(runs, _named(name, count), _named(other, count))
+    for name in ("copy", "worker"):
+        yield from _ratio(runs, _named(name, 2), _named(name, 1))
+
+
+def _ratio(runs: Mapping[str, list[Run]], name: str, other: str) -> Iterator[str]:
+    if name in runs and other in runs:
+        pair = [run.per_s for run in runs[name]], [run.per_s for run in runs[other]]
+        yield f"{name} / {other}: {report.ratios(*pair)}"
+
+
+def _named(name: str, processes: int) -> str:
+    return name if processes == 1 else f"{name} x{processes}"
 
 
 def main() -> None:
     """Race."""
     options = _options()
+    contestants = racing(options.contestants, options.processes)
     table: list[list[str]] = []
-    said: list[str] = []
-    with (
-        running_broker() as broker,
-        Topics(broker.bootstrap) as topics,
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    ratios: list[str] = []
+    with arena() as here:
         for size in options.sizes:
             for model in options.models:
-                made = material.make(Path(folder) / f"{model}-{size}", model=model, size_bytes=size)
-                pool = Path(folder) / "pool.json"
-                write_pool(pool, predictions(made))
-                for processes in options.processes:
-                    # Two rebalance first, and each must then have enough left.
-                    count = (
-                        options.events * processes * 100 // max(100, size)
-                        if size > 1000
-                        else options.events * processes
-                    )
-                    source = topics.create("input", PARTITIONS)
-                    topics.fill(source, made.values, count, PARTITIONS)
-                    job = Job(
-                        bootstrap=broker.bootstrap, input=source, output="", dead_letters="", group="",
-                        slot="",
-                        schema=str(made.schema), estimator=str(made.estimator), package=str(made.package),
-                        transactional=True, pool=str(pool),
-                    )  # fmt: skip
-                    print(f"{size} B, {model}, {processes} process(es), {count} events")
-
-                    def go(one: Contestant, job: Job = job, count: int = count) -> Run:
-                        return run(one, replace(job), topics, count=count, partitions=PARTITIONS)
-
-                    runs = in_turns(contestants(processes, wanted=options.contestants), go, options.rounds)
-                    table += rows(runs, size=size, model=model, processes=processes)
-                    said.append(f"- {size / 1000:g} kB, {model}, {processes} process(es): {headline(runs)}")
-                    print(said[-1])
-                    topics.remove(source)
-    path = report.write(
+                events = min(options.events, options.megabytes * 1_000_000 // size)
+                print(f"{size} B, {model}, {events} events", flush=True)
+                runs = race(here, contestants, model=model, size=size, events=events, rounds=options.rounds)
+                here.forget_backlogs()
+                table += rows(runs, contestants, model=model, size=size)
+                ratios += (f"- {size / 1000:g} kB, {model}: {one}" for one in said(runs, options.processes))
+    report.finish(
         options.name,
         "Throughput from a backlog",
-        report.machine(),
-        f"{material.FEATURES} features, {PARTITIONS} partitions; batches of at most {BATCH:,} (copy), "
-        f"{LARGE_BATCH:,} (copy, large batches; worker, by its own pace), {HANDWRITTEN_BATCH:,} (hand-written); "
-        f"{options.rounds} rounds in turns, {options.events:,} events a process. Median (least-greatest); ratios are of runs of one round. Client settings are the "
-        f"worker's own, with {', '.join(f'{k}={v}' for k, v in GROUP.items())}. Broker and contestants share "
-        "the cores.",
+        f"{material.FEATURES} features, {PARTITIONS} partitions, {options.events:,} events or "
+        f"{options.megabytes} MB, the hand-written loop a tenth. Batches of at most {BATCH:,} (copy), "
+        f"{LARGE_BATCH:,} (copy-large-batches; worker, by its pace), {HANDWRITTEN_BATCH:,} (hand-written). "
+        f"{options.rounds} rounds in turns; median (least-greatest); ratios are of runs of one round. Client "
+        f"settings are the worker's own, with {', '.join(f'{k}={v}' for k, v in GROUP.items())}. The worker "
+        "monitors unless it says otherwise. Broker and contestants share the cores.",
         report.table(_HEAD, table),
-        "\n".join(said),
+        "\n".join(ratios),
     )
-    print(path.read_text("utf-8"))
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--events", type=int, default=400_000)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100])
+    parser = report.parser(__doc__, name="throughput", rounds=5)
+    parser.add_argument("--events", type=int, default=1_000_000, help="at most so many a run")
+    parser.add_argument("--megabytes", type=int, default=1_000, help="at most so many a run")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100], help="bytes of an event")
     parser.add_argument("--models", nargs="+", default=["linear"], choices=sorted(material.MODELS))
     parser.add_argument("--processes", type=int, nargs="+", default=[1])
-    parser.add_argument(
-        "--contestants", nargs="+", default=["copy", "copy, large batches", "hand-written", "worker"]
-    )
-    parser.add_argument("--name", default="throughput", help="the file in results/")
+    parser.add_argument("--contestants", nargs="+", default=list(_PROMISED), choices=sorted(CONTESTANTS))
     return parser.parse_args()
 
 

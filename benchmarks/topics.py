@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Self
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 from numpy.typing import NDArray
 
 _ANSWER_WITHIN_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a `read_committed` reader finds: the broker's time of each record (ms), ascending, and its id."""
-
-    times_ms: NDArray[np.int64]
-    keys: list[bytes | None]
-
-    def __len__(self) -> int:
-        return len(self.times_ms)
 
 
 class Topics:
@@ -34,8 +28,8 @@ class Topics:
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
-        self._created: list[str] = []
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+        self._created: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +43,7 @@ class Topics:
         config = {"message.timestamp.type": "LogAppendTime"} if broker_time else {}
         new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=config)
         self._admin.create_topics([new])[topic].result(_ANSWER_WITHIN_S)
-        self._created.append(topic)
+        self._created[topic] = partitions
         return topic
 
     def remove(self, *topics: str) -> None:
@@ -57,9 +51,17 @@ class Topics:
         if topics:
             for deleted in self._admin.delete_topics(list(topics)).values():
                 deleted.result(_ANSWER_WITHIN_S)
-            self._created = [topic for topic in self._created if topic not in topics]
+            self._created = {t: count for t, count in self._created.items() if t not in topics}
 
-    def fill(self, topic: str, values: Sequence[bytes], count: int, partitions: int) -> None:
+    def fill(
+        self,
+        topic: str,
+        values: Sequence[bytes],
+        count: int,
+        partitions: int,
+        *,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
         """Write `count` records, `values` over and over, to all partitions in turn."""
         producer = Producer(
             {
@@ -70,10 +72,13 @@ class Topics:
                 "queue.buffering.max.kbytes": 1_000_000,
             }
         )
+        all_headers = list(headers) or None
         for index, value in enumerate(islice(cycle(values), count)):
             while True:
                 try:
-                    producer.produce(topic, value, b"k%d" % (index % 10_000), index % partitions)
+                    producer.produce(
+                        topic, value, b"k%d" % (index % 10_000), index % partitions, headers=all_headers
+                    )
                 except BufferError:
                     producer.poll(0.1)
                 else:
@@ -82,38 +87,43 @@ class Topics:
             raise RuntimeError(f"{topic}: not all events were written")
 
     def end(self, topic: str) -> int:
-        """Return the sum of the end offsets, transaction markers included."""
-        consumer = self._reader()
-        try:
-            places = self._places(consumer, topic)
-            return sum(consumer.get_watermark_offsets(p, timeout=_ANSWER_WITHIN_S)[1] for p in places)
-        finally:
-            consumer.close()
+        """Return the sum of the end offsets of a topic created here, the marks of transactions included."""
+        asked = {place: OffsetSpec.latest() for place in self._places(topic)}
+        found = self._admin.list_offsets(asked, request_timeout=_ANSWER_WITHIN_S)
+        return sum(future.result().offset for future in found.values())
 
-    def read(self, topic: str) -> Written:
-        """Return every committed record of `topic`."""
+    def read(self, topic: str) -> NDArray[np.int64]:
+        """Return the timestamps (ms) of every committed record of `topic`, ascending."""
         consumer = self._reader()
         times: list[int] = []
-        keys: list[bytes | None] = []
         try:
-            places = self._places(consumer, topic)
-            consumer.assign([TopicPartition(p.topic, p.partition, 0) for p in places])
+            places = self._places(topic)
+            consumer.assign(places)
             open_partitions = {p.partition for p in places}
             while open_partitions:
                 for message in consumer.consume(10_000, 1.0):
                     error = message.error()
                     if error is None:
                         times.append(message.timestamp()[1])
-                        keys.append(message.key())
                     elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
                         open_partitions.discard(message.partition())
         finally:
             consumer.close()
-        return Written(np.sort(np.asarray(times, np.int64)), keys)
+        return np.sort(np.asarray(times, np.int64))
 
-    def _places(self, consumer: Consumer, topic: str) -> list[TopicPartition]:
-        partitions = consumer.list_topics(topic, timeout=_ANSWER_WITHIN_S).topics[topic].partitions
-        return [TopicPartition(topic, partition) for partition in partitions]
+    def committed(self, group: str) -> int:
+        """Return how many records a consumer group of one topic has done with."""
+        asked = [ConsumerGroupTopicPartitions(group)]
+        found = self._admin.list_consumer_group_offsets(asked)[group].result(_ANSWER_WITHIN_S)
+        return sum(max(0, place.offset) for place in found.topic_partitions)
+
+    def group(self, name: str) -> tuple[ConsumerGroupState, int]:
+        """Return the state of a consumer group, and how many members it has."""
+        found = self._admin.describe_consumer_groups([name])[name].result(_ANSWER_WITHIN_S)
+        return found.state, len(found.members)
+
+    def _places(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, partition, 0) for partition in range(self._created[topic])]
 
     def _reader(self) -> Consumer:
         return Consumer(
@@ -125,19 +135,3 @@ class Topics:
                 "enable.partition.eof": True,
             }
         )
-
-
-def until_written(topics: Topics, topic: str, count: int, *, within_s: float, alive: object) -> None:
-    """Return when `topic` has `count` records and has stopped growing. Raises `RuntimeError` when late."""
-    deadline = time.monotonic() + within_s
-    before = -1
-    while True:
-        end = topics.end(topic)
-        if end >= count and end == before:
-            return
-        before = end
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{topic}: {end} of {count} records in {within_s:.0f} s")
-        if callable(alive):
-            alive()
-        time.sleep(0.25)

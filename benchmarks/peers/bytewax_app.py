@@ -1,4 +1,4 @@
-"""Bytewax: batches of the source go through one operator. At least once: its Kafka sink has no transactions."""
+"""Bytewax: batches of its source go through one operator. At least once: its sink has no transactions."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ def main() -> None:
     """Score until killed."""
     it = work()
     job = it.job
-    flow = Dataflow("benchmark")
-    source = KafkaSource([job["bootstrap"]], [job["input"]], tail=True, batch_size=BATCH, starting_offset=OFFSET_BEGINNING)
-    sink = KafkaSink([job["bootstrap"]], job["output"], add_config={"compression.type": "lz4", "linger.ms": "5"})
+    source = KafkaSource(
+        [job["bootstrap"]],
+        [job["input"]],
+        tail=True,
+        batch_size=BATCH,
+        starting_offset=OFFSET_BEGINNING,
+    )
+    sink = KafkaSink(
+        [job["bootstrap"]], job["output"], add_config={"compression.type": "lz4", "linger.ms": "5"}
+    )
 
-    def score(messages: list) -> Iterable[KafkaSinkMessage]:  # type: ignore[type-arg]
+    def score(messages: list) -> Iterable[KafkaSinkMessage]:  # type: ignore[type-arg]  # of its source
         places = [(m.topic, m.partition, m.offset, m.timestamp[1]) for m in messages]
         answers = it.answers([m.value for m in messages], places)
         return [KafkaSinkMessage(m.key, answer) for m, answer in zip(messages, answers, strict=True)]
 
-    events = op.input("in", flow, source)
-    op.output("out", op.flat_map_batch("score", events, score), sink)
+    flow = Dataflow("benchmark")
+    op.output("out", op.flat_map_batch("score", op.input("in", flow, source), score), sink)
     cluster_main(flow, [], 0)
 
 

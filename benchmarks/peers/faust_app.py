@@ -32,7 +32,7 @@ def main() -> None:
     output = app.topic(job["output"], value_type=bytes, value_serializer="raw", key_serializer="raw")
 
     @app.agent(source)
-    async def score(stream: Any) -> None:
+    async def score(stream: Any) -> None:  # noqa: ANN401 - faust tells no type
         async for events in stream.take_events(BATCH, within=0.1):
             messages = [event.message for event in events]
             places = [(m.topic, m.partition, m.offset, int(m.timestamp * 1000)) for m in messages]
@@ -40,7 +40,7 @@ def main() -> None:
             for message, answer in zip(messages, answers, strict=True):
                 await output.send(key=message.key, value=answer)
 
-    sys.argv = [sys.argv[0], "worker", "-l", "warning", "--without-web"]
+    sys.argv = [sys.argv[0], "worker", "-l", "warn", "--without-web"]
     app.main()
 
 

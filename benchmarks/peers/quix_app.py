@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from quixstreams import Application
+from quixstreams import Application, message_context
 from work import work
 
 
@@ -24,9 +22,7 @@ def main() -> None:
     source = app.topic(job["input"], value_deserializer="bytes", key_deserializer="bytes")
     output = app.topic(job["output"], value_serializer="bytes", key_serializer="bytes")
 
-    def score(value: bytes, _key: Any, timestamp_ms: int, _headers: Any) -> bytes:
-        from quixstreams import message_context  # noqa: PLC0415 - as its documentation shows
-
+    def score(value: bytes, _key: object, timestamp_ms: int, _headers: object) -> bytes:
         context = message_context()
         place = context.topic, context.partition, context.offset, timestamp_ms
         return it.answers([value], [place])[0]
