@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from functools import partial
 
 from stream_infer import __version__
 from stream_infer.app import registry
@@ -25,7 +26,7 @@ from stream_infer.kafka import client
 from stream_infer.kafka.compacted import newest
 from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
 from stream_infer.kafka.session import Session, SessionSettings
-from stream_infer.kafka.topics import Absent, describe
+from stream_infer.kafka.topics import Absent, describe, slot_holder
 from stream_infer.kafka.transactions import Transactions
 from stream_infer.ops import http, logs
 from stream_infer.ops.fanout import Fanout
@@ -76,10 +77,9 @@ def run_monitor(settings: Settings) -> int:
     """Watch until SIGTERM (exit code 0) or SIGINT (130). Raises what stops it otherwise."""
     logs.configure(sys.stderr, os.environ)
     stop = Stop()
-    with on_signals(stop):
+    with on_signals(stop), leaving_within(stop, _LEAVE_WITHIN_S):
         _check(settings)
-        with leaving_within(stop, _LEAVE_WITHIN_S):
-            watch(settings, stop)
+        watch(settings, stop)
     return 130 if stop.signal == signal.SIGINT else 0
 
 
@@ -162,7 +162,13 @@ def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:
             input_topics=[monitoring.observations_topic],
             channels={Channel.EVENTS: monitoring.topic or "", Channel.STATE: monitoring.state_topic},
         ),
-        Transactions(producer, stopping=lambda: stop.requested, observe=observe, logger=logger),
+        Transactions(
+            producer,
+            stopping=lambda: stop.requested,
+            holder=partial(slot_holder, settings.kafka, group, settings.worker.slot),
+            observe=observe,
+            logger=logger,
+        ),
         StartOffsets("earliest", OnLostOffset.EARLIEST),
         observe=observe,
         logger=logger,

@@ -41,6 +41,7 @@ from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import Publisher
 from stream_infer.kafka.registered import RegisteredSource
 from stream_infer.kafka.session import Session, SessionSettings
+from stream_infer.kafka.topics import slot_holder
 from stream_infer.kafka.transactions import Transactions
 from stream_infer.kafka.writers import Writers
 from stream_infer.models.slot import Slot
@@ -66,10 +67,8 @@ def run_worker(settings: Settings) -> int:
     """Check, then score until SIGTERM (exit code 0) or SIGINT (130). Raises what stops it otherwise."""
     logs.configure(sys.stderr, os.environ)
     stop = Stop()
-    with on_signals(stop):
-        ready = checked(settings)
-        with leaving_within(stop, _LEAVE_WITHIN_S):
-            serve(ready, stop)
+    with on_signals(stop), leaving_within(stop, _LEAVE_WITHIN_S):
+        serve(checked(settings), stop)
     return 130 if stop.signal == signal.SIGINT else 0
 
 
@@ -87,7 +86,7 @@ def serve(ready: Checked, stop: Stop, *, observers: Sequence[Observer] = ()) -> 
         model_info = ModelInfo(slot, metrics, progress)
         model_info.show()
         observe = Fanout([progress, metrics, log, model_info, *reporters, *observers, sweep])
-        session = _session(settings, stop, observe)
+        session = _session(ready, stop, observe)
         stack.enter_context(_logged(log, settings, slot))
         stack.enter_context(closing(session))
         writers = stack.enter_context(_writers(settings))
@@ -191,7 +190,14 @@ def _pacing(settings: Settings) -> Pacing:
     )
 
 
-def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:
+def _session(ready: Checked, stop: Stop, observe: Observer) -> Session:
+    settings = ready.settings
+    channels = {
+        Channel.PREDICTIONS: settings.output.topic,
+        Channel.DEAD_LETTERS: settings.dlq.topic,
+        **_monitoring_channels(settings),
+    }
+    limits = [ready.topics.max_message_bytes[topic] for topic in channels.values()]
     logger = logs.librdkafka_logger()
     client_id = f"{settings.group_id}.{settings.worker.slot}"
     return Session(
@@ -203,13 +209,9 @@ def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:
                 client_id=client_id,
             ),
             input_topics=settings.input.topics,
-            channels={
-                Channel.PREDICTIONS: settings.output.topic,
-                Channel.DEAD_LETTERS: settings.dlq.topic,
-                **_monitoring_channels(settings),
-            },
+            channels=channels,
         ),
-        _publisher(settings, client_id, stop, observe, logger),
+        _publisher(settings, limits, client_id, stop, observe, logger),
         StartOffsets(settings.input.start_at, settings.input.on_lost_offset),
         observe=observe,
         logger=logger,
@@ -217,13 +219,25 @@ def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:
 
 
 def _publisher(
-    settings: Settings, client_id: str, stop: Stop, observe: Observer, logger: logging.Logger
+    settings: Settings,
+    limits: Sequence[int],
+    client_id: str,
+    stop: Stop,
+    observe: Observer,
+    logger: logging.Logger,
 ) -> Publisher:
-    if settings.delivery.guarantee is Guarantee.AT_LEAST_ONCE:
-        config = client.producer(settings.kafka, transactional_id=None, client_id=client_id)
-        return AtLeastOnce(config, logger=logger)
-    config = client.producer(settings.kafka, transactional_id=settings.transactional_id, client_id=client_id)
-    return Transactions(config, stopping=lambda: stop.requested, observe=observe, logger=logger)
+    atomic = settings.delivery.guarantee is Guarantee.EXACTLY_ONCE
+    transactional_id = settings.transactional_id if atomic else None
+    config = client.producer(settings.kafka, transactional_id=transactional_id, client_id=client_id)
+    if not atomic:
+        return AtLeastOnce(client.fitting(config, limits), logger=logger)
+    return Transactions(
+        client.fitting(config, limits),
+        stopping=lambda: stop.requested,
+        holder=partial(slot_holder, settings.kafka, settings.group_id, settings.worker.slot),
+        observe=observe,
+        logger=logger,
+    )
 
 
 def _score(ready: Checked, slot: Slot, writers: Writers | None) -> Score:

@@ -46,13 +46,19 @@ class AtLeastOnce:
         group_metadata: object,  # noqa: ARG002 - a plain commit names its member itself
         consumer: Consumer,
     ) -> None:
-        """Write `outputs`, wait for every acknowledgement, then commit `offsets`; `Aborted` replays."""
+        """Write `outputs`, wait for every acknowledgement, then commit `offsets`.
+
+        Raises `Aborted`, after which the batch is written again, or `Fatal` when the producer can no more.
+        """
         producer = self._producer
         if producer is None:
             raise Fatal("the producer is not open")
         self._failed = []
-        for topic, output in outputs:
-            produce_all(producer, topic, output)
+        try:
+            for topic, output in outputs:
+                produce_all(producer, topic, output)
+        except KafkaException as exception:
+            raise Fatal(f"cannot write: {error_of(exception).str()}") from exception
         left = producer.flush(_FLUSH_S)
         if left or self._failed:
             producer.purge()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -59,14 +59,20 @@ _CONSUMER_OWN: Mapping[str, str] = {
 _CONSUMER_DEFAULTS: Mapping[str, str] = {
     # At librdkafka's 1000 ms a full fetch queue that has been drained stalls for a second.
     "fetch.queue.backoff.ms": "10",
+    # How long the partitions of a worker that has gone wait for it, or for its successor under the slot.
+    "session.timeout.ms": "10000",
 }
 _MAX_POLL_INTERVAL_MS = "300000"  # librdkafka's default
+_BATCH_BYTES = "1000000"  # librdkafka's default
+_ABOVE_RECORD_BYTES = 1_000
 _PRODUCER_OWN: Mapping[str, str] = {"enable.idempotence": "true", "acks": "all"}
 _PRODUCER_DEFAULTS: Mapping[str, str] = {
     "compression.type": "lz4",
     # At the default of 100 ms each transaction after another waits that long (confluent-kafka-python #967).
     "retry.backoff.ms": "5",
-    "transaction.timeout.ms": "60000",
+    # A batch that cannot be committed in that time is aborted and read again. Nor can partitions that a dead
+    # worker left amid a transaction go on before.
+    "transaction.timeout.ms": "20000",
 }
 
 
@@ -150,6 +156,18 @@ def producer(properties: Properties, *, transactional_id: str | None, client_id:
             **own,
         }
     )
+
+
+def fitting(config: Mapping[str, str], topic_limits: Iterable[int]) -> dict[str, str]:
+    """Return a producer's properties for topics with these limits of a record batch, in bytes.
+
+    A record of up to the topic's limit is taken, though librdkafka's own is below Kafka's; and no batch of
+    records is larger than the topic takes, for librdkafka does not split one that the broker refused.
+    """
+    limits = list(topic_limits)
+    record = max(int(config.get("message.max.bytes", "0")), max(limits) + _ABOVE_RECORD_BYTES)
+    batch = min(int(config.get("batch.size", _BATCH_BYTES)), min(limits) - min(limits) // 8)
+    return {**config, "message.max.bytes": str(record), "batch.size": str(batch)}
 
 
 def max_poll_interval_s(properties: Properties) -> float:

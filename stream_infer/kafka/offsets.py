@@ -10,13 +10,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_infer.flow.errors import BrokerUnreachable, Fatal
 from stream_infer.flow.records import Partition
 from stream_infer.kafka.verdicts import error_of, is_unreachable
 
 _ADMIN_S = 10.0
+
+# A worker that died amid a transaction, under another slot, keeps the offsets of its partitions from being
+# told until the broker ends that transaction: `transaction.timeout.ms` and the broker's next look (10 s).
+_STABLE_S = 90.0
+
+# How a group that is no longer empty answers one who is no member.
+_BEGUN = frozenset(
+    {
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.FENCED_INSTANCE_ID,
+    }
+)
 
 
 class OnLostOffset(StrEnum):
@@ -45,7 +59,7 @@ class StartOffsets:
             return
         try:
             everything = _partitions_of(consumer, topics)
-            if any(c.offset >= 0 for c in consumer.committed(everything, timeout=_ADMIN_S)):
+            if any(c.offset >= 0 for c in consumer.committed(everything, timeout=_STABLE_S)):
                 return
             offsets = [TopicPartition(p.topic, p.partition, self._begin(consumer, p)) for p in everything]
             consumer.commit(offsets=offsets, asynchronous=False)
@@ -53,6 +67,8 @@ class StartOffsets:
             error = error_of(exception)
             if is_unreachable(error):
                 raise BrokerUnreachable(f"cannot find where to start: {error.str()}") from exception
+            if error.code() not in _BEGUN:
+                raise Fatal(f"cannot set where the group starts: {error.str()}") from exception
             # Another worker has begun the group in the meantime.
 
     def _begin(self, consumer: Consumer, partition: TopicPartition) -> int:
@@ -69,7 +85,7 @@ class StartOffsets:
             return {}
         asked = [TopicPartition(tp.topic, tp.partition) for tp in assigned]
         offsets: dict[Partition, int] = {}
-        for committed in consumer.committed(asked, timeout=_ADMIN_S):
+        for committed in consumer.committed(asked, timeout=_STABLE_S):
             if committed.error is not None:
                 raise Fatal(
                     f"no committed offset for {committed.topic}/{committed.partition}: {committed.error}"

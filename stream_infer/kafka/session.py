@@ -166,6 +166,8 @@ class Session:
             committed = self._client.committed(asked, timeout=_ADMIN_S)
         except KafkaException as exception:
             raise Fatal(f"the result of a commit stays unknown: {exception}") from unknown
+        if any(c.error is not None for c in committed):
+            raise Fatal(f"the result of a commit stays unknown: {committed}") from unknown
         done = {Partition(c.topic, c.partition): c.offset for c in committed}
         if all(done[p] >= span.next for p, span in cursor.spans.items()):
             return
@@ -210,6 +212,8 @@ class Session:
             )
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's local error
             lost = Partition(message.topic() or "", message.partition() or 0)
+            if lost not in self._position:
+                return  # it moved away while this error was on its way: seeking would take it back
             offset = self._start.after_loss(self._client, lost, self._position.get(lost, 0))
             self._reposition({lost: offset})
             self._position[lost] = offset

@@ -129,6 +129,17 @@ def group_members(
     return frozenset() if answer.code() == KafkaError.GROUP_ID_NOT_FOUND else None
 
 
+def slot_holder(
+    properties: Properties, group_id: str, instance_id: str, *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> str | None:
+    """Return the member id under which a group has this static member; None when it has not."""
+    line = _Line(properties, timeout_s)
+    answer = line.ask(line.client.describe_consumer_groups([group_id], request_timeout=timeout_s))[group_id]
+    if isinstance(answer, KafkaError):
+        return None
+    return next((m.member_id for m in answer.members if m.group_instance_id == instance_id), None)
+
+
 def create(
     properties: Properties, wanted: Sequence[Wanted], *, timeout_s: float = ADMIN_TIMEOUT_S
 ) -> Mapping[str, Made]:

@@ -76,7 +76,8 @@ class Transactions:
     """Publishes in transactions under one `transactional.id`, one transaction a call, none in between.
 
     `config` is complete and names `transaction.timeout.ms`; `stopping` ends the waiting for a broker that is
-    away; `logger` hears what librdkafka says. Not thread-safe: one loop owns it.
+    away; `holder` asks the broker which member of the group has this slot; `logger` hears what librdkafka
+    says. Not thread-safe: one loop owns it.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Transactions:
         config: Mapping[str, object],
         *,
         stopping: Callable[[], bool],
+        holder: Callable[[], str | None],
         observe: Observer,
         logger: logging.Logger,
     ) -> None:
@@ -91,6 +93,7 @@ class Transactions:
         self._timeout_s = float(str(config["transaction.timeout.ms"])) / 1000
         self._logger = logger
         self._stopping = stopping
+        self._holder = holder
         self._observe = observe
         self._client: _Client | None = None
         self._spare: _Client | None = None
@@ -114,7 +117,7 @@ class Transactions:
         outputs: Sequence[tuple[str, Output]],
         offsets: list[TopicPartition],
         group_metadata: object,
-        consumer: Consumer,  # noqa: ARG002 - a transaction commits the offsets itself
+        consumer: Consumer,
     ) -> None:
         """Write `outputs` (topic, records) and `offsets` in one transaction.
 
@@ -128,13 +131,13 @@ class Transactions:
                 produce_all(producer, topic, output)
             self._call(lambda s: producer.send_offsets_to_transaction(offsets, group_metadata, s), began)
         except KafkaException as exception:
-            self._give_up(exception, began)
+            self._give_up(exception, began, consumer)
             raise Aborted(str(error_of(exception))) from exception
         try:
             self._call(producer.commit_transaction, began)
         except KafkaException as exception:
             surely_aborted = verdict(error_of(exception)) is Verdict.ABORT
-            self._give_up(exception, began)
+            self._give_up(exception, began, consumer)
             if surely_aborted:
                 raise Aborted(str(error_of(exception))) from exception
             self._renew(str(error_of(exception)))
@@ -166,17 +169,35 @@ class Transactions:
                     self._doubt = f"a transactional call took {took_s:.3f} s"
             return
 
-    def _give_up(self, exception: KafkaException, began: float) -> None:
+    def _give_up(self, exception: KafkaException, began: float, consumer: Consumer) -> None:
         """Leave the transaction behind: abort it where that can work, else discard the producer."""
         match verdict(error_of(exception)):
             case Verdict.ABORT:
                 self._abort(began)
-            case Verdict.FENCED if time.monotonic() - began < self._timeout_s:
-                raise SlotTaken(_SLOT_TAKEN.format("transactional id")) from exception
             case Verdict.INSTANCE_FENCED:
                 raise SlotTaken(_SLOT_TAKEN.format("group instance id")) from exception
+            case Verdict.FENCED:
+                self._discard(str(error_of(exception)))
+                if self._is_taken(consumer):
+                    raise SlotTaken(_SLOT_TAKEN.format("transactional id")) from exception
             case _:
                 self._discard(str(error_of(exception)))
+
+    def _is_taken(self, consumer: Consumer) -> bool:
+        """Ask who has the slot, after someone took the epoch.
+
+        It need not be another worker: a pause beyond the transaction's timeout does the same, and so does an
+        `init_transactions` of this very worker that the network kept back. And where it is another one, it
+        may be the older of the two, cut off until now: the one that the group has is in the right.
+        """
+        while True:
+            try:
+                holder, own = self._holder(), consumer.memberid()
+            except BrokerUnreachable:
+                if self._stopping():
+                    raise
+            else:
+                return bool(holder and own) and holder != own
 
     def _abort(self, began: float) -> None:
         if self._client is None:
@@ -197,14 +218,27 @@ class Transactions:
         """Replace the producer by one with a new epoch; the spare is already connected, which saves most."""
         started = time.monotonic()
         self._discard(reason)
-        client = self._spare or _connect(self._config, self._logger)
-        self._spare = None
+        client = self._unspoilt_spare() or _connect(self._config, self._logger)
         self._init(client.producer, patience_s=None)
         self._client, self._doubt = client, None
         client.trouble.line = None
         self._spare = _connect(self._config, self._logger)
         self._observe(ProducerRenewed(reason, time.monotonic() - started))
         return client.producer
+
+    def _unspoilt_spare(self) -> _Client | None:
+        """Take the spare, unless its connections have failed.
+
+        librdkafka logs a failure that repeats itself once in 30 s: it might keep silent about the next one.
+        """
+        spare, self._spare = self._spare, None
+        if spare is None:
+            return None
+        spare.producer.poll(0)
+        if spare.trouble.line is None:
+            return spare
+        _retire(spare)
+        return None
 
     def _init(self, producer: Producer, *, patience_s: float | None) -> None:
         """Call `init_transactions` until it succeeds; `patience_s=None` waits for the broker's return."""

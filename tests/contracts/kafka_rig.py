@@ -106,6 +106,7 @@ def transactions(rig: KafkaRig) -> Publisher:
             "message.timeout.ms": 15_000,
         },
         stopping=lambda: False,
+        holder=lambda: None,
         observe=_ignore,
         logger=logging.getLogger("contract"),
     )

@@ -79,6 +79,12 @@ def generate(count: int, framing: Framing, *, seed: int) -> list[Event]:
     ]
 
 
+def poisoned(count: int, poison: Poison, framing: Framing, *, seed: int) -> list[Event]:
+    """Return `count` events that are all bad in one way."""
+    payments = _payments(count, np.random.default_rng(seed))
+    return [Event(b"k", _value(each, poison, _head(framing)), [], poison) for each in payments]
+
+
 def send(bootstrap: str, topic: str, events: Sequence[Event], *, partitions: int = 4) -> None:
     """Write `events` to `topic`, in their order to one partition after the other, without transactions."""
     lost: list[KafkaError] = []
@@ -87,7 +93,11 @@ def send(bootstrap: str, topic: str, events: Sequence[Event], *, partitions: int
         if error is not None:
             lost.append(error)
 
-    settings: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap, "linger.ms": 5}
+    settings: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": bootstrap,
+        "linger.ms": 5,
+        "message.max.bytes": 2_000_000,
+    }
     producer = Producer({**settings, "enable.idempotence": True, "queue.buffering.max.messages": 1_000_000})
     for index, event in enumerate(events):
         headers = event.headers or None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
+
+import fastavro
 
 from tests.kafka import package
 from tests.kafka.events import SCHEMA_FILE, Framing
@@ -72,6 +76,16 @@ class Pipeline:
         """Return how many predictions a `read_uncommitted` reader sees more than a `read_committed` one."""
         written = read_all(self.bootstrap, self.predictions, Isolation.UNCOMMITTED)
         return len(written) - len(read_all(self.bootstrap, self.predictions))
+
+    def answered(self) -> list[tuple[int, int]]:
+        """Return partition and offset of each event that has a prediction, in the order of both."""
+        schema = fastavro.parse_schema(json.loads(PREDICTION_SCHEMA.read_text(encoding="utf-8")))
+        found = []
+        for record in read_all(self.bootstrap, self.predictions):
+            body = fastavro.schemaless_reader(io.BytesIO(record.value or b""), schema, None)
+            fields = cast(dict[str, Any], body)
+            found.append((fields["source_partition"], fields["source_offset"]))
+        return sorted(found)
 
     def judged(self) -> tuple[Verdict, list[str]]:
         """Return the oracle's verdict, and the top-level modules that its process had imported."""

@@ -22,6 +22,7 @@ _LOOPBACK = "127.0.0.1"
 class Api(IntEnum):
     """The requests that these tests hold, by the keys that the protocol gives them."""
 
+    INIT_PRODUCER_ID = 22
     END_TXN = 26
 
 
@@ -65,10 +66,14 @@ class Held:
         """Never let the broker have the request, and close its connection."""
         self._decided.set()
 
-    def error_code(self, within_s: float) -> int:
-        """Return the error code in the answer to a delivered EndTxn (up to version 2); 0 is success."""
+    def wait_answered(self, within_s: float) -> None:
+        """Return when the broker has answered the delivered request. Raises `TimeoutError` otherwise."""
         if not self._ended.wait(within_s) or not self._answer:
             raise TimeoutError(f"the broker did not answer the held {self.api.name}")
+
+    def error_code(self, within_s: float) -> int:
+        """Return the error code in the answer to a delivered EndTxn (up to version 2); 0 is success."""
+        self.wait_answered(within_s)
         _length, _correlation_id, _throttle_ms, code = struct.unpack_from(">iiih", self._answer)
         return int(code)
 
@@ -100,6 +105,8 @@ class Proxy:
         self._held: list[Held] = []
         self._links: list[_Link] = []
         self._closing = False
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._acceptor = threading.Thread(target=self._accept, name="proxy-accept")
 
     def __enter__(self) -> Self:
@@ -114,6 +121,7 @@ class Proxy:
     ) -> None:
         with self._lock:
             self._closing = True
+        self._flowing.set()
         _shut(self._listener)
         self._acceptor.join()
         self._listener.close()
@@ -131,6 +139,19 @@ class Proxy:
         with self._lock:
             self._held.append(held)
         return held
+
+    def silence(self) -> None:
+        """Let nothing through any more, in either direction, and keep all connections open."""
+        self._flowing.clear()
+
+    def resume(self) -> None:
+        """Let everything through again, first of all what has come meanwhile."""
+        self._flowing.set()
+
+    def cut(self) -> None:
+        """Close all connections that there are; new ones are taken."""
+        for link in self._links:
+            link.cut()
 
     def _match(self, frame: bytes) -> Held | None:
         with self._lock:
@@ -153,7 +174,7 @@ class Proxy:
             except OSError:
                 client.close()
                 continue
-            link = _Link(client, broker, self._match)
+            link = _Link(client, broker, self._match, self._flowing)
             self._links.append(link)
             link.start()
 
@@ -162,11 +183,16 @@ class _Link:
     """A connection of a client and the one to the broker that serves it; a thread for each direction."""
 
     def __init__(
-        self, client: socket.socket, broker: socket.socket, match: Callable[[bytes], Held | None]
+        self,
+        client: socket.socket,
+        broker: socket.socket,
+        match: Callable[[bytes], Held | None],
+        flowing: threading.Event,
     ) -> None:
         self._client = client
         self._broker = broker
         self._match = match
+        self._flowing = flowing
         self._awaited: dict[bytes, Held] = {}  # by correlation id
         self._threads = (
             threading.Thread(target=self._forward_requests, name="proxy-requests"),
@@ -179,9 +205,12 @@ class _Link:
         for thread in self._threads:
             thread.start()
 
-    def close(self) -> None:
+    def cut(self) -> None:
         for each in (self._client, self._broker):
             _shut(each)
+
+    def close(self) -> None:
+        self.cut()
         for thread in self._threads:
             thread.join()
         for each in (self._client, self._broker):
@@ -190,6 +219,7 @@ class _Link:
     def _forward_requests(self) -> None:
         with contextlib.suppress(OSError):  # one side has gone
             while frame := _read_frame(self._client):
+                self._flowing.wait()
                 held = self._match(frame)
                 if held is not None and not self._keep(held, frame):
                     break
@@ -198,8 +228,7 @@ class _Link:
         for held in self._awaited.values():
             while answers.is_alive() and not held._ended.wait(0.1):
                 pass
-        for each in (self._client, self._broker):
-            _shut(each)
+        self.cut()
 
     def _keep(self, held: Held, frame: bytes) -> bool:
         """Hold `frame`; return whether it shall go on to the broker after all."""
@@ -213,6 +242,7 @@ class _Link:
     def _forward_answers(self) -> None:
         with contextlib.suppress(OSError):
             while frame := _read_frame(self._broker):
+                self._flowing.wait()
                 held = self._awaited.get(frame[4:8])
                 if held is not None:
                     held._end(frame)

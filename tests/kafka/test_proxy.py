@@ -151,3 +151,31 @@ def test_a_held_request_does_not_keep_the_proxy_from_closing(ports: tuple[int, i
 def connect_through(ports: tuple[int, int]) -> Iterator[tuple[Proxy, socket.socket]]:
     with Proxy(*ports) as proxy, connect(ports[0]) as client:
         yield proxy, client
+
+
+def test_silence_keeps_connections_and_loses_nothing(ports: tuple[int, int]) -> None:
+    with answering_server(ports[1]) as came, connect_through(ports) as (proxy, client):
+        proxy.silence()
+        client.sendall(request(OTHER_API, 1))
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        assert came == []
+
+        proxy.resume()
+
+        client.settimeout(WITHIN_S)
+        assert _read_frame(client)[4:8] == b"\0\0\0\1"
+
+
+def test_a_cut_closes_what_there_is_and_takes_new_connections(ports: tuple[int, int]) -> None:
+    with answering_server(ports[1]), connect_through(ports) as (proxy, client):
+        client.sendall(request(OTHER_API, 1))
+        assert _read_frame(client)[4:8] == b"\0\0\0\1"
+
+        proxy.cut()
+
+        assert client.recv(1) == b""
+        with connect(ports[0]) as another:
+            another.sendall(request(OTHER_API, 2))
+            assert _read_frame(another)[4:8] == b"\0\0\0\2"

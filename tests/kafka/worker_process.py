@@ -53,6 +53,10 @@ class Worker:
         self._process.send_signal(signal.SIGTERM)
         return self.wait()
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send the process a signal."""
+        self._process.send_signal(number)
+
     def kill(self) -> int:
         """End the process with SIGKILL and return its exit code: minus the signal's number."""
         self._process.kill()
