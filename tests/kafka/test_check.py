@@ -43,9 +43,10 @@ class Ended:
         return dict(found)
 
 
-def stream_infer(*arguments: str) -> Ended:
-    """Run the command as a process of its own, without settings from this one's environment."""
+def stream_infer(*arguments: str, **settings: str) -> Ended:
+    """Run the command as a process of its own, with `settings` in its environment and no others."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_INFER_")}
+    environ |= settings
     command = [sys.executable, "-m", "stream_infer.cli.main", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False, timeout=120)
     assert "Traceback" not in done.stderr
@@ -188,6 +189,53 @@ def test_run_lists_every_problem_and_joins_no_group(make: MakeProject, admin: Ad
     for key in ("http.prot", "model.package", "output.topic", "dlq.topic"):
         assert f"  {key} = " in ended.err
     assert settings.group_id not in groups(admin)
+
+
+def test_problems_of_all_kinds_come_at_once_before_the_group_is_joined(
+    make: MakeProject, topics: Topics, admin: AdminClient
+) -> None:
+    project = make(partitions=2)
+    settings = project.settings()
+    output = topics("shop.predictions", 3)
+    project.declare(amount=None, amounts="double")  # a feature that the events no longer have
+    project.change("[output]", f'[output]\ntopic = "{output}"')  # other partition counts than the input
+    project.change("topics = [", 'topics = ["no.such.topic", ')
+    project.change("port = 0", "port = 0\nprot = 1")  # an unknown key
+
+    ended = stream_infer("run", "-c", str(project.config), STREAM_INFER_INPUT__TOPIC="one")
+    checked = stream_infer("check", "-c", str(project.config), "--json", STREAM_INFER_INPUT__TOPIC="one")
+
+    assert ended.exit_code == checked.exit_code == 2
+    expected = {
+        "http.prot": ("1", "did you mean port?"),
+        "STREAM_INFER_INPUT__TOPIC": ("(not shown)", "TOPICS"),  # it may be a secret
+        "input.topics": ('"no.such.topic"', "correct the name"),
+        "dlq.topic": ("", "topics create"),
+        "output.partitioning": ('"source"', 'partitioning = "key"'),
+        "model.package": ("", "amounts"),
+    }
+    problems = {problem["key"]: problem for problem in checked.document["problems"]}
+    assert problems.keys() == expected.keys()
+    for key, (value, fix) in expected.items():
+        assert value in problems[key]["value"]
+        assert fix in problems[key]["fix"]
+        for part in problems[key].values():
+            assert part in ended.err
+    assert settings.group_id not in groups(admin)
+
+
+def test_a_schema_file_that_is_missing_stops_run_before_the_group_is_joined(
+    make: MakeProject, admin: AdminClient
+) -> None:
+    project = make()
+    project.change("event.avsc", "evnt.avsc")
+
+    ended = stream_infer("run", "-c", str(project.config))
+
+    assert ended.exit_code == 2
+    assert "  input.schema = " in ended.err
+    assert "evnt.avsc" in ended.err
+    assert project.settings().group_id not in groups(admin)
 
 
 def test_run_checks_before_it_joins(make: MakeProject, admin: AdminClient) -> None:

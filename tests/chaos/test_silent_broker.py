@@ -1,0 +1,89 @@
+"""A broker that does not answer any more: the worker waits for it, and leaves when it is told to."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.kafka.broker import Route
+from tests.kafka.events import Framing, generate, send
+from tests.kafka.pipeline import Pipeline
+from tests.kafka.proxy import Api, Proxy
+from tests.kafka.worker_process import Group, Worker, until
+
+COUNT = 4_000
+LEAVES_WITHIN_S = 12.0  # ten, and the start and end of a process
+
+MakePipeline = Callable[[Framing], Pipeline]
+Start = Callable[[Path], Worker]
+
+
+def test_a_worker_with_nothing_to_do_leaves(
+    route: Route, proxy: Proxy, pipeline: MakePipeline, start_worker: Start
+) -> None:
+    tested = pipeline(Framing.NONE)
+    group = Group(tested)
+    send(tested.bootstrap, tested.input, generate(COUNT, Framing.NONE, seed=9))
+    worker = start_worker(tested.write_config("0", bootstrap=route.bootstrap))
+    until("all events are answered", lambda: group.committed() == COUNT, worker)
+
+    proxy.silence()
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(LEAVES_WITHIN_S) == 0
+
+
+def test_a_worker_amid_a_commit_leaves_and_the_next_start_knows_what_became_of_it(
+    route: Route, proxy: Proxy, pipeline: MakePipeline, start_worker: Start
+) -> None:
+    tested = pipeline(Framing.NONE)
+    group = Group(tested)
+    send(tested.bootstrap, tested.input, generate(COUNT, Framing.NONE, seed=9))
+    config = tested.write_config("0", bootstrap=route.bootstrap, worker={"max_batch_records": 1_000})
+    held = proxy.hold(Api.END_TXN, skip=1)
+    worker = start_worker(config)
+    until("the second transaction is about to commit", held.is_caught, worker)
+
+    proxy.silence()
+    worker.send_signal(signal.SIGTERM)
+    code = worker.wait(LEAVES_WITHIN_S)
+    held.drop()
+    proxy.resume()
+    successor = start_worker(config)
+    until("all events are answered", lambda: group.committed() == COUNT, successor)
+    assert successor.terminate() == 0
+
+    assert code == 1  # a batch whose fate it does not know
+    verdict, _imported = tested.judged()
+    assert verdict.faults == {}, verdict.examples
+
+
+def test_a_worker_goes_on_when_the_broker_answers_again(
+    route: Route, proxy: Proxy, pipeline: MakePipeline, start_worker: Start
+) -> None:
+    tested = pipeline(Framing.NONE)
+    group = Group(tested)
+    events = generate(COUNT, Framing.NONE, seed=9)
+    # The silence is longer than the session, the transaction and the patience with one request.
+    config = tested.write_config(
+        "0",
+        bootstrap=route.bootstrap,
+        worker={"max_batch_records": 1_000},
+        kafka={"socket.timeout.ms": 1_000},
+        kafka_producer={"transaction.timeout.ms": 3_000},
+    )
+    send(tested.bootstrap, tested.input, events)
+    held = proxy.hold(Api.END_TXN, skip=1)
+    worker = start_worker(config)
+    until("the second transaction is about to commit", held.is_caught, worker)
+
+    proxy.silence()
+    held.deliver()  # into the silence
+    until("the group has lost its member", lambda: not any(group.members().values()), worker)
+    proxy.resume()
+    until("all events are answered", lambda: group.committed() == COUNT, worker)
+    assert worker.terminate() == 0
+
+    verdict, _imported = tested.judged()
+    assert verdict.faults == {}, verdict.examples
