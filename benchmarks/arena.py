@@ -58,20 +58,12 @@ class Arena:
             self._made[key] = Workload(made, job)
         return self._made[key]
 
-    def backlog(
-        self,
-        kind: str,
-        values: Sequence[bytes],
-        count: int,
-        partitions: int,
-        *,
-        headers: Sequence[tuple[str, bytes]] = (),
-    ) -> str:
+    def backlog(self, kind: str, values: Sequence[bytes], count: int, partitions: int) -> str:
         """Return the topic that holds `count` events of this `kind`, made of `values` at the first call."""
         key = kind, count, partitions
         if key not in self._filled:
             topic = self.topics.create("input", partitions)
-            self.topics.fill(topic, values, count, partitions, headers=headers)
+            self.topics.fill(topic, values, count, partitions)
             self._filled[key] = topic
         return self._filled[key]
 

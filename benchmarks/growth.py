@@ -21,7 +21,7 @@ from benchmarks.arena import Arena, arena
 from benchmarks.race import Contestant, Run, in_turns, module, run, worker_with
 
 PARTITIONS = 4
-_BATCHES = 200
+_BATCHES = 100
 _HEAD = ("", "contestant", "events", "events/s", "of copy", "CPU us/event", "MB")
 
 
@@ -35,12 +35,12 @@ class Point:
     backlog: int | None = None
 
     def events(self, most: int) -> int:
-        """Return how many events to answer: of small batches, not more than two hundred batches have."""
+        """Return how many events to answer: of small batches, not more than a hundred batches have."""
         if self.backlog is not None:
             return self.backlog
         if self.batch is not None:
             return min(most, _BATCHES * self.batch)
-        return min(most, most * 20 // self.features)
+        return min(most, most * 50 // self.features)
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,6 +260,7 @@ def _started(contestant: Contestant, job: Job, folder: Path) -> Iterator[Process
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
+        "TMPDIR": str(folder),
         **(contestant.environment or {}),
     }
     process = Process(contestant.command(job, folder), environment, folder / f"{job.slot}.log")

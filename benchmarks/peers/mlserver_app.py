@@ -1,56 +1,30 @@
-"""MLServer's Kafka mode: its own JSON (Open Inference Protocol), its scikit-learn runtime. No guarantee.
-
-It reads from the end of the topic, and before its model is loaded. Two lines here let it start at the
-beginning, and wait for the model: else it could not take part in a race from a backlog.
-"""
+"""MLServer's Kafka mode: its own JSON (Open Inference Protocol), its scikit-learn runtime. No guarantee."""
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
 
 import joblib
 from estimator import unnamed
-from mlserver import MLServer
-from mlserver.cli.serve import load_settings
-from mlserver.kafka import server as kafka
 
 MODEL = "linear"
 
 
 def main() -> None:
-    """Score until killed."""
+    """Become `mlserver start` on a folder with settings and model."""
     job = json.loads(sys.argv[1])
-    kafka.AIOKafkaConsumer = functools.partial(kafka.AIOKafkaConsumer, auto_offset_reset="earliest")
-    with tempfile.TemporaryDirectory() as folder:
-        _write(Path(folder), job)
-        asyncio.run(_serve(folder))
+    folder = Path(tempfile.mkdtemp(prefix="stream-infer-mlserver-"))
+    write(folder, job)
+    command = str(Path(sys.executable).with_name("mlserver"))
+    os.execv(command, [command, "start", str(folder)])  # noqa: S606 - a program beside this Python
 
 
-async def _serve(folder: str) -> None:
-    settings, models = await load_settings(folder)
-    server = MLServer(settings)
-    loaded = asyncio.Event()
-    begin, load = kafka.KafkaServer.start, server._model_registry.load  # noqa: SLF001 - it tells no other way
-
-    async def start(kafka_server: kafka.KafkaServer) -> None:
-        await loaded.wait()
-        await begin(kafka_server)
-
-    async def load_and_tell(model: object) -> None:
-        await load(model)
-        loaded.set()
-
-    kafka.KafkaServer.start = start
-    server._model_registry.load = load_and_tell  # noqa: SLF001 - as above
-    await server.start(models)
-
-
-def _write(folder: Path, job: dict[str, str]) -> None:
+def write(folder: Path, job: dict[str, str]) -> None:
+    """Write what `mlserver start` reads."""
     model = folder / "model.joblib"
     joblib.dump(unnamed(joblib.load(job["estimator"])), model)
     settings = {

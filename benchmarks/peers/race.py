@@ -1,7 +1,7 @@
 """The worker and its peers on the same events and model, each peer in an environment of its own.
 
-    python -m benchmarks.peers.race --environments DIR
-    python -m benchmarks.peers.race --environments DIR --only worker bytewax --rounds 5
+    python -m benchmarks.peers.race
+    python -m benchmarks.peers.race --only worker bytewax --rounds 5
 
 An environment that is missing is made with `venv` and pip, from `requirements/` (a minute each). Peers are
 slower, and get as large a share of the events as they answer in some ten seconds: a round takes about 90 s.
@@ -14,7 +14,8 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,21 +24,28 @@ import fastavro
 from benchmarks import material, report
 from benchmarks.arena import Arena, Workload, arena
 from benchmarks.job import Job
-from benchmarks.race import Contestant, Run, in_turns, module, run, worker
+from benchmarks.race import Contestant, Run, addressed, in_turns, module, run, running, worker
 
 PARTITIONS = 4
 _HERE = Path(__file__).parent
+_HEADERS = [("mlserver-model", b"linear")]
+_TICK_S = 0.25
+_SETTLE_S = 3.0
+_WITHIN_S = 60.0
 _HEAD = ("contestant", "guarantee", "events/s", "worker is times as fast", "CPU us/event", "MB", "events")
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A contestant, what it promises, the package whose version is told, and whether it reads JSON."""
+    """A contestant, what it promises, and the package whose version is told.
+
+    One that is `live` reads only what comes while it runs, and MLServer's JSON.
+    """
 
     contestant: Contestant
     guarantee: str
     package: str = ""
-    json: bool = False
+    live: bool = False
 
 
 def peers(environments: Path) -> dict[str, Peer]:
@@ -47,9 +55,9 @@ def peers(environments: Path) -> dict[str, Peer]:
         Peer(Contestant("worker", worker, monitored=True), "exactly once"),
         Peer(Contestant("hand-written", handwritten, share=0.2), "exactly once"),
         Peer(_foreign("bytewax", environments, share=0.15), "at least once", "bytewax"),
-        Peer(_foreign("quix", environments, share=0.02), "exactly once", "quixstreams"),
+        Peer(_foreign("quix", environments, share=0.01), "exactly once", "quixstreams"),
         Peer(_foreign("faust", environments, share=0.02), "at least once", "faust-streaming"),
-        Peer(_foreign("mlserver", environments, share=0.003), "none", "mlserver", json=True),
+        Peer(_foreign("mlserver", environments, share=0.003), "none", "mlserver", live=True),
     ]
     return {peer.contestant.name: peer for peer in every}
 
@@ -95,19 +103,58 @@ def race(arena: Arena, racing: Sequence[Peer], *, events: int, rounds: int) -> d
     """Run all in turns."""
     workload = arena.workload()
     requests = list(inference_requests(workload))
-    json_readers = {peer.contestant.name for peer in racing if peer.json}
+    live = {peer.contestant.name for peer in racing if peer.live}
 
     def go(one: Contestant) -> Run:
         count = int(events * one.share)
-        if one.name in json_readers:
-            headers = [("mlserver-model", b"linear")]
-            source = arena.backlog("json", requests, count, PARTITIONS, headers=headers)
-        else:
-            source = arena.backlog("avro", workload.made.values, count, PARTITIONS)
+        if one.name in live:
+            return run_live(arena, one, workload.job, requests, count)
+        source = arena.backlog("events", workload.made.values, count, PARTITIONS)
         job = replace(workload.job, input=source)
         return run(one, job, arena.topics, count=count, partitions=PARTITIONS)
 
     return dict(in_turns([peer.contestant for peer in racing], go, rounds))
+
+
+def run_live(arena: Arena, contestant: Contestant, job: Job, requests: Sequence[bytes], count: int) -> Run:
+    """Send `count` requests to one that is up, and measure from the first sent to the last answered.
+
+    It has no group to ask and may pass over what came before it was ready: it is up when it answers.
+    """
+    topics = arena.topics
+    source = topics.create("input", PARTITIONS)
+    output = topics.create("output", PARTITIONS, broker_time=True)
+    others = topics.create("dlq", 1), topics.create("monitoring", 1), topics.create("observations", 1)
+    began_s = time.time()
+    with running(contestant, addressed(contestant, job, source, output, others)) as (process,):
+
+        def until(reached: Callable[[int], bool]) -> int:
+            deadline = time.monotonic() + _WITHIN_S
+            while not reached(end := topics.end(output)):
+                process.check_alive()
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{contestant.name}: {end} answers")
+                time.sleep(_TICK_S)
+            return end
+
+        def knocked(end: int) -> bool:
+            if end == 0:
+                topics.fill(source, requests, PARTITIONS, PARTITIONS, headers=_HEADERS)
+            return end > 0
+
+        until(knocked)
+        time.sleep(_SETTLE_S)
+        before = topics.end(output)
+        first_s, cpu_s = time.time(), process.cpu_s
+        topics.fill(source, requests, count, PARTITIONS, headers=_HEADERS)
+        until(lambda end: end >= before + count)
+        cpu_s, resident_mb = process.cpu_s - cpu_s, process.resident_mb
+    times_ms = topics.read(output)
+    topics.remove(source, output, *others)
+    if len(times_ms) != before + count:
+        raise RuntimeError(f"{contestant.name}: {len(times_ms) - before} answers to {count} requests")
+    taken_s = float(times_ms[-1]) / 1000 - first_s
+    return Run(count / taken_s, cpu_s / count * 1e6, resident_mb, float(times_ms[0]) / 1000 - began_s)
 
 
 def rows(racing: Sequence[Peer], runs: dict[str, list[Run]], *, events: int) -> Iterator[list[str]]:
@@ -141,7 +188,8 @@ def main() -> None:
         f"{material.FEATURES} features, linear model, 0.1 kB, {PARTITIONS} partitions, one process; "
         f"{options.rounds} rounds in turns; median (least-greatest). Each peer decodes, scores and encodes "
         "with the same code (`benchmarks/peers/work.py`), Bytewax and Faust in batches, Quix Streams one by "
-        "one, as it has none; MLServer reads and writes its own JSON, with its own scikit-learn runtime.",
+        "one, as it has none; MLServer reads and writes its own JSON with its own runtime; its time runs "
+        "from the first event sent to it, as it reads no backlog.",
         report.table(_HEAD, list(rows(racing, runs, events=options.events))),
         more=versions,
     )
@@ -149,7 +197,9 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = report.parser(__doc__, name="peers", rounds=3)
-    parser.add_argument("--environments", type=Path, required=True, help="where peers are installed")
+    parser.add_argument(
+        "--environments", type=Path, default=Path(".peers"), help="where peers are installed (default .peers)"
+    )
     parser.add_argument("--events", type=int, default=1_000_000, help="of the worker; peers get a share")
     parser.add_argument("--only", nargs="+", default=[], choices=list(peers(Path())))
     return parser.parse_args()
