@@ -116,12 +116,7 @@ def play(arena: Arena, options: argparse.Namespace) -> Iterator[list[str]]:
 
 def main() -> None:
     """Measure."""
-    parser = report.parser(__doc__, name="memory", rounds=1)
-    parser.add_argument("--rate", type=int, default=5_000, help="events a second before the burst")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each phase")
-    parser.add_argument("--size", type=int, default=100, help="bytes of an event")
-    parser.add_argument("--backlog", type=int, default=1_000_000, help="events that pile up at last")
-    options = parser.parse_args()
+    options = _options()
     with arena() as here:
         table = [line for _ in range(options.rounds) for line in play(here, options)]
     report.finish(
@@ -132,6 +127,15 @@ def main() -> None:
         "goes through all phases; it is stopped while a backlog piles up.",
         report.table(_HEAD, table),
     )
+
+
+def _options() -> argparse.Namespace:
+    parser = report.parser(__doc__, name="memory", rounds=1)
+    parser.add_argument("--rate", type=int, default=5_000, help="events a second before the burst")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each phase")
+    parser.add_argument("--size", type=int, default=100, help="bytes of an event")
+    parser.add_argument("--backlog", type=int, default=1_000_000, help="events that pile up at last")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

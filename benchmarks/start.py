@@ -7,6 +7,7 @@ Under a minute. Warm: everything has been read from the disk once before.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -55,7 +56,7 @@ def first_prediction(arena: Arena, workload: Workload) -> tuple[float, float]:
 
 def main() -> None:
     """Measure."""
-    options = report.parser(__doc__, name="start", rounds=7).parse_args()
+    options = _options()
     help_s()
     helped = [help_s() for _ in range(options.rounds)]
     with arena() as here:
@@ -76,6 +77,10 @@ def main() -> None:
             ],
         ),
     )
+
+
+def _options() -> argparse.Namespace:
+    return report.parser(__doc__, name="start", rounds=7).parse_args()
 
 
 if __name__ == "__main__":

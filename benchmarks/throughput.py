@@ -27,7 +27,7 @@ CONTESTANTS = {
         Contestant("copy", _COPY),
         Contestant("copy-large-batches", _COPY, batch=LARGE_BATCH),
         Contestant("copy-at-least-once", _COPY, transactional=False),
-        Contestant("hand-written", module("benchmarks.contestants.handwritten"), share=0.1),
+        Contestant("hand-written", module("benchmarks.contestants.handwritten"), share=0.25),
         Contestant("worker", worker, monitored=True),
         Contestant("worker-unmonitored", worker),
         Contestant("worker-at-least-once", worker, monitored=True, transactional=False),
@@ -128,7 +128,7 @@ def main() -> None:
         options.name,
         "Throughput from a backlog",
         f"{material.FEATURES} features, {PARTITIONS} partitions, {options.events:,} events or "
-        f"{options.megabytes} MB, the hand-written loop a tenth. Batches of at most {BATCH:,} (copy), "
+        f"{options.megabytes} MB, the hand-written loop a quarter. Batches of at most {BATCH:,} (copy), "
         f"{LARGE_BATCH:,} (copy-large-batches; worker, by its pace), {HANDWRITTEN_BATCH:,} (hand-written). "
         f"{options.rounds} rounds in turns; median (least-greatest); ratios are of runs of one round. Client "
         f"settings are the worker's own, with {', '.join(f'{k}={v}' for k, v in GROUP.items())}. The worker "
