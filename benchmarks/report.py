@@ -22,10 +22,12 @@ _LIBRARIES = (
 
 
 def spread(values: Sequence[float], form: str = ",.0f") -> str:
-    """Return the median, and the least and greatest in brackets."""
+    """Return the median, and of several the least and greatest in brackets."""
     if not values:
         return "-"
     middle = statistics.median(values)
+    if len(set(values)) == 1:
+        return f"{middle:{form}}"
     return f"{middle:{form}} ({min(values):{form}}-{max(values):{form}})"
 
 
