@@ -13,9 +13,10 @@ from errno import EADDRINUSE
 from pathlib import Path
 
 from stream_infer.app import registry
+from stream_infer.app.admission import judged
 from stream_infer.app.broker import ask
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.schemas import NO_DEFAULT, Leaf, Schema, SchemaRefused, leaves, other_fields, parse
+from stream_infer.avro.schemas import Schema, SchemaRefused, leaves, parse
 from stream_infer.config import schemas
 from stream_infer.config.problems import nearest
 from stream_infer.config.sections import Follow, Http
@@ -23,10 +24,12 @@ from stream_infer.config.settings import Reading, Settings
 from stream_infer.files.store import ModelStore
 from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Problem, Refused
 from stream_infer.kafka.topics import ADMIN_TIMEOUT_S, TopicFacts, partition_counts
-from stream_infer.models.deployment import Deployment
+from stream_infer.models.deployment import Deployment, PackageRef, StoreProblem
 from stream_infer.models.load import load
 from stream_infer.models.package import Verified, verify
-from stream_infer.steps.plan import Events, check_feature, field_problems, plan
+from stream_infer.steps.admission import Difference
+from stream_infer.steps.choices import OnDifference
+from stream_infer.steps.plan import Events, field_problems, plan
 
 _PACKAGE_KEY = "model.package"
 _EVENT_SCHEMA = "input.avsc"
@@ -37,6 +40,7 @@ class Checked:
     """Everything that `run` starts from. Its parts agree with each other.
 
     `package` is None where a store says which one serves: the deployer judges it, and may serve another.
+    `warnings` are the differences of the package that are tolerated.
     `schema_ids` are those of the records that are written, by record name; none without a registry.
     """
 
@@ -45,6 +49,7 @@ class Checked:
     topics: TopicFacts
     events: Events
     schema_ids: Mapping[str, int] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
 
 class CheckFailed(Misconfigured):
@@ -57,9 +62,13 @@ class CheckFailed(Misconfigured):
 
 @dataclass(slots=True)
 class Report:
-    """What a check found: what is right, what was left out, and problems by the exit code of their kind."""
+    """What a check found: what is right, what was left out, and problems by the exit code of their kind.
+
+    `warned` is what stops nothing and should be known.
+    """
 
     passed: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     found: list[tuple[int, Problem]] = field(default_factory=list)
     package: Verified | None = None
@@ -102,10 +111,11 @@ def checked_on_mock(settings: Settings) -> Checked:
     return _agreed(settings, report)
 
 
-def check(reading: Reading, *, timeout_s: float = ADMIN_TIMEOUT_S) -> Report:
+def check(reading: Reading, *, package: Path | None = None, timeout_s: float = ADMIN_TIMEOUT_S) -> Report:
     """Return the whole report on a configuration, wrong settings included; also loads the model.
 
-    A key that holds a stand-in has had its problem reported: what follows from the stand-in is left out.
+    With `package`, on that one in place of the one that the settings name. A key that holds a stand-in has
+    had its problem reported: what follows from the stand-in is left out.
     """
     report = Report()
     report.add(reading.problems)
@@ -115,12 +125,15 @@ def check(reading: Reading, *, timeout_s: float = ADMIN_TIMEOUT_S) -> Report:
     if not reading.problems:
         report.passed.append(f"settings: pipeline {settings.pipeline}, slot {settings.worker.slot}")
     rest = Report()
-    _check_files(settings, rest)
+    _check_files(settings, rest, package)
+    if package is None:
+        _audition(settings, rest)
     _check_model(rest)
     rest.add(_port_problems(settings.http))
     _check_registry(settings, reading.unusable, rest)
     _check_broker(settings, reading.unusable, timeout_s, rest)
     report.passed += rest.passed
+    report.warned += rest.warned
     report.skipped += rest.skipped
     report.found += [(code, p) for code, p in rest.found if p.key not in reading.unusable]
     return report
@@ -129,14 +142,19 @@ def check(reading: Reading, *, timeout_s: float = ADMIN_TIMEOUT_S) -> Report:
 def _agreed(settings: Settings, report: Report) -> Checked:
     if report.found or report.topics is None or report.events is None:
         raise CheckFailed(report.problems, report.exit_code)
-    return Checked(settings, report.package, report.topics, report.events, report.schema_ids)
+    return Checked(
+        settings, report.package, report.topics, report.events, report.schema_ids, tuple(report.warned)
+    )
 
 
-def _check_files(settings: Settings, report: Report) -> None:
-    """Check schema, package, and the fields that features and settings name."""
+def _check_files(settings: Settings, report: Report, instead: Path | None = None) -> None:
+    """Check schema, package (or the one at `instead`), and the fields that features and settings name."""
     given, problems = schemas.read(settings.input)
     report.add(problems)
-    package = report.package = _wanted_package(settings, report)
+    path = instead or settings.model.package
+    package = report.package = None if path is None else _package(path, report)
+    if path is None:
+        _show_store(settings, report)
     writers, reader = given, None if len(given) == 1 else _made_for(package)
     if settings.input.framing is Framing.CONFLUENT:  # the registry has the writers; given is the reader
         report.add(_without_reader(settings))
@@ -147,8 +165,9 @@ def _check_files(settings: Settings, report: Report) -> None:
     report.passed.append(f"events: {', '.join(schema.name for schema in known)}")
     event_time, copy = settings.input.event_time, settings.output.copy_fields
     events = report.events = Events(settings.input.framing, writers, reader, event_time, copy)
-    fields = [*_fields(events, known, reader), *(_features(package, known, reader) if package else ())]
-    report.add(dict.fromkeys(fields))
+    report.add(dict.fromkeys(_fields(events, known, reader)))
+    if package is not None:
+        _judge(package, settings.model.on_difference, events, report)
 
 
 def _without_reader(settings: Settings) -> Iterator[Problem]:
@@ -195,25 +214,52 @@ def _check_registry(settings: Settings, unusable: frozenset[str], report: Report
     report.schema_ids = answers.ids
 
 
-def _wanted_package(settings: Settings, report: Report) -> Verified | None:
-    """Return the package that the settings name. What a store desires is shown, but is no reason to stop."""
-    if settings.model.package is not None:
-        return _package(settings.model.package, report)
-    if settings.model.store is not None and settings.model.follow is Follow.STORE:
-        _show_store(ModelStore(settings.model.store, settings.pipeline), report)
-    return None
-
-
-def _show_store(store: ModelStore, report: Report) -> None:
+def _show_store(settings: Settings, report: Report) -> None:
+    """Say what the store desires. Nothing but that nobody ever desired anything is a reason to stop."""
+    store = _followed(settings)
+    if store is None:
+        return
     desired = store.current()
     if isinstance(desired, Deployment):
-        wanted = desired.package
-        report.passed.append(f"desired: {wanted.name} {wanted.version}, generation {desired.generation}")
+        report.passed.append(f"desired: {_named(desired.package)}, generation {desired.generation}")
     elif desired.code == "empty":
         fix = "promote a package with `stream-infer model promote`"
         report.add([Problem("model.store", f'"{store.folder}"', desired.reason, fix)])
     else:
         report.skipped.append(f"desired: {desired.reason}; a worker waits for it, or serves what was before")
+
+
+def _audition(settings: Settings, report: Report) -> None:
+    """Warn of what will become of the desired package, as far as that can be told without loading it."""
+    store = _followed(settings)
+    desired = store.current() if store is not None else None
+    if store is None or not isinstance(desired, Deployment):
+        return
+    try:
+        path = store.locate(desired.package)
+        if isinstance(path, StoreProblem):
+            report.skipped.append(f"desired: {path.reason}")
+            return
+        manifest = verify(path, desired.package.digest).manifest
+        if report.events is not None:
+            warned = judged(manifest, report.events, settings.model.on_difference).admit()
+            report.warned += [f"desired: {one.reason}" for one in warned]
+    except Refused as refused:
+        before = f"{_named(desired.previous)} serves" if desired.previous else "nothing serves"
+        told = f"it is refused ({refused.code}): {refused.reason}"
+        report.warned.append(f"desired: {told}; {before} in its place")
+
+
+def _followed(settings: Settings) -> ModelStore | None:
+    """Return the store whose CURRENT workers follow."""
+    model = settings.model
+    if model.store is None or model.follow is not Follow.STORE:
+        return None
+    return ModelStore(model.store, settings.pipeline)
+
+
+def _named(package: PackageRef) -> str:
+    return f"{package.name} {package.version}"
 
 
 def _package(path: Path, report: Report) -> Verified | None:
@@ -252,33 +298,23 @@ def _fields(events: Events, writers: Sequence[Schema], reader: Schema | None) ->
         yield from field_problems(events, leaves(schema), schema)
 
 
-def _features(package: Verified, writers: Sequence[Schema], reader: Schema | None) -> Iterator[Problem]:
-    """Yield each feature that some writer's events do not have, or have as something else.
-
-    A reader's default stands in for a field that a writer does not have.
-    """
-    defaults = leaves(reader) if reader else {}
-    for schema in writers:
-        known = leaves(schema)
-        for feature in package.manifest.features:
-            leaf = known.get(feature.source)
-            absent = leaf is None and feature.source not in other_fields(schema)
-            if absent and _has_default(defaults.get(feature.source)):
-                continue
-            try:
-                check_feature(feature, leaf, schema)
-            except Refused as refused:
-                yield Problem(
-                    _PACKAGE_KEY, package.manifest.name, refused.reason, _fix(feature.source, known)
-                )
+def _judge(package: Verified, policy: OnDifference, events: Events, report: Report) -> None:
+    """Take note of what the package was made for and is not here."""
+    judgement = judged(package.manifest, events, policy)
+    report.warned += [one.reason for one in judgement.warned]
+    for one in judgement.refused:
+        problem = Problem(_PACKAGE_KEY, package.manifest.name, one.reason, _fix(one, events))
+        # A field that is not there may be the fault of the schema; a library never is.
+        report.add([problem], Misconfigured.exit_code if one.source else Refused.exit_code)
 
 
-def _has_default(leaf: Leaf | None) -> bool:
-    return leaf is not None and leaf.default is not NO_DEFAULT
-
-
-def _fix(source: str, known: Mapping[str, Leaf]) -> str:
-    match = None if source in known else nearest(source, known)
+def _fix(difference: Difference, events: Events) -> str:
+    if difference.source is None:
+        tolerated = 'set on_difference = "warn", or ' if difference.tolerable else ""
+        return f"{tolerated}install what it was made with, or make the package anew with what is here"
+    schemas_known = [*events.writers, *([events.reader] if events.reader else [])]
+    known = {path for schema in schemas_known for path in leaves(schema)}
+    match = None if difference.source in known else nearest(difference.source, known)
     hint = f"did you mean {match}? " if match else ""
     return f"{hint}Serve a package that was made for this schema, or correct input.schema"
 

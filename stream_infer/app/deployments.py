@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from stream_infer.app import registry
+from stream_infer.app.fleet import read_fleet
 from stream_infer.avro import contract
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
@@ -48,6 +49,11 @@ def catch_up(settings: Settings, store: ModelStore) -> None:
     found = desired_on_topic(settings)
     if found is not None:
         store.adopt(found)
+
+
+def serving_now(settings: Settings) -> frozenset[str]:
+    """Return the digests of what workers serve, as they say. Raises what `read_fleet` raises."""
+    return frozenset(worker.model_digest for worker in read_fleet(settings) if worker.model_digest)
 
 
 def publish(settings: Settings, wish: Deployment) -> None:

@@ -18,6 +18,7 @@ from functools import partial
 
 from stream_infer import __version__
 from stream_infer.app import registry
+from stream_infer.app.admission import tolerated
 from stream_infer.app.check import Checked, checked
 from stream_infer.app.references import PackagedReferences
 from stream_infer.app.reporting import Reporter
@@ -282,7 +283,12 @@ def _announcer(ready: Checked) -> Announcer | None:
     settings = ready.settings
     if settings.monitoring.topic is None:
         return None
-    return Announcer(settings.pipeline, settings.worker.slot, _event_writer(ready))
+    return Announcer(
+        settings.pipeline,
+        settings.worker.slot,
+        _event_writer(ready),
+        differences=lambda manifest: tolerated(manifest, ready.events, settings.model.on_difference),
+    )
 
 
 def _event_writer(ready: Checked) -> RecordWriter:

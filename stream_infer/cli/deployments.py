@@ -22,6 +22,7 @@ from stream_infer.config.settings import Settings, load
 from stream_infer.files.store import ModelStore, Request
 from stream_infer.flow.errors import Fatal, Misconfigured, Problem, StreamInferError
 from stream_infer.models.deployment import Deployment, PackageRef, StoreProblem
+from stream_infer.runtime.verdicts import beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def request(by: str | None, reason: str | None) -> Request:
 
 def promote(place: Place, package: Path, wanted: Request) -> Deployment:
     """Make `package` desired: in the store, then on the control topic where that is followed."""
-    return _carry_out(place, lambda: place.store.promote(package, wanted))
+    return _carry_out(place, lambda served: place.store.promote(package, wanted, served))
 
 
 def rollback(place: Place, wanted: Request) -> Deployment:
@@ -78,7 +79,7 @@ def rollback(place: Place, wanted: Request) -> Deployment:
 
     A rollback that nobody could be told of is one all the same: the broker may be why it is needed.
     """
-    done = _carry_out(place, lambda: place.store.rollback(wanted))
+    done = _carry_out(place, lambda served: place.store.rollback(wanted, served))
     if place.settings is not None:
         from stream_infer.app.deployments import announce_rollback  # noqa: PLC0415 - imports fastavro
 
@@ -140,14 +141,15 @@ def desired(place: Place) -> Deployment:
     return found
 
 
-def _carry_out(place: Place, claim: Callable[[], Deployment]) -> Deployment:
-    topic = _followed(place)
+def _carry_out(place: Place, claim: Callable[[frozenset[str]], Deployment]) -> Deployment:
+    """Claim a generation, given the digests that are known to have served; publish it where that counts."""
+    topic, served = _followed(place), beside(place.store.folder).served
     if topic is None:
-        return claim()
-    from stream_infer.app.deployments import catch_up, publish  # noqa: PLC0415 - imports fastavro
+        return claim(served)
+    from stream_infer.app.deployments import catch_up, publish, serving_now  # noqa: PLC0415 - imports fastavro
 
     catch_up(topic, place.store)
-    claimed = claim()
+    claimed = claim(served | serving_now(topic))
     publish(topic, claimed)
     return claimed
 

@@ -60,13 +60,20 @@ def demo(
     raise typer.Exit(run_demo(broker=broker, once=once, as_json=as_json, seed=seed))
 
 
-def check(*, config: ConfigFile = _CONFIG, as_json: AsJson = False) -> None:
-    """Find every problem that `run` would meet, before it joins a group."""
+def check(
+    *,
+    config: ConfigFile = _CONFIG,
+    package: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A package to check in place of the configured one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find every problem that `run` would meet before it joins a group, or a package once it is promoted."""
     from stream_infer.app.check import CheckFailed  # noqa: PLC0415 - imports scikit-learn
     from stream_infer.app.check import check as report_on  # noqa: PLC0415 - as above
     from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
 
-    report = report_on(read(config, os.environ))
+    report = report_on(read(config, os.environ), package=package)
     if as_json:
         problems = [
             {"key": p.key, "value": p.value, "message": p.message, "fix": p.fix} for p in report.problems
@@ -74,6 +81,7 @@ def check(*, config: ConfigFile = _CONFIG, as_json: AsJson = False) -> None:
         document = {
             "ok": not problems,
             "passed": report.passed,
+            "warnings": report.warned,
             "skipped": report.skipped,
             "problems": problems,
         }
@@ -81,6 +89,8 @@ def check(*, config: ConfigFile = _CONFIG, as_json: AsJson = False) -> None:
         raise typer.Exit(report.exit_code)
     for line in report.passed:
         typer.echo(f"ok       {line}")
+    for line in report.warned:
+        typer.echo(f"warning  {line}")
     for line in report.skipped:
         typer.echo(f"skipped  {line}")
     if report.problems:

@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 
 from stream_infer.avro.framing import Framing
 from stream_infer.kafka.offsets import OnLostOffset
-from stream_infer.steps.choices import Partitioning, Tombstones
+from stream_infer.steps.choices import OnDifference, Partitioning, Tombstones
 
 _LONGEST_TOPIC = 249
 _LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]+")
@@ -182,12 +182,18 @@ class Follow(StrEnum):
 class Model(Section):
     """Which model package serves: a fixed one, or whichever is desired from a store.
 
-    The topics are filled in before validation: workers post their status, and read what is desired.
+    The topics are filled in before validation: workers post their status, and read what is desired. What a
+    package may take when it is tried: milliseconds in all, bytes on top of the libraries, and milliseconds
+    for 1,000 events.
     """
 
     store: ConfigPath | None = None
     package: Annotated[ConfigPath | None, AfterValidator(_or_store), Field(validate_default=True)] = None
     follow: Follow = Follow.STORE
+    on_difference: OnDifference = OnDifference.WARN
+    rehearsal_timeout_ms: int = Field(default=60_000, ge=1, le=3_600_000)
+    rehearsal_memory_bytes: int = Field(default=2 * 2**30, ge=1, le=2**50)
+    rehearsal_batch_ms: int = Field(default=1_000, ge=0, le=3_600_000)
     status_topic: OwnTopic
     control_topic: OwnTopic
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -102,11 +102,12 @@ class ModelStore:
             return found
         raise Refused("not_in_store", f"there is no '{package.uri}' in the store")
 
-    def promote(self, package: Path, request: Request) -> Deployment:
+    def promote(self, package: Path, request: Request, served: Collection[str] = frozenset()) -> Deployment:
         """Make `package` the desired one: a path, or the name of one that is in the store.
 
         1. read every byte of it against its digest; 2. copy it into the store, when it is elsewhere; 3. claim
-        the next generation, with what was desired before as `previous`.
+        the next generation, with what is to serve where this one cannot as `previous`: what was desired
+        before, or where that never did, the newest that is known to have `served` (digests).
 
         Raises `Refused` for what `verify` refuses, `Misconfigured` when the store cannot be used.
         """
@@ -121,12 +122,14 @@ class ModelStore:
         wanted = PackageRef(manifest.name, manifest.version, verified.digest, name)
         while True:
             before, generation = self._usable()
-            claimed = self._claim(generation, wanted, _fallback(before, wanted), request)
+            claimed = self._claim(generation, wanted, self._fallback(before, wanted, served), request)
             if claimed is not None:
                 return claimed
 
-    def rollback(self, request: Request) -> Deployment:
+    def rollback(self, request: Request, served: Collection[str] = frozenset()) -> Deployment:
         """Make the package before the desired one the desired one; a second time, that is the first again.
+
+        That is the `previous` of what is desired: nothing that never `served`, as far as that was known.
 
         Raises `Refused` when it is not there any more as it was, `Misconfigured` when there is none before or
         the store cannot be used, `Superseded` when something was promoted at the same time.
@@ -138,7 +141,8 @@ class ModelStore:
         if isinstance(path, StoreProblem):
             raise self._misconfigured(path.reason, _FIXES[path.code])
         verify(path, before.previous.digest)
-        claimed = self._claim(generation, before.previous, before.package, request)
+        previous = self._fallback(before, before.previous, served)
+        claimed = self._claim(generation, before.previous, previous, request)
         if claimed is None:
             raise Superseded(f"generation {generation} was promoted meanwhile; look again, then roll it back")
         return claimed
@@ -213,6 +217,30 @@ class ModelStore:
             raise self._misconfigured(found.reason, _FIXES[found.code])
         return self.promoted_last(), generation
 
+    def _fallback(
+        self, before: Deployment | None, wanted: PackageRef, served: Collection[str]
+    ) -> PackageRef | None:
+        """Return what is to serve where `wanted` cannot.
+
+        Never itself, or asking twice would forget the other.
+        """
+        first: PackageRef | None = None
+        for ref in self._past(before):
+            if ref.digest == wanted.digest:
+                continue
+            if ref.digest in served and (self.folder / ref.uri).exists():
+                return ref
+            first = first or ref
+        return first
+
+    def _past(self, before: Deployment | None) -> Iterator[PackageRef]:
+        """Yield every package that was desired or to serve in its place, newest first, some of them twice."""
+        for one in [*([before] if before else []), *self.history()]:
+            if one.pipeline == self.pipeline:
+                yield one.package
+                if one.previous is not None:
+                    yield one.previous
+
     def _claim(
         self, generation: int, package: PackageRef, previous: PackageRef | None, request: Request
     ) -> Deployment | None:
@@ -280,10 +308,3 @@ def _readable(deployment: Deployment) -> bytes:
     except DeploymentInvalid as error:
         raise Misconfigured([Problem("deployment", "", str(error), "say it in fewer words")]) from None
     return data
-
-
-def _fallback(before: Deployment | None, wanted: PackageRef) -> PackageRef | None:
-    """Return what to serve where `wanted` cannot: never itself, or asking twice would forget the other."""
-    if before is None or before.package.digest != wanted.digest:
-        return None if before is None else before.package
-    return before.previous

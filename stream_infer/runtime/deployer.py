@@ -42,7 +42,7 @@ class Rhythm:
     After a failure that may pass, the next try is `pause_first_s` later, then twice that, and so on.
     """
 
-    poll_s: float = 1.0
+    poll_s: float = 0.5
     look_s: float = 0.5
     patience_s: float = 10.0
     pause_first_s: float = 1.0

@@ -22,6 +22,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 _SERVED = "served-"
+_IN_A_STORE = ".verdicts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,11 @@ class Verdicts:
                 os.replace(draft, self._folder / name)  # noqa: PTH105 - the name that says what happens
             finally:
                 draft.unlink(missing_ok=True)
+
+
+def beside(store: Path) -> Verdicts:
+    """Return the verdicts that are kept in the model store at `store`, by all workers that share it."""
+    return Verdicts(store / _IN_A_STORE)
 
 
 def _key(digest: str, limits: Limits) -> str:

@@ -6,10 +6,12 @@ the predictions themselves: aborted with them, and made anew from the batch that
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stream_infer.avro.record import RecordWriter
 from stream_infer.flow.records import Batch, Channel, Output
+from stream_infer.models.manifest import Manifest
 from stream_infer.models.slot import Lineup
 from stream_infer.steps import cloudevents
 
@@ -27,12 +29,23 @@ class Announced:
 
 
 class Announcer:
-    """Announces each lineup once per assignment. `announced` is kept by the step, which may forget it."""
+    """Announces each lineup once per assignment. `announced` is kept by the step, which may forget it.
 
-    def __init__(self, pipeline: str, instance: str, writer: RecordWriter) -> None:
+    `differences` tells what a package was made for and is not here, and serves all the same.
+    """
+
+    def __init__(
+        self,
+        pipeline: str,
+        instance: str,
+        writer: RecordWriter,
+        *,
+        differences: Callable[[Manifest], Sequence[str]] = lambda _manifest: (),
+    ) -> None:
         self._pipeline = pipeline
         self._instance = instance
         self._writer = writer
+        self._differences = differences
 
     def announce(
         self, batch: Batch, lineup: Lineup, before: Announced | None
@@ -65,6 +78,7 @@ class Announcer:
         first = min(batch.cursor.spans)
         from_version = before.version if before and before.digest != digest else None
         came = f"replaces {from_version}" if from_version else "serves"
+        differs = "; ".join(self._differences(manifest))
         return {
             "id": f"{self._pipeline}/{self._instance}/{TYPE}/{lineup.generation}/"
             f"{first.topic}/{first.index}/{batch.cursor.spans[first].first}",
@@ -73,7 +87,7 @@ class Announcer:
             "time": batch.received_ms,
             "pipeline": self._pipeline,
             "summary": f"{manifest.name} {manifest.version} {came} on {self._instance}, "
-            f"in {len(ranges)} partitions",
+            f"in {len(ranges)} partitions" + (f", although {differs}" if differs else ""),
             "model_version": manifest.version,
             "model_digest": digest,
             "instance": self._instance,
@@ -84,4 +98,5 @@ class Announcer:
                 "to_version": manifest.version,
                 "to_digest": digest,
             },
+            "attributes": {"differences": differs} if differs else {},
         }

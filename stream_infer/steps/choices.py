@@ -17,3 +17,10 @@ class Partitioning(StrEnum):
 
     SOURCE = "source"
     KEY = "key"
+
+
+class OnDifference(StrEnum):
+    """What becomes of a package that was made for something else, where that may be harmless."""
+
+    WARN = "warn"
+    REFUSE = "refuse"

@@ -107,7 +107,7 @@ def admit(features: Sequence[Feature], events: Events) -> None:
     known = leaves(schema)
     for feature in features:
         check_feature(feature, known.get(feature.source), schema)
-    _check_shared_sources(features)
+    check_shared_sources(features)
 
 
 def check_feature(feature: Feature, leaf: Leaf | None, schema: Schema) -> None:
@@ -122,8 +122,8 @@ def check_feature(feature: Feature, leaf: Leaf | None, schema: Schema) -> None:
         raise Refused("schema", f"{where} as {was}; in {schema.name} it is {now}")
 
 
-def _check_shared_sources(features: Sequence[Feature]) -> None:
-    """Two features of one field see one column, so they must agree on what is imputed into it."""
+def check_shared_sources(features: Sequence[Feature]) -> None:
+    """Raise `Refused("schema")` when two features of one field impute it differently: they see one column."""
     seen: dict[str, Feature] = {}
     for feature in features:
         other = seen.setdefault(feature.source, feature)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stream_infer.app.check import CheckFailed, Report, check, checked_on_mock
+from stream_infer.files.store import ModelStore, Request
 from stream_infer.flow.errors import Problem
 from stream_infer.kafka.mock import mock_broker
 from tests.unit.app.project import FIELDS, NOWHERE, Project, event_schema, make_project
@@ -277,3 +278,57 @@ def test_a_worker_does_not_start_with_problems(on_mock: Project) -> None:
 
     assert [p.key for p in raised.value.problems] == ["input.schema"]
     assert raised.value.exit_code == 2
+
+
+def test_what_a_package_was_made_for_is_warned_of_or_refused_as_the_settings_say(project: Project) -> None:
+    project.declare(amount="float")
+
+    warned = report_on(project)
+    project.change('package = "model"', 'package = "model"\non_difference = "refuse"')
+    refused = beside_the_broker(report_on(project))
+
+    assert "feature 'amount' reads 'amount', which was double and is float in Event" in warned.warned
+    assert beside_the_broker(warned) == []
+    assert [(p.key, p.message) for p in refused] == [("model.package", reason) for reason in warned.warned]
+
+
+def in_a_store(project: Project, *packages: Path) -> None:
+    """Let the model come from a store in which `packages` were promoted."""
+    store = project.folder / "models"
+    store.mkdir()
+    for package in packages:
+        ModelStore(store, "shop").promote(package, Request("me"))
+    project.change('package = "model"', 'store = "models"')
+
+
+def test_a_package_can_be_checked_before_it_is_promoted(project: Project) -> None:
+    in_a_store(project, project.model)
+    project.declare(visits=None)
+
+    report = check(project.reading(), package=project.model, timeout_s=SOON_S)
+
+    [problem] = beside_the_broker(report)
+    assert "'visits', which is not a field" in problem.message
+    assert not any(line.startswith("desired") for line in report.passed)
+
+
+def test_a_desired_package_that_will_be_refused_is_warned_of(project: Project) -> None:
+    in_a_store(project, project.model)
+    known = report_on(project)
+    project.declare(visits=None)
+
+    report = report_on(project)
+
+    assert "desired: fraud 1.2.0, generation 1" in known.passed
+    assert not any("refused" in line for line in known.warned)
+    assert beside_the_broker(report) == []
+    assert any("it is refused (schema): feature 'visits'" in line for line in report.warned)
+    assert any("nothing serves in its place" in line for line in report.warned)
+
+
+def test_a_store_in_which_nothing_is_desired_keeps_a_worker_from_starting(project: Project) -> None:
+    in_a_store(project)
+
+    [problem] = beside_the_broker(report_on(project))
+
+    assert (problem.key, "nothing was promoted" in problem.message) == ("model.store", True)

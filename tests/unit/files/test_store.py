@@ -458,3 +458,36 @@ def test_what_is_desired_elsewhere_is_taken_over_when_it_is_newer(tmp_path: Path
     assert desired(models) == other
     assert (back := models.rollback(ME)).generation == 8
     assert (back.package, back.previous) == (two, one)
+
+
+def test_what_is_to_serve_in_its_place_has_served_before(tmp_path: Path) -> None:
+    good, bad, worse, two = (package(tmp_path / name, name) for name in ("1.0", "1.1", "1.2", "2.0"))
+    models = store(tmp_path / "models")
+    models.promote(tmp_path / "1.0", ME)
+    models.promote(tmp_path / "1.1", ME, {good})
+    models.promote(tmp_path / "1.2", ME, {good})
+    promoted = models.promote(tmp_path / "2.0", ME, {good})
+
+    assert promoted.previous is not None
+    assert promoted.previous.digest == good
+
+    back = models.rollback(ME, {good, two})
+
+    assert back.package.digest == good
+    assert back.previous is not None
+    assert back.previous.digest == two
+    assert {bad, worse} == {one.package.digest for one in models.history()} - {good, two}
+
+
+def test_what_has_served_and_is_not_there_any_more_cannot_serve_again(tmp_path: Path) -> None:
+    one, two = (package(tmp_path / name, name) for name in ("1.0", "2.0"))
+    models = store(tmp_path / "models")
+    first = models.promote(tmp_path / "1.0", ME)
+    models.promote(tmp_path / "2.0", ME)
+    shutil.rmtree(models.folder / first.package.uri)
+    package(tmp_path / "3.0", "3.0")
+
+    promoted = models.promote(tmp_path / "3.0", ME, {one})
+
+    assert promoted.previous is not None
+    assert promoted.previous.digest == two
