@@ -12,19 +12,18 @@ from dataclasses import dataclass, field
 from errno import EADDRINUSE
 from pathlib import Path
 
-from stream_infer.app import registry
+from stream_infer.app import registry, wanted
 from stream_infer.app.admission import judged
 from stream_infer.app.broker import ask
+from stream_infer.app.wanted import Said
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema, SchemaRefused, leaves, parse
 from stream_infer.config import schemas
 from stream_infer.config.problems import nearest
-from stream_infer.config.sections import Follow, Http
+from stream_infer.config.sections import Http
 from stream_infer.config.settings import Reading, Settings
-from stream_infer.files.store import ModelStore
 from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Problem, Refused
 from stream_infer.kafka.topics import ADMIN_TIMEOUT_S, TopicFacts, partition_counts
-from stream_infer.models.deployment import Deployment, PackageRef, StoreProblem
 from stream_infer.models.load import load
 from stream_infer.models.package import Verified, verify
 from stream_infer.steps.admission import Difference
@@ -91,6 +90,13 @@ class Report:
         """Take note of `problems`."""
         self.found += [(code, problem) for problem in problems]
 
+    def hear(self, said: Said) -> None:
+        """Take note of what is `said` about a desired package."""
+        self.passed += said.passed
+        self.warned += said.warned
+        self.skipped += said.skipped
+        self.add(said.problems)
+
 
 def checked(settings: Settings) -> Checked:
     """Return what `run` starts from, or raise `CheckFailed` with every problem. Joins no group."""
@@ -126,12 +132,12 @@ def check(reading: Reading, *, package: Path | None = None, timeout_s: float = A
         report.passed.append(f"settings: pipeline {settings.pipeline}, slot {settings.worker.slot}")
     rest = Report()
     _check_files(settings, rest, package)
-    if package is None:
-        _audition(settings, rest)
     _check_model(rest)
     rest.add(_port_problems(settings.http))
     _check_registry(settings, reading.unusable, rest)
     _check_broker(settings, reading.unusable, timeout_s, rest)
+    if package is None:
+        rest.hear(wanted.audition(settings, rest.events, answers=rest.topics is not None))
     report.passed += rest.passed
     report.warned += rest.warned
     report.skipped += rest.skipped
@@ -154,7 +160,7 @@ def _check_files(settings: Settings, report: Report, instead: Path | None = None
     path = instead or settings.model.package
     package = report.package = None if path is None else _package(path, report)
     if path is None:
-        _show_store(settings, report)
+        report.hear(wanted.shown(settings))
     writers, reader = given, None if len(given) == 1 else _made_for(package)
     if settings.input.framing is Framing.CONFLUENT:  # the registry has the writers; given is the reader
         report.add(_without_reader(settings))
@@ -177,8 +183,8 @@ def _without_reader(settings: Settings) -> Iterator[Problem]:
 
 
 def _check_model(report: Report) -> None:
-    """Load the model and plan for it, as `run` will. Nothing is loaded that was not verified."""
-    if report.package is None:
+    """Load the model and plan for it, as `run` will. Nothing is loaded that was not verified and fits."""
+    if report.package is None or any(problem.key == _PACKAGE_KEY for _, problem in report.found):
         return
     entry = Path(report.package.manifest.entry)
     try:
@@ -212,54 +218,6 @@ def _check_registry(settings: Settings, unusable: frozenset[str], report: Report
     report.passed += answers.passed
     report.skipped += answers.skipped
     report.schema_ids = answers.ids
-
-
-def _show_store(settings: Settings, report: Report) -> None:
-    """Say what the store desires. Nothing but that nobody ever desired anything is a reason to stop."""
-    store = _followed(settings)
-    if store is None:
-        return
-    desired = store.current()
-    if isinstance(desired, Deployment):
-        report.passed.append(f"desired: {_named(desired.package)}, generation {desired.generation}")
-    elif desired.code == "empty":
-        fix = "promote a package with `stream-infer model promote`"
-        report.add([Problem("model.store", f'"{store.folder}"', desired.reason, fix)])
-    else:
-        report.skipped.append(f"desired: {desired.reason}; a worker waits for it, or serves what was before")
-
-
-def _audition(settings: Settings, report: Report) -> None:
-    """Warn of what will become of the desired package, as far as that can be told without loading it."""
-    store = _followed(settings)
-    desired = store.current() if store is not None else None
-    if store is None or not isinstance(desired, Deployment):
-        return
-    try:
-        path = store.locate(desired.package)
-        if isinstance(path, StoreProblem):
-            report.skipped.append(f"desired: {path.reason}")
-            return
-        manifest = verify(path, desired.package.digest).manifest
-        if report.events is not None:
-            warned = judged(manifest, report.events, settings.model.on_difference).admit()
-            report.warned += [f"desired: {one.reason}" for one in warned]
-    except Refused as refused:
-        before = f"{_named(desired.previous)} serves" if desired.previous else "nothing serves"
-        told = f"it is refused ({refused.code}): {refused.reason}"
-        report.warned.append(f"desired: {told}; {before} in its place")
-
-
-def _followed(settings: Settings) -> ModelStore | None:
-    """Return the store whose CURRENT workers follow."""
-    model = settings.model
-    if model.store is None or model.follow is not Follow.STORE:
-        return None
-    return ModelStore(model.store, settings.pipeline)
-
-
-def _named(package: PackageRef) -> str:
-    return f"{package.name} {package.version}"
 
 
 def _package(path: Path, report: Report) -> Verified | None:

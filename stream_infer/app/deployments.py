@@ -19,7 +19,7 @@ from stream_infer.kafka import client
 from stream_infer.kafka.compacted import newest
 from stream_infer.kafka.confirmed import write
 from stream_infer.kafka.control import deployment, record
-from stream_infer.models.deployment import Deployment
+from stream_infer.models.deployment import Deployment, PackageRef
 from stream_infer.steps import cloudevents
 
 _WITHIN_S = 5.0
@@ -71,14 +71,14 @@ def publish(settings: Settings, wish: Deployment) -> None:
         raise type(failure)(f"{said}; ask again") from failure
 
 
-def announce_rollback(settings: Settings, rollback: Deployment) -> None:
-    """Write `model.rolled_back` to the monitoring topic.
+def announce_rollback(settings: Settings, rollback: Deployment, before: PackageRef | None) -> None:
+    """Write to the monitoring topic that `rollback` goes back from `before`, which was desired until then.
 
     Raises `BrokerUnreachable`, another `Fatal` or `Misconfigured`. The rollback itself counts without it.
     """
     if settings.monitoring.topic is None:
         return
-    event = rolled_back(rollback)
+    event = rolled_back(rollback, before)
     now_ms = time.time_ns() // 1_000_000
     value = _event_writer(settings).write({**event, "time": now_ms})
     source = f"/stream-infer/{settings.pipeline}"
@@ -87,9 +87,9 @@ def announce_rollback(settings: Settings, rollback: Deployment) -> None:
     write(settings.kafka, settings.monitoring.topic, key, value, headers, within_s=_WITHIN_S)
 
 
-def rolled_back(rollback: Deployment) -> dict[str, object]:
-    """Return the event of a rollback, without its time. What it goes back from is its `previous`."""
-    wanted, before = rollback.package, rollback.previous
+def rolled_back(rollback: Deployment, before: PackageRef | None) -> dict[str, object]:
+    """Return the event of a rollback, without its time."""
+    wanted = rollback.package
     why = f": {rollback.reason}" if rollback.reason else ""
     came_from = f" from {before.version}" if before else ""
     return {

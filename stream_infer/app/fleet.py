@@ -14,13 +14,16 @@ from stream_infer.avro import contract
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader
 from stream_infer.config.settings import Settings
+from stream_infer.flow.records import Headers
 from stream_infer.kafka import client
-from stream_infer.kafka.compacted import Entry, newest, tail
+from stream_infer.kafka.compacted import Entry, newest_entries, tail
 from stream_infer.kafka.topics import group_members
 from stream_infer.models.deployment import Deployment
 from stream_infer.runtime.deployed import State
 
 ASK_S = 5.0
+SERVES_SINCE = "streaminfer.serves.since"
+"""A header of a status, whose record has no such field: since when (Unix ms) it serves what it serves."""
 _LOOK_EVERY_S = 0.5
 _MEMBERS_EVERY_S = 3.0
 
@@ -39,8 +42,8 @@ class Rejected:
 class Worker:
     """What one worker said last, times in Unix milliseconds.
 
-    `member`: whether the group has it; None when that is not known. One that has died without a word still
-    has a status, and is no member.
+    `serves_since` is when it began to serve what it serves. `member`: whether the group has it; None when
+    that is not known. One that has died without a word still has a status, and is no member.
     """
 
     instance: str
@@ -54,6 +57,7 @@ class Worker:
     worker_version: str
     started_at: int
     updated_at: int
+    serves_since: int | None = None
     member: bool | None = None
 
 
@@ -107,11 +111,11 @@ def convergence(workers: Mapping[str, Worker], wish: Deployment) -> Convergence:
 
 def read_fleet(settings: Settings) -> list[Worker]:
     """Return the workers of the pipeline, by name. Raises `BrokerUnreachable` or another `Fatal`."""
-    held = newest(_config(settings), settings.model.status_topic, within_s=ASK_S)
+    held = newest_entries(_config(settings), settings.model.status_topic, within_s=ASK_S)
     members = group_members(settings.kafka, settings.group_id, timeout_s=ASK_S)
     found: dict[str, Worker] = {}
-    for key, value in held.items():
-        _note(found, settings.pipeline, Entry(key, value, ()), members)
+    for entry in held.values():
+        _note(found, settings.pipeline, entry, members)
     return [found[name] for name in sorted(found)]
 
 
@@ -142,8 +146,9 @@ def converging(settings: Settings, wish: Deployment, *, timeout_s: float) -> Ite
                 return
 
 
-def parse_status(value: bytes) -> Worker:
+def parse_status(value: bytes, headers: Headers = ()) -> Worker:
     """Return the worker in a status record. Raises `ValueError` when there is none in it."""
+    since = dict(headers).get(SERVES_SINCE)
     record = RecordReader(contract.schema("WorkerStatus"), Framing.NONE).read(value)
     rejected = record["rejected"]
     return Worker(
@@ -158,6 +163,7 @@ def parse_status(value: bytes) -> Worker:
         worker_version=record["worker_version"],
         started_at=round(record["started_at"].timestamp() * 1000),
         updated_at=round(record["updated_at"].timestamp() * 1000),
+        serves_since=int(since) if since else None,
     )
 
 
@@ -170,7 +176,7 @@ def _note(workers: dict[str, Worker], pipeline: str, entry: Entry, members: froz
         workers.pop(instance, None)
         return
     try:
-        worker = parse_status(entry.value)
+        worker = parse_status(entry.value, entry.headers)
     except ValueError:
         return
     workers[instance] = _seen(worker, members)

@@ -6,25 +6,48 @@ model serves from an offset on is announced with the predictions themselves, in 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
 from stream_infer import __version__
+from stream_infer.app.fleet import SERVES_SINCE
 from stream_infer.avro import contract
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
 from stream_infer.flow.events import AssignmentChanged, Event
-from stream_infer.flow.records import Partition
+from stream_infer.flow.records import Headers, Partition
 from stream_infer.kafka.board import Board
+from stream_infer.models.deployment import PackageRef
 from stream_infer.runtime.deployed import DeployerStatus, Rejection
 from stream_infer.steps import cloudevents
 
+_LOG = logging.getLogger("stream_infer")
 _ROLE = "score"
 _REJECTED = "model.rejected"
 
 
 def _unix_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+class DeploymentLog:
+    """Logs each change that the deployer tells of: what serves, what was refused, what is in the way."""
+
+    def __init__(self) -> None:
+        self._before = DeployerStatus()
+
+    def __call__(self, status: DeployerStatus) -> None:
+        before, self._before = self._before, status
+        served, rejected, problem = status.served, status.rejected, status.problem
+        if served is not None and served != before.served:
+            _LOG.info("model serves", extra=_named(served.package, served.generation))
+        if rejected is not None and rejected != before.rejected:
+            fields = {"code": rejected.reason_code, "reason": rejected.reason}
+            _LOG.warning("model refused", extra={**_named(rejected.package, rejected.generation), **fields})
+        if problem is not None and problem != before.problem:
+            fields = {"code": problem.code, "reason": problem.reason}
+            _LOG.warning("what is desired cannot be known or had now", extra=fields)
 
 
 class Reporter:
@@ -93,7 +116,8 @@ class Reporter:
             "started_at": self._started_ms,
             "updated_at": self._now_ms(),
         }
-        self._board.post(self._status_topic, self._key, self._statuses.write(record))
+        since: Headers = [(SERVES_SINCE, str(served.since_ms).encode())] if served else []
+        self._board.post(self._status_topic, self._key, self._statuses.write(record), since)
 
     def _announce(self, rejection: Rejection) -> None:
         package, served, now_ms = rejection.package, self._status.served, self._now_ms()
@@ -123,6 +147,10 @@ class Reporter:
         headers = cloudevents.headers(event_id, _REJECTED, source, now_ms)
         key = f"{self._pipeline}/model".encode()
         self._board.post(self._events_topic, key, self._events.write(event), headers)
+
+
+def _named(package: PackageRef, generation: int) -> dict[str, object]:
+    return {"model": package.name, "model_version": package.version, "generation": generation}
 
 
 def _rejection(rejected: Rejection) -> dict[str, object]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from stream_infer.app.admission import judged
 from stream_infer.app.check import Checked
-from stream_infer.app.reporting import Reporter
+from stream_infer.app.reporting import DeploymentLog, Reporter
 from stream_infer.config.sections import Model
 from stream_infer.flow.errors import Fatal
 from stream_infer.models.load import load
@@ -40,7 +40,10 @@ def serving(ready: Checked, desired: Desired | None, reporters: Sequence[Reporte
     if model.store is None or desired is None:
         raise Fatal("no model: neither package nor store")
 
+    log = DeploymentLog()
+
     def report(status: DeployerStatus) -> None:
+        log(status)
         for reporter in reporters:
             reporter.deployed(status)
 

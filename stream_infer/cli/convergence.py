@@ -15,7 +15,7 @@ from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import StreamInferError
 from stream_infer.models.deployment import Deployment
 
-_HEADER = ("worker", "state", "serves", "generation", "partitions", "said at", "refused, or waits for")
+_HEADER = ("worker", "state", "serves", "generation", "since", "partitions", "refused, or waits for")
 
 
 class Outcome(StrEnum):
@@ -150,7 +150,7 @@ def _row(worker: Worker) -> Row:
         "not in the group" if worker.member is False else worker.state,
         worker.model_version or "nothing",
         "" if worker.generation is None else str(worker.generation),
+        "" if worker.serves_since is None else moment(worker.serves_since),
         ", ".join(map(str, worker.partitions)),
-        moment(worker.updated_at),
         "; ".join(trouble),
     )

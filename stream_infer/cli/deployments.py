@@ -84,7 +84,7 @@ def rollback(place: Place, wanted: Request) -> Deployment:
         from stream_infer.app.deployments import announce_rollback  # noqa: PLC0415 - imports fastavro
 
         try:
-            announce_rollback(place.settings, done)
+            announce_rollback(place.settings, done, _before(place.store, done))
         except StreamInferError as failure:
             typer.echo(f"warning: rolled back, but no event says so: {failure}", err=True)
     return done
@@ -175,6 +175,11 @@ def _show_desired(where: str, found: Deployment | StoreProblem) -> None:
         table(f"{where}what is desired is not known", (), [(found.code, found.reason)])
     else:
         table(f"{where}desired", (), _facts(found))
+
+
+def _before(store: ModelStore, wish: Deployment) -> PackageRef | None:
+    """Return what was desired before `wish`."""
+    return next((one.package for one in store.history() if one.generation < wish.generation), None)
 
 
 def _myself() -> str:

@@ -92,7 +92,15 @@ def tail(config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S) 
 
 def newest(config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S) -> dict[bytes, bytes]:
     """Return the newest value of each key that `topic` holds now. Raises what `tail` raises."""
-    held: dict[bytes, bytes] = {}
+    held = newest_entries(config, topic, within_s=within_s)
+    return {key: entry.value for key, entry in held.items() if entry.value is not None}
+
+
+def newest_entries(
+    config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S
+) -> dict[bytes, Entry]:
+    """Return the newest record of each key that `topic` holds now, none of them null; raises as `newest`."""
+    held: dict[bytes, Entry] = {}
     deadline = time.monotonic() + within_s
     with tail(config, topic, within_s=within_s) as reading:
         while not reading.caught_up:
@@ -102,7 +110,7 @@ def newest(config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S
                 if entry.value is None:
                     held.pop(entry.key, None)
                 else:
-                    held[entry.key] = entry.value
+                    held[entry.key] = entry
     return held
 
 

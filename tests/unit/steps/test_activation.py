@@ -1,0 +1,46 @@
+"""What an announcement says; when there is one is shown in `tests/properties/test_activation.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stream_infer.avro import contract
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.flow.records import Channel, Partition
+from stream_infer.models.slot import Lineup, Slot
+from stream_infer.steps.activation import Announcer
+from tests.unit.steps.world import batch, event, model, output, score
+
+SCHEMA = contract.schema("MonitoringEvent")
+
+
+def announced(*differences: str) -> dict[str, Any]:
+    writer = RecordWriter(SCHEMA, Framing.NONE)
+    announcer = Announcer("p", "w-0", writer, differences=lambda _manifest: differences)
+    step = score(Slot(Lineup(model(version="2.0.0"), 7)), announcer=announcer)
+    places = {Partition("t", 0): 4, Partition("t", 1): 9}
+    [value] = output(step(batch([event()], positions=places)), Channel.EVENTS).values
+    return RecordReader(SCHEMA, Framing.NONE).read(value or b"")
+
+
+def test_it_names_the_model_and_the_next_offset_of_every_partition() -> None:
+    said = announced()
+
+    assert (said["model_version"], said["model"]["generation"]) == ("2.0.0", 7)
+    assert [(r["partition"], r["first_offset"], r["last_offset"]) for r in said["ranges"]] == [
+        (0, 4, None),
+        (1, 9, None),
+    ]
+    assert said["summary"].endswith(" 2.0.0 serves on w-0, in 2 partitions")
+    assert said["attributes"] == {}
+
+
+@pytest.mark.parametrize("differences", [("numpy is another one",), ("x was a double", "y was none")])
+def test_it_says_what_the_package_was_made_for_and_is_not_here(differences: tuple[str, ...]) -> None:
+    said = announced(*differences)
+
+    assert said["attributes"] == {"differences": "; ".join(differences)}
+    assert said["summary"].endswith(f", in 2 partitions, although {'; '.join(differences)}")
