@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -15,9 +16,11 @@ from tests.kafka.broker import Broker, Route, running_broker
 from tests.kafka.clients import admin
 from tests.kafka.errors import Unavailable
 from tests.kafka.events import Framing
+from tests.kafka.lines import Rehearsed, rehearse
 from tests.kafka.package import Package, make_package
 from tests.kafka.pipeline import Pipeline
 from tests.kafka.proxy import Proxy
+from tests.kafka.stage import Stage, stage
 from tests.kafka.worker_process import Worker
 
 _ANSWER_WITHIN_S = 20.0
@@ -60,10 +63,10 @@ class Topics(Protocol):
     def __call__(self, name: str, partitions: int = 4, config: Mapping[str, str] | None = None) -> str: ...
 
 
-@pytest.fixture
-def topics(broker: Broker) -> Iterator[Topics]:
-    """Return a factory of topics, which are deleted when the test ends."""
-    client = admin(broker.bootstrap)
+@contextmanager
+def new_topics(bootstrap: str) -> Iterator[Topics]:
+    """Return a factory of topics, which are deleted when the block ends."""
+    client = admin(bootstrap)
     created: list[str] = []
 
     def create(name: str, partitions: int = 4, config: Mapping[str, str] | None = None) -> str:
@@ -76,6 +79,13 @@ def topics(broker: Broker) -> Iterator[Topics]:
     yield create
     for deleted in client.delete_topics(created).values() if created else ():
         deleted.result(_ANSWER_WITHIN_S)
+
+
+@pytest.fixture
+def topics(broker: Broker) -> Iterator[Topics]:
+    """Return a factory of topics, which are deleted when the test ends."""
+    with new_topics(broker.bootstrap) as create:
+        yield create
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +114,20 @@ def pipeline(
         )
 
     return create
+
+
+@pytest.fixture(scope="session")
+def two_lines(tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
+    """Return two packages whose models disagree on every event, and which are known to be good."""
+    return rehearse(tmp_path_factory.mktemp("lines"))
+
+
+@pytest.fixture
+def lines(broker: Broker, topics: Topics, two_lines: Rehearsed, tmp_path: Path) -> Stage:
+    """Return a pipeline whose model comes from a store."""
+    folder = tmp_path / "stage"
+    folder.mkdir()
+    return stage(broker.bootstrap, topics, folder, two_lines)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,11 @@ def reading_nothing(manifest: Manifest) -> Manifest:
     return replace(manifest, features=(replace(first, source="nowhere"), *rest))
 
 
-def write_config(pipeline: Pipeline, slot: str, monitoring: str, model: dict[str, str]) -> Path:
+def write_config(
+    pipeline: Pipeline, slot: str, monitoring: Mapping[str, str], model: Mapping[str, str]
+) -> Path:
     """Write the settings of a worker whose model comes from a store."""
-    config = pipeline.write_config(slot, model=model, monitoring={"topic": monitoring})
+    config = pipeline.write_config(slot, model=model, monitoring=monitoring)
     lines = config.read_text("utf-8").splitlines()
     config.write_text("\n".join(line for line in lines if not line.startswith('"package"')) + "\n", "utf-8")
     return config

@@ -69,7 +69,7 @@ class Pipeline:
             dotted = name.replace("_", ".")
             sections[dotted] = {**sections.get(dotted, {}), **section}
         path = self.folder / f"worker-{slot}.toml"
-        path.write_text(f"pipeline = {json.dumps(self.name)}\n{_toml(sections)}", encoding="utf-8")
+        path.write_text(f"pipeline = {json.dumps(self.name)}\n{toml(sections)}", encoding="utf-8")
         return path
 
     def uncommitted(self) -> int:
@@ -121,7 +121,7 @@ class Pipeline:
         return Verdict(**report), imported
 
 
-def _toml(sections: Mapping[str, Section]) -> str:
+def toml(sections: Mapping[str, Section]) -> str:
     """Return the sections as TOML, whose strings, numbers and lists are written as in JSON."""
     lines = []
     for name, section in sections.items():

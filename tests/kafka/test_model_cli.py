@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Topics
-from tests.kafka.broker import Broker
 from tests.kafka.events import Framing
 from tests.kafka.models import of_version, reading_nothing, said, write_config
 from tests.kafka.package import Package
 from tests.kafka.pipeline import Pipeline
 from tests.kafka.worker_process import Group, Worker, until
-from tests.unit.app.project import NOWHERE
 
 MakePipeline = Callable[[Framing], Pipeline]
 StartWorker = Callable[[Path], Worker]
@@ -37,6 +35,10 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
+def monitoring_topics(topics: Topics) -> dict[str, str]:
+    return {"topic": topics("monitoring", 1), "observations_topic": topics("observations", 1)}
+
+
 def test_a_group_is_seen_to_come_along_or_to_refuse(
     pipeline: MakePipeline,
     topics: Topics,
@@ -47,7 +49,7 @@ def test_a_group_is_seen_to_come_along_or_to_refuse(
     one, two, bad = packages
     line = pipeline(Framing.NONE)
     shared = {"store": str(store), "status_topic": topics("model-status", 1)}
-    monitoring = topics("monitoring", 1)
+    monitoring = monitoring_topics(topics)
     first, second = (write_config(line, slot, monitoring, shared) for slot in ("w-0", "w-1"))
     assert said("model", "promote", one, "-c", first).exit_code == 0
     alone = start_worker(first)
@@ -61,7 +63,9 @@ def test_a_group_is_seen_to_come_along_or_to_refuse(
     assert promoted.exit_code == 0
     document = promoted.document
     assert document["outcome"] == "serving"
-    assert [(w["instance"], w["model_version"], w["generation"], w["stand"]) for w in document["workers"]] == [
+    assert [
+        (w["instance"], w["model_version"], w["generation"], w["stand"]) for w in document["workers"]
+    ] == [
         ("w-0", "2.0.0", 2, "serves"),
         ("w-1", "2.0.0", 2, "serves"),
     ]
@@ -76,6 +80,8 @@ def test_a_group_is_seen_to_come_along_or_to_refuse(
     assert [w["rejected"]["reason_code"] for w in shown["workers"]] == ["schema", "schema"]
     assert sorted(p for w in shown["workers"] for p in w["partitions"]) == [0, 1, 2, 3]
     assert shown["workers_problem"] is None
+    promoted_at = document["requested_at"]
+    assert all(promoted_at <= w["serves_since"] <= w["updated_at"] for w in shown["workers"])
 
     other.kill()
     back = said("model", "rollback", "-c", first, *WAITING, "--reason", "it reads nothing", "--by", "ada")
@@ -96,7 +102,9 @@ def test_a_group_is_seen_to_come_along_or_to_refuse(
     types = [one["type"] for one in said("events", "-c", first, "--json").documents]
     assert types.count("model.rejected") == 2
     assert alone.terminate() == 0
-    assert [w["instance"] for w in said("model", "status", "-c", first, "--json").document["workers"]] == ["w-1"]
+    assert [w["instance"] for w in said("model", "status", "-c", first, "--json").document["workers"]] == [
+        "w-1"
+    ]
 
 
 def test_a_fleet_without_a_shared_volume_follows_the_control_topic(
@@ -114,7 +122,7 @@ def test_a_fleet_without_a_shared_volume_follows_the_control_topic(
         "status_topic": topics("model-status", 1),
         "control_topic": topics("model-control", 1),
     }
-    monitoring = topics("monitoring", 1)
+    monitoring = monitoring_topics(topics)
     worker = write_config(line, "w-0", monitoring, {**shared, "store": str(store)})
     assert said("model", "promote", one, "-c", worker).exit_code == 0
     running = start_worker(worker)
@@ -128,6 +136,10 @@ def test_a_fleet_without_a_shared_volume_follows_the_control_topic(
     assert absent.document["generation"] == 2
     assert absent.document["previous"]["version"] == "1.0.0"
     assert absent.document["workers"][0]["rejected"]["reason_code"] == "not_in_store"
+
+    checked = said("check", "-c", worker, "--json").document
+    assert "desired: picky 2.0.0, generation 2" in checked["passed"]
+    assert any("(not_in_store)" in line for line in checked["warnings"])
 
     present = said("model", "promote", two, "-c", worker, *WAITING, "--json")
 
@@ -144,7 +156,7 @@ def test_nobody_answers_in_time_is_exit_code_1(
     pipeline: MakePipeline, topics: Topics, packages: tuple[Path, Path, Path], store: Path
 ) -> None:
     model = {"store": str(store), "status_topic": topics("model-status", 1)}
-    config = write_config(pipeline(Framing.NONE), "w-0", topics("monitoring", 1), model)
+    config = write_config(pipeline(Framing.NONE), "w-0", monitoring_topics(topics), model)
 
     lonely = said("model", "promote", packages[0], "-c", config, "--wait", "--timeout", "2")
 

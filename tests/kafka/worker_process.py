@@ -14,6 +14,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions
 
 from tests.kafka.clients import admin
 from tests.kafka.pipeline import Pipeline
+from tests.kafka.stage import Stage
 
 _ANSWER_WITHIN_S = 20.0
 _TICK_S = 0.05
@@ -73,7 +74,7 @@ class Worker:
 class Group:
     """What the broker knows about a pipeline's group."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline | Stage) -> None:
         self._name = pipeline.group
         self._admin = admin(pipeline.bootstrap)
 
