@@ -19,10 +19,11 @@ from dataclasses import dataclass, replace
 from benchmarks import material, report
 from benchmarks.arena import Arena, arena
 from benchmarks.race import Contestant, Run, in_turns, module, run, worker_with
+from benchmarks.turns import Turns
 
 PARTITIONS = 4
 _BATCHES = 100
-_HEAD = ("", "contestant", "events", "events/s", "of copy", "CPU us/event", "MB")
+_HEAD = ("", "contestant", "events", "rounds", "events/s", "of copy", "CPU us/event", "MB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def contestants(point: Point) -> list[Contestant]:
     ]
 
 
-def race(arena: Arena, point: Point, *, events: int, rounds: int) -> Mapping[str, list[Run]]:
+def race(arena: Arena, point: Point, *, events: int, turns: Turns) -> Mapping[str, list[Run]]:
     """Run both in turns at one point."""
     workload = arena.workload(features=point.features)
 
@@ -78,7 +79,7 @@ def race(arena: Arena, point: Point, *, events: int, rounds: int) -> Mapping[str
         job = replace(workload.job, input=source)
         return run(one, job, arena.topics, count=events, partitions=point.partitions)
 
-    runs = in_turns(contestants(point), go, rounds)
+    runs = in_turns(contestants(point), go, turns)
     arena.forget_backlogs()
     return runs
 
@@ -92,6 +93,7 @@ def rows(value: int, events: int, runs: Mapping[str, list[Run]]) -> Iterator[lis
             f"{value:,}",
             name,
             f"{events:,}",
+            str(len(of)),
             report.spread(rates),
             report.ratios(rates, copy),
             report.spread([one.cpu_us for one in of], ".2f"),
@@ -104,17 +106,19 @@ def main() -> None:
     options = _options()
     axis = AXES[options.axis]
     table: list[list[str]] = []
+    points = options.points or axis.points
+    turns = Turns.asked_for(options)
     with arena() as here:
-        for value in options.points or axis.points:
+        for left, value in zip(range(len(points), 0, -1), points, strict=True):
             point = axis.at(value)
             events = point.events(options.events)
             print(f"{options.axis} {value}, {events} events", flush=True)
-            table += rows(value, events, race(here, point, events=events, rounds=options.rounds))
+            table += rows(value, events, race(here, point, events=events, turns=turns.for_one_of(left)))
     report.finish(
         options.name or f"growth-{options.axis}",
         f"Growth with {options.axis}",
         f"{material.FEATURES} features, {PARTITIONS} partitions, linear model, 0.1 kB or as much as the "
-        f"features need, exactly once, monitoring on; {options.rounds} rounds in turns; median "
+        f"features need, exactly once, monitoring on; in turns; median of the rounds "
         "(least-greatest). CPU is that of the process, start excluded; MB the most that was resident.",
         report.table((options.axis, *_HEAD[1:]), table),
     )

@@ -25,13 +25,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks import material, report
 from benchmarks.arena import Arena, Workload, arena
 from benchmarks.race import Contestant, addressed, module, running, worker_with
+from benchmarks.turns import Turns
 from tests.kafka.ports import free_ports
 
 PARTITIONS = 4
 QUANTILES = (0.5, 0.99, 0.999)
 _WARM_UP_S = 3.0
 _LATE_S = 20.0
-_HEAD = ("events/s", "contestant", "p50", "p99", "p99.9", "greatest", "over 100 ms", "over 200 ms")
+_HEAD = ("events/s", "contestant", "rounds", "p50", "p99", "p99.9", "greatest", "over 100 ms", "over 200 ms")
 _TRACE_HEAD = ("events/s", "contestant", "events a batch", "read", "step", "commit", "least interval")
 
 
@@ -172,6 +173,7 @@ def rows(rate: int, found: Mapping[str, list[Measured]]) -> Iterator[list[str]]:
         yield [
             f"{rate:,}",
             name,
+            str(len(runs)),
             *(report.spread(column, ".1f") for column in columns),
             *(f"{share:.2f} %" for share in late),
         ]
@@ -189,11 +191,11 @@ def traces(rate: int, found: Mapping[str, list[Measured]]) -> Iterator[list[str]
 
 
 def at(
-    arena: Arena, workload: Workload, *, rate: int, options: argparse.Namespace
+    arena: Arena, workload: Workload, *, rate: int, options: argparse.Namespace, turns: Turns
 ) -> dict[str, list[Measured]]:
     """Measure every contestant in turns at one rate."""
     found: dict[str, list[Measured]] = {name: [] for name in options.contestants}
-    for turn in range(options.rounds):
+    for turn in turns:
         for name in options.contestants if turn % 2 == 0 else reversed(options.contestants):
             (port,) = free_ports(1)
             one = measure(
@@ -210,10 +212,11 @@ def main() -> None:
     options = _options()
     table: list[list[str]] = []
     trace: list[list[str]] = []
+    turns = Turns.asked_for(options)
     with arena() as here:
         workload = here.workload()
-        for rate in options.rates:
-            found = at(here, workload, rate=rate, options=options)
+        for left, rate in zip(range(len(options.rates), 0, -1), options.rates, strict=True):
+            found = at(here, workload, rate=rate, options=options, turns=turns.for_one_of(left))
             table += rows(rate, found)
             trace += traces(rate, found)
     report.finish(
@@ -221,7 +224,7 @@ def main() -> None:
         "Latency: produced to readable by a read_committed reader",
         f"Milliseconds from when an event was due; {material.FEATURES} features, linear model, 0.1 kB, "
         f"{PARTITIONS} partitions, {options.seconds:.0f} s a run, {_WARM_UP_S:.0f} s to warm up; "
-        f"{options.rounds} rounds in turns. Median of the rounds (least-greatest). Broker, contestant and "
+        "in turns. Median of the rounds (least-greatest). Broker, contestant and "
         "sender share the cores.",
         report.table(_HEAD, table),
         "Where a batch spends its time (means of a run, ms). It begins no earlier than the "

@@ -21,6 +21,7 @@ from benchmarks import material, report
 from benchmarks.arena import Arena, arena
 from benchmarks.job import Job
 from benchmarks.race import Contestant, Process, addressed, running, worker
+from benchmarks.turns import Turns
 
 PARTITIONS = 4
 _TICK_S = 0.02
@@ -118,7 +119,7 @@ def main() -> None:
     """Measure."""
     options = _options()
     with arena() as here:
-        table = [line for _ in range(options.rounds) for line in play(here, options)]
+        table = [line for _ in Turns.asked_for(options) for line in play(here, options)]
     report.finish(
         options.name,
         "Memory of one worker under load",

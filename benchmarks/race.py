@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks.job import BATCH, Job
 from benchmarks.topics import Topics
+from benchmarks.turns import Turns
 
 ROOT = Path(__file__).parents[1]
 _LEAVE_WITHIN_S = 20.0
@@ -143,19 +144,18 @@ def running(contestant: Contestant, job: Job) -> Iterator[list[Process]]:
 def in_turns(
     contestants: Sequence[Contestant],
     go: Callable[[Contestant], Run],
-    rounds: int,
-    *,
-    say: Callable[[str], None] = print,
+    turns: Turns,
 ) -> Mapping[str, list[Run]]:
     """Run every contestant once a round, in an order that turns round each time (A B, B A, A B, ...)."""
     runs: dict[str, list[Run]] = {contestant.name: [] for contestant in contestants}
-    for turn in range(rounds):
+    for turn in turns:
         for contestant in contestants if turn % 2 == 0 else reversed(contestants):
             one = go(contestant)
             runs[contestant.name].append(one)
-            say(
-                f"  {turn + 1}/{rounds}  {contestant.name:<24} {one.per_s:>9,.0f}/s  {one.cpu_us:7.2f} us CPU"
-                f"  {one.resident_mb:4.0f} MB"
+            print(
+                f"  {turn + 1}/{turns.rounds}  {contestant.name:<24} {one.per_s:>9,.0f}/s"
+                f"  {one.cpu_us:7.2f} us CPU  {one.resident_mb:4.0f} MB",
+                flush=True,
             )
     return runs
 

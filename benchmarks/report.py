@@ -62,6 +62,9 @@ def parser(usage: str | None, *, name: str, rounds: int) -> argparse.ArgumentPar
     """Return the parser of a benchmark, with the options that all have."""
     made = argparse.ArgumentParser(description=usage, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--rounds", type=int, default=rounds, help=f"runs of each, in turns (default {rounds})")
+    made.add_argument(
+        "--within", type=float, default=3600, help="seconds: no round is begun that would end later"
+    )
     made.add_argument("--name", default=name, help=f"the file in benchmarks/results (default {name})")
     return made
 

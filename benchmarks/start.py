@@ -15,6 +15,7 @@ import time
 from benchmarks import report
 from benchmarks.arena import Arena, Workload, arena
 from benchmarks.race import ROOT, Contestant, addressed, running, worker
+from benchmarks.turns import Turns
 
 _EVENTS = 1_000
 _PARTITIONS = 4
@@ -59,14 +60,15 @@ def main() -> None:
     options = _options()
     help_s()
     helped = [help_s() for _ in range(options.rounds)]
+    turns = Turns.asked_for(options)
     with arena() as here:
         workload = here.workload()
         first_prediction(here, workload)
-        started = [first_prediction(here, workload) for _ in range(options.rounds)]
+        started = [first_prediction(here, workload) for _ in turns]
     report.finish(
         options.name,
         "Start of one worker",
-        f"Linear model, exactly once, monitoring on, role score. {options.rounds} runs after one to warm up; "
+        f"Linear model, exactly once, monitoring on, role score. {len(helped)} and {len(started)} runs; "
         "median (least-greatest).",
         report.table(
             ("what", "figure"),

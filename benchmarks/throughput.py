@@ -18,6 +18,7 @@ from benchmarks import material, report
 from benchmarks.arena import Arena, arena
 from benchmarks.job import BATCH, GROUP, HANDWRITTEN_BATCH, LARGE_BATCH
 from benchmarks.race import Contestant, Run, in_turns, module, run, worker
+from benchmarks.turns import Turns
 
 PARTITIONS = 4
 _COPY = module("benchmarks.contestants.copy")
@@ -43,7 +44,7 @@ _PAIRS = (
     ("worker-at-least-once", "copy-at-least-once"),
 )
 _HEAD = (
-    "events", "model", "processes", "contestant", "events/s", "of copy", "CPU us/event", "MB",
+    "events", "model", "processes", "contestant", "rounds", "events/s", "of copy", "CPU us/event", "MB",
     "first answer, s",
 )  # fmt: skip
 
@@ -58,7 +59,7 @@ def racing(names: Sequence[str], processes: Sequence[int]) -> list[Contestant]:
 
 
 def race(
-    arena: Arena, contestants: Sequence[Contestant], *, model: str, size: int, events: int, rounds: int
+    arena: Arena, contestants: Sequence[Contestant], *, model: str, size: int, events: int, turns: Turns
 ) -> Mapping[str, list[Run]]:
     """Run `contestants` in turns on `events` events of `size` bytes."""
     workload = arena.workload(model=model, size_bytes=size)
@@ -69,7 +70,7 @@ def race(
         job = replace(workload.job, input=source)
         return run(one, job, arena.topics, count=count, partitions=PARTITIONS)
 
-    return in_turns(contestants, go, rounds)
+    return in_turns(contestants, go, turns)
 
 
 def rows(
@@ -82,6 +83,7 @@ def rows(
         rates = [run.per_s for run in of]
         yield [
             f"{size / 1000:g} kB", model, str(one.processes), one.name.partition(" ")[0],
+            str(len(of)),
             report.spread(rates),
             report.ratios(rates, [run.per_s for run in copy]) if copy else "-",
             report.spread([run.cpu_us for run in of], ".2f"),
@@ -115,22 +117,25 @@ def main() -> None:
     contestants = racing(options.contestants, options.processes)
     table: list[list[str]] = []
     ratios: list[str] = []
+    cells = [(size, model) for size in options.sizes for model in options.models]
+    turns = Turns.asked_for(options)
     with arena() as here:
-        for size in options.sizes:
-            for model in options.models:
-                events = min(options.events, options.megabytes * 1_000_000 // size)
-                print(f"{size} B, {model}, {events} events", flush=True)
-                runs = race(here, contestants, model=model, size=size, events=events, rounds=options.rounds)
-                here.forget_backlogs()
-                table += rows(runs, contestants, model=model, size=size)
-                ratios += (f"- {size / 1000:g} kB, {model}: {one}" for one in said(runs, options.processes))
+        for left, (size, model) in zip(range(len(cells), 0, -1), cells, strict=True):
+            events = min(options.events, options.megabytes * 1_000_000 // size)
+            print(f"{size} B, {model}, {events} events", flush=True)
+            runs = race(
+                here, contestants, model=model, size=size, events=events, turns=turns.for_one_of(left)
+            )
+            here.forget_backlogs()
+            table += rows(runs, contestants, model=model, size=size)
+            ratios += (f"- {size / 1000:g} kB, {model}: {one}" for one in said(runs, options.processes))
     report.finish(
         options.name,
         "Throughput from a backlog",
         f"{material.FEATURES} features, {PARTITIONS} partitions, {options.events:,} events or "
         f"{options.megabytes} MB, the hand-written loop a quarter. Batches of at most {BATCH:,} (copy), "
         f"{LARGE_BATCH:,} (copy-large-batches; worker, by its pace), {HANDWRITTEN_BATCH:,} (hand-written). "
-        f"{options.rounds} rounds in turns; median (least-greatest); ratios are of runs of one round. Client "
+        "In turns; median of the rounds (least-greatest); ratios are of runs of one round. Client "
         f"settings are the worker's own, with {', '.join(f'{k}={v}' for k, v in GROUP.items())}. The worker "
         "monitors unless it says otherwise. Broker and contestants share the cores.",
         report.table(_HEAD, table),

@@ -25,6 +25,7 @@ from benchmarks import material, report
 from benchmarks.arena import Arena, Workload, arena
 from benchmarks.job import Job
 from benchmarks.race import Contestant, Run, addressed, in_turns, module, run, running, worker
+from benchmarks.turns import Turns
 
 PARTITIONS = 4
 _HERE = Path(__file__).parent
@@ -32,7 +33,16 @@ _HEADERS = [("mlserver-model", b"linear")]
 _TICK_S = 0.25
 _SETTLE_S = 3.0
 _WITHIN_S = 60.0
-_HEAD = ("contestant", "guarantee", "events/s", "worker is times as fast", "CPU us/event", "MB", "events")
+_HEAD = (
+    "contestant",
+    "guarantee",
+    "rounds",
+    "events/s",
+    "worker is times as fast",
+    "CPU us/event",
+    "MB",
+    "events",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,7 @@ def inference_requests(workload: Workload) -> Iterator[bytes]:
         yield json.dumps(request).encode()
 
 
-def race(arena: Arena, racing: Sequence[Peer], *, events: int, rounds: int) -> dict[str, list[Run]]:
+def race(arena: Arena, racing: Sequence[Peer], *, events: int, turns: Turns) -> dict[str, list[Run]]:
     """Run all in turns."""
     workload = arena.workload()
     requests = list(inference_requests(workload))
@@ -113,7 +123,7 @@ def race(arena: Arena, racing: Sequence[Peer], *, events: int, rounds: int) -> d
         job = replace(workload.job, input=source)
         return run(one, job, arena.topics, count=count, partitions=PARTITIONS)
 
-    return dict(in_turns([peer.contestant for peer in racing], go, rounds))
+    return dict(in_turns([peer.contestant for peer in racing], go, turns))
 
 
 def run_live(arena: Arena, contestant: Contestant, job: Job, requests: Sequence[bytes], count: int) -> Run:
@@ -166,6 +176,7 @@ def rows(racing: Sequence[Peer], runs: dict[str, list[Run]], *, events: int) -> 
         yield [
             peer.contestant.name,
             peer.guarantee,
+            str(len(of)),
             report.spread(rates),
             report.ratios(ours, rates, ".1f") if ours else "-",
             report.spread([one.cpu_us for one in of], ".1f"),
@@ -180,13 +191,14 @@ def main() -> None:
     every = peers(options.environments)
     racing = [every[name] for name in options.only or every]
     versions = {peer.package: _version(options.environments, peer) for peer in racing if peer.package}
+    turns = Turns.asked_for(options)
     with arena() as here:
-        runs = race(here, racing, events=options.events, rounds=options.rounds)
+        runs = race(here, racing, events=options.events, turns=turns)
     report.finish(
         options.name,
         "Peers on the same events and model",
         f"{material.FEATURES} features, linear model, 0.1 kB, {PARTITIONS} partitions, one process; "
-        f"{options.rounds} rounds in turns; median (least-greatest). Each peer decodes, scores and encodes "
+        "in turns; median of the rounds (least-greatest). Each peer decodes, scores and encodes "
         "with the same code (`benchmarks/peers/work.py`), Bytewax and Faust in batches, Quix Streams one by "
         "one, as it has none; MLServer reads and writes its own JSON with its own runtime; its time runs "
         "from the first event sent to it, as it reads no backlog.",
