@@ -227,9 +227,17 @@ def main() -> None:
         "in turns. Median of the rounds (least-greatest). Broker, contestant and "
         "sender share the cores.",
         report.table(_HEAD, table),
-        "Where a batch spends its time (means of a run, ms). It begins no earlier than the "
-        "least interval after the one before: an event waits for that, for the batch under way, and its own.",
-        report.table(_TRACE_HEAD, trace),
+        _told(trace),
+    )
+
+
+def _told(trace: list[list[str]]) -> str:
+    if not trace:
+        return ""
+    return (
+        "Where a batch spends its time (means of a run, ms). It begins no earlier than the least interval "
+        "after the one before: an event waits for that, for the batch under way, and its own.\n\n"
+        + report.table(_TRACE_HEAD, trace)
     )
 
 
