@@ -1,63 +1,107 @@
 """A model as an ONNX graph, answering as the scikit-learn estimator that it was made from.
 
-One thread and no arena that grows: the worker has its own processes. The session is made from bytes.
+A graph says how it wants its numbers: `tensor(float)` for an estimator that rounds them to single precision
+before it compares, `tensor(double)` for one that does not. All that follows is done in double precision. The
+library is optional and is imported when a package asks for it. How a graph is made is in `packaging`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import get_tags
 
+from stream_infer.flow.errors import Refused
 from stream_infer.models.scores import Floats
-from stream_infer.models.trees import is_trees
 
-_DOUBLE = "tensor(double)"
+ENTRY = "rows"
+"""The name of a graph's one input, (rows, features). It has one output, (rows, classes) or (rows, 1)."""
+
+# More rows at once than this and ONNX Runtime's trees take longer per row (benchmarks/models.py).
+_ROWS_AT_ONCE = 256
 _ERRORS_ONLY = 3
+_OUTLIERS = "outlier_detector"
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A session and the names of the one input and the one output that are used."""
+    """A session, and what its estimator's answers are. `classes` are its own, for a classifier."""
 
-    own: Any
     session: Any
-    entry: str
-    exit: str
     precision: npt.DTypeLike
-    dtype: npt.DTypeLike
-    any_number: ClassVar[bool] = False
+    takes_nan: bool
+    kind: str
+    classes: npt.NDArray[Any] | None
 
-    def predict_proba(self, matrix: Floats) -> Floats:
-        # In float32 a sum of probabilities may pass one by more than a probability may.
-        return np.clip(self._run(matrix), 0.0, 1.0)
+    def admitted(self, given: Any) -> npt.NDArray[np.floating[Any]] | None:  # noqa: ANN401 - what a preprocessing step gives
+        """Return `given` as the graph takes it, rounded as scikit-learn would; None where it is not for it.
 
-    def predict(self, matrix: Floats) -> npt.NDArray[Any]:
-        if not hasattr(self.own, "classes_"):
-            return self._run(matrix).ravel()
-        named: npt.NDArray[Any] = self.own.classes_.take(self.predict_proba(matrix).argmax(axis=1))
-        return named
+        Not for it: what is no dense matrix of numbers; infinite values, also those that rounding makes; NaN
+        unless scikit-learn takes it. scikit-learn has opinions of its own on these.
+        """
+        try:
+            with np.errstate(over="ignore"):
+                matrix = np.ascontiguousarray(np.asarray(given, dtype=self.precision))
+        except (TypeError, ValueError):
+            return None
+        if matrix.ndim != 2 or not len(matrix):  # noqa: PLR2004 - rows and columns
+            return None
+        if not np.isfinite(matrix).all() and (not self.takes_nan or np.isinf(matrix).any()):
+            return None
+        return matrix
 
-    def decision_function(self, matrix: Floats) -> Floats:
-        raise NotImplementedError("only probabilities and values are converted")
+    def predict_proba(self, matrix: npt.NDArray[Any]) -> Floats:
+        """Return one probability per row and class."""
+        return self._run(matrix)
 
-    def _run(self, matrix: Floats) -> Floats:
-        given = matrix.astype(self.precision, copy=False)
-        (answers,) = self.session.run([self.exit], {self.entry: given})
-        return np.asarray(answers, dtype=np.float64)
+    def decision_function(self, matrix: npt.NDArray[Any]) -> Floats:
+        """Return one value per row."""
+        return self._run(matrix).ravel()
+
+    def predict(self, matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the class of the largest probability, the sign of the decision value, or the value."""
+        answers = self._run(matrix)
+        if self.classes is not None:
+            named: npt.NDArray[Any] = self.classes.take(answers.argmax(axis=1))
+            return named
+        return np.where(answers.ravel() < 0, -1, 1) if self.kind == _OUTLIERS else answers.ravel()
+
+    def _run(self, matrix: npt.NDArray[Any]) -> Floats:
+        parts = [
+            self.session.run(None, {ENTRY: matrix[start : start + _ROWS_AT_ONCE]})[0]
+            for start in range(0, len(matrix), _ROWS_AT_ONCE)
+        ]
+        return np.concatenate(parts) if len(parts) > 1 else np.asarray(parts[0])
 
 
-def opened(onnxruntime: Any, data: bytes, own: Any) -> Graph:  # noqa: ANN401 - an optional library; any estimator
-    """Return the graph in `data`, which was made from `own`: scikit-learn's, for its names."""
+def opened(data: bytes, own: Any) -> Graph:  # noqa: ANN401 - any estimator
+    """Return the graph in `data`, which was made from `own`.
+
+    Raises `Refused`: `runtime` when ONNX Runtime is not installed, `load` when it does not take the bytes.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415 - optional, and slow to import
+    except ImportError as error:
+        raise Refused(
+            "runtime",
+            "the model runs on ONNX Runtime, which cannot be imported here"
+            f" ({error}): pip install 'stream-infer-worker[onnx]',"
+            " or package it again with --runtime sklearn",
+        ) from error
     options = onnxruntime.SessionOptions()
+    # One thread: the worker has its own processes. No arena: it grows to the largest batch and stays so.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.log_severity_level = _ERRORS_ONLY
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    (entry,) = session.get_inputs()
-    # A classifier says labels first and probabilities last; the labels come from the probabilities here.
-    last = session.get_outputs()[-1].name
-    precision = np.float64 if entry.type == _DOUBLE else np.float32
-    return Graph(own, session, entry.name, last, precision, np.float32 if is_trees(own) else precision)
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        (entry,) = session.get_inputs()
+        precision = {"tensor(float)": np.float32, "tensor(double)": np.float64}[entry.type]
+        tags = get_tags(own)
+    except Exception as error:
+        raise Refused("load", f"ONNX Runtime: {type(error).__name__}: {error}") from error
+    kind = str(tags.estimator_type)
+    return Graph(session, precision, tags.input_tags.allow_nan, kind, getattr(own, "classes_", None))

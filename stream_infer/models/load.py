@@ -19,9 +19,10 @@ from stream_infer.flow.errors import Refused
 from stream_infer.models.answer import Estimator, answer, disagreement
 from stream_infer.models.code import Code
 from stream_infer.models.container import Frame, unsupported
+from stream_infer.models.converted import Converted, split
+from stream_infer.models.graph import opened
 from stream_infer.models.manifest import Manifest
 from stream_infer.models.package import Verified
-from stream_infer.models.runtimes import accelerated, converted_part, opened
 from stream_infer.models.scores import Scores
 
 
@@ -54,7 +55,7 @@ def load(verified: Verified) -> Model:
 
     Raises `Refused`: `library_version` (another scikit-learn; a pickle of one may load in another and answer
     differently), `container`, `load` (whatever unpickling raises), `output` (not the classes or methods that
-    the manifest promises), `runtime` (the library of a converted model is not installed). Other libraries of
+    the manifest promises), `runtime` (what runs a converted model is not installed). Other libraries of
     other versions are for the caller to record.
     """
     manifest = verified.manifest
@@ -69,14 +70,11 @@ def load(verified: Verified) -> Model:
     force_one_job(estimator)
     if manifest.conversion is None:
         return Model(manifest, verified.digest, estimator)
-    part = converted_part(estimator, manifest.conversion)
-    fast = opened(manifest.runtime, verified.files[manifest.entry], part)
-    always = replace(manifest.conversion, up_to_rows=sys.maxsize)
+    before, own = split(estimator)
+    graph = opened(verified.files[manifest.entry], own)
+    converted = Converted(before, own, graph, manifest.conversion.up_to_rows)
     return Model(
-        manifest,
-        verified.digest,
-        accelerated(estimator, fast, manifest.conversion),
-        (estimator, accelerated(estimator, fast, always)),
+        manifest, verified.digest, converted, (estimator, replace(converted, up_to_rows=sys.maxsize))
     )
 
 

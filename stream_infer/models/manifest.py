@@ -112,16 +112,15 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """The proof that the converted model in `entry` answers as scikit-learn's own in `original` does.
+    """The proof that the graph in the manifest's `entry` answers as scikit-learn's own model in `original`.
 
-    `covers` is the whole model, or the last step of a pipeline. Batches of more than `up_to_rows` rows are
-    for the original: scikit-learn is the faster one there. `rows` were compared, random ones most of them;
-    `max_abs_difference` is over all of their numbers, and a label may differ only where rounding decides.
+    `rows` were compared, random ones most of them, and are all within the tolerance: `max_abs_difference` is
+    over all of their numbers. `label_mismatches` are rows so near the border that rounding decides.
+    Batches of more than `up_to_rows` are for the original, which is as fast there.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     original: Text
-    covers: Literal["model", "last_step"]
     up_to_rows: int
     rows: int
     max_abs_difference: float
@@ -139,15 +138,19 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything there is to know about a package without loading it."""
+    """Everything there is to know about a package without loading it.
+
+    `unconverted` says why a conversion that was asked for is not in it.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     format: Literal[1] = 1
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
     version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")]
-    runtime: Literal["sklearn", "treelite", "onnx"] = "sklearn"
+    runtime: Literal["sklearn", "onnx"] = "sklearn"
     entry: Text = "model.joblib"
     conversion: Conversion | None = None
+    unconverted: Text | None = None
     python: Text
     libraries: Mapping[str, str]
     container: Container
@@ -175,7 +178,10 @@ class Manifest:
         Raises `Refused` when a number in it is NaN or infinite: JSON has none.
         """
         try:
-            text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+            said = {
+                key: value for key, value in asdict(self).items() if not (key in _LATER and value is None)
+            }
+            text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
         except ValueError as error:
             raise Refused("manifest", f"not JSON: {error}") from error
         return text.encode("ascii")
@@ -192,6 +198,9 @@ class Manifest:
 
 
 _ADAPTER = TypeAdapter(Manifest)
+# Keys that format 1 had not from its beginning: they are left out where they say nothing, so that a package
+# that was made without them keeps its bytes and its digest.
+_LATER = frozenset({"conversion", "unconverted"})
 
 
 def _refusal(error: ValidationError) -> Refused:
@@ -217,6 +226,8 @@ def _contradiction(manifest: Manifest) -> str | None:
         return "conversion: for a converted model, and for no other"
     if manifest.conversion is not None and manifest.conversion.original == manifest.entry:
         return "conversion.original: not the converted model itself"
+    if manifest.conversion is not None and manifest.unconverted is not None:
+        return "unconverted: the model is converted"
     if min((entry.size for entry in manifest.files.values()), default=0) < 0:
         return "files: a size is negative"
     return _feature_contradiction(manifest) or _output_contradiction(manifest.output)

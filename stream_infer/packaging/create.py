@@ -12,21 +12,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
 from stream_infer.models.container import unsupported
-from stream_infer.models.manifest import Feature, Manifest, OutputContract, Tolerance
+from stream_infer.models.manifest import Conversion, Feature, Manifest, OutputContract, Tolerance
 from stream_infer.models.package import write
 from stream_infer.models.scores import Scores
-from stream_infer.packaging import contract, events, expected, frames, reference
+from stream_infer.packaging import contract, events, expected, frames
 from stream_infer.packaging.binding import Bound, bind, feature_names
+from stream_infer.packaging.convert import ENTRY, ORIGINAL, Faster, Gain, convert
 from stream_infer.packaging.datum import encode
 from stream_infer.packaging.material import Material, Samples, gather
 from stream_infer.packaging.options import CreateOptions, unknown_names
+from stream_infer.packaging.reference import summarise
 from stream_infer.packaging.settle import settle
+from stream_infer.packaging.summary import proof_of
 from stream_infer.packaging.verify import Report, verify_package
 from stream_infer.steps.golden import Golden, write_golden
 
@@ -35,7 +39,10 @@ LIBRARIES = ("joblib", "numpy", "scikit-learn", "scipy")
 
 @dataclass(frozen=True, slots=True)
 class CreateReport:
-    """A package that was made and proved. `notes` are what its maker should know."""
+    """A package that was made and proved. `notes` are what its maker should know.
+
+    `conversion` is there where the model was converted, and `gains` what that gains on this machine.
+    """
 
     path: Path
     name: str
@@ -45,6 +52,16 @@ class CreateReport:
     rows: int
     max_abs_difference: float
     notes: tuple[str, ...]
+    runtime: str
+    conversion: Conversion | None
+    gains: tuple[Gain, ...]
+
+    def converted(self) -> list[tuple[str, str]]:
+        """Return what there is to say about a conversion: its proof, and what it gains on this machine."""
+        if self.conversion is None:
+            return []
+        gains = [f"{gain.ratio:.3g} times as fast for {gain.rows:,}" for gain in self.gains]
+        return [("against scikit-learn", proof_of(self.conversion)), ("rows at once", ", ".join(gains))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +76,11 @@ class _Bound:
 
 @dataclass(frozen=True, slots=True)
 class _Agreed:
-    """What the package promises: features with policies, and what the model answers."""
+    """What the package promises: features with policies, what the model answers, and how exactly."""
 
     features: tuple[Feature, ...]
     output: OutputContract
+    tolerance: Tolerance
 
 
 def create(options: CreateOptions) -> CreateReport:
@@ -72,7 +90,8 @@ def create(options: CreateOptions) -> CreateReport:
     2. find the model's columns and bind each to a field of the event;
     3. decide policies, container and contract from the user's own data;
     4. ask the estimator about the user's own frame, and build events from the same rows;
-    5. write a draft, verify it as any stranger would, and only then give it its name.
+    5. where it is asked for, convert the model and prove that its answers stay the same;
+    6. write a draft, verify it as any stranger would, and only then give it its name.
 
     Raises `Misconfigured` for what the user can mend, and `Refused` when events do not give the scores that
     the frame gives; then there is nothing at `options.output`.
@@ -81,15 +100,23 @@ def create(options: CreateOptions) -> CreateReport:
     samples = bound.material.samples
     features = contract.features(bound.columns, samples.frames(), bound.material.choices)
     golden = _settled(samples.golden, features, bound.container)
+    reference = None
+    if samples.reference is not None:
+        reference = _settled(samples.reference, features, bound.container)
+    estimator = bound.material.model.estimator
     output = expected.output_contract(
-        bound.material.model.estimator,
-        golden.input,
-        threshold=options.threshold,
-        class_scores=options.class_scores,
+        estimator, golden.input, threshold=options.threshold, class_scores=options.class_scores
     )
-    agreed = _Agreed(features, output)
-    notes = [*bound.notes, *golden.notes]
-    report = _publish(options.output, _manifest(options, bound, agreed), _files(bound, agreed, golden), notes)
+    agreed = _Agreed(features, output, _tolerance(options))
+    inputs = [golden.input] if reference is None else [golden.input, reference.input]
+    faster = _faster(options.runtime, estimator, inputs, agreed)
+    manifest = _manifest(options, bound, agreed, faster)
+    unconverted = () if manifest.unconverted is None else (f"not converted: {manifest.unconverted}",)
+    notes = (*bound.notes, *golden.notes, *unconverted)
+    files = _files(bound, agreed, golden, reference, manifest.libraries)
+    if isinstance(faster, Faster):
+        files = {**files, ENTRY: faster.graph}
+    report = _publish(options.output, manifest, files, notes)
     return CreateReport(
         path=options.output,
         name=report.name,
@@ -98,8 +125,35 @@ def create(options: CreateOptions) -> CreateReport:
         features=len(features),
         rows=report.rows,
         max_abs_difference=report.max_abs_difference,
-        notes=tuple(notes),
+        notes=notes,
+        runtime=manifest.runtime,
+        conversion=manifest.conversion,
+        gains=faster.gains if isinstance(faster, Faster) else (),
     )
+
+
+def _tolerance(options: CreateOptions) -> Tolerance:
+    default = Tolerance()
+    absolute, relative = options.absolute_tolerance, options.relative_tolerance
+    return Tolerance(
+        default.absolute if absolute is None else absolute, default.relative if relative is None else relative
+    )
+
+
+def _faster(
+    runtime: str,
+    estimator: Any,  # noqa: ANN401 - any estimator
+    inputs: Sequence[expected.Frame],
+    agreed: _Agreed,
+) -> Faster | str | None:
+    """Return the converted model, why there is none, or None when none is asked for."""
+    if runtime == "sklearn":
+        return None
+    faster = convert(estimator, inputs, agreed.output, agreed.tolerance)
+    if runtime != "auto" and isinstance(faster, str):
+        fix = "use --runtime auto, which keeps scikit-learn's own model then"
+        raise Misconfigured([Problem("--runtime", runtime, f"the model is not converted: {faster}", fix)])
+    return faster
 
 
 def _bind(material: Material, options: CreateOptions) -> _Bound:
@@ -149,22 +203,24 @@ def _settled(frame: pd.DataFrame, features: Sequence[Feature], container: str) -
     return _Settled(kept.index, frames.model_input(kept, [one.name for one in features], container), notes)
 
 
-def _manifest(options: CreateOptions, bound: _Bound, agreed: _Agreed) -> Manifest:
-    default = Tolerance()
-    absolute, relative = options.absolute_tolerance, options.relative_tolerance
+def _manifest(
+    options: CreateOptions, bound: _Bound, agreed: _Agreed, faster: Faster | str | None
+) -> Manifest:
+    converted = isinstance(faster, Faster)
     manifest = Manifest(
         name=options.name,
         version=options.version,
+        runtime="onnx" if converted else "sklearn",
+        entry=ENTRY if converted else ORIGINAL,
+        conversion=faster.conversion if isinstance(faster, Faster) else None,
+        unconverted=faster if isinstance(faster, str) else None,
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        libraries=_libraries(bound.container),
+        libraries=_libraries(bound.container, ("onnxruntime",) if converted else ()),
         container=contract.container(bound.container, agreed.features, bound.material.samples.frames()),
         features=agreed.features,
         output=agreed.output,
         schema_name=bound.material.input.schema.name,
-        tolerance=Tolerance(
-            default.absolute if absolute is None else absolute,
-            default.relative if relative is None else relative,
-        ),
+        tolerance=agreed.tolerance,
     )
     reason = unsupported(manifest)
     if reason is not None:
@@ -173,29 +229,30 @@ def _manifest(options: CreateOptions, bound: _Bound, agreed: _Agreed) -> Manifes
     return manifest
 
 
-def _libraries(container: str) -> Mapping[str, str]:
-    names = [*LIBRARIES, "pandas"] if container == "pandas" else LIBRARIES
+def _libraries(container: str, more: Sequence[str]) -> Mapping[str, str]:
+    names = [*LIBRARIES, *(["pandas"] if container == "pandas" else []), *more]
     return {name: version(name) for name in sorted(names)}
 
 
-def _requirements(container: str) -> bytes:
-    return "".join(f"{name}=={pinned}\n" for name, pinned in _libraries(container).items()).encode()
-
-
-def _files(bound: _Bound, agreed: _Agreed, golden: _Settled) -> Mapping[str, bytes]:
+def _files(
+    bound: _Bound,
+    agreed: _Agreed,
+    golden: _Settled,
+    reference: _Settled | None,
+    libraries: Mapping[str, str],
+) -> Mapping[str, bytes]:
     model, samples = bound.material.model, bound.material.samples
     scores = expected.outputs(model.estimator, golden.input, agreed.output)
     files = {
-        "model.joblib": model.data,
+        ORIGINAL: model.data,
         "input.avsc": bound.material.input.data,
         "golden.avro": _golden(bound, samples.golden.loc[golden.rows], agreed.output, scores),
-        "requirements.txt": _requirements(bound.container),
+        "requirements.txt": "".join(f"{name}=={pinned}\n" for name, pinned in libraries.items()).encode(),
         **model.code,
     }
-    if samples.reference is not None:
-        settled = _settled(samples.reference, agreed.features, bound.container)
-        seen = expected.outputs(model.estimator, settled.input, agreed.output)
-        files["reference.json"] = reference.summarise(samples.reference, bound.columns, seen)
+    if samples.reference is not None and reference is not None:
+        seen = expected.outputs(model.estimator, reference.input, agreed.output)
+        files["reference.json"] = summarise(samples.reference, bound.columns, seen)
     return files
 
 

@@ -12,9 +12,11 @@ import pandas as pd
 
 from stream_infer.avro.schemas import Schema, SchemaRefused, parse
 from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.models.load import force_one_job
 from stream_infer.packaging import frames
 from stream_infer.packaging.contract import Choices
-from stream_infer.packaging.options import CreateOptions, attempt, choices, pairs
+from stream_infer.packaging.convert import require_libraries
+from stream_infer.packaging.options import RUNTIMES, CreateOptions, attempt, choices, listed, pairs
 from stream_infer.packaging.user_model import Files, read_bytes, read_code, unpickle
 
 
@@ -68,9 +70,19 @@ def gather(options: CreateOptions) -> Material:
     schema = attempt(problems, partial(_schema, options.schema))
     samples = attempt(problems, partial(_samples, options))
     chosen = attempt(problems, partial(_choices, options))
+    attempt(problems, partial(_check_runtime, options.runtime))
     if problems or model is None or schema is None or samples is None or chosen is None:
         raise Misconfigured(problems)
     return Material(model, schema, samples, chosen)
+
+
+def _check_runtime(runtime: str) -> None:
+    if runtime not in RUNTIMES:
+        raise Misconfigured(
+            [Problem("--runtime", runtime, "is no runtime", f"use one of: {listed(RUNTIMES)}")]
+        )
+    if runtime != "sklearn":
+        require_libraries(runtime)
 
 
 def _model(options: CreateOptions) -> UserModel:
@@ -81,7 +93,10 @@ def _model(options: CreateOptions) -> UserModel:
         code = attempt(problems, partial(read_code, options.code))
     if data is None or code is None:
         raise Misconfigured(problems)
-    return UserModel(data, unpickle(options.model, data, code), code)
+    estimator = unpickle(options.model, data, code)
+    # As it will serve. Several jobs add up their trees in the order in which they finish: another last bit.
+    force_one_job(estimator)
+    return UserModel(data, estimator, code)
 
 
 def _schema(path: Path) -> InputSchema:

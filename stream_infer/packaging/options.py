@@ -15,6 +15,8 @@ from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.models.manifest import Policy
 
 T = TypeVar("T")
+RUNTIMES = ("sklearn", "auto", "onnx")
+"""As it is; converted to ONNX where that is proved equal, else as it is; converted, or no package."""
 _CHOICES = "FEATURE=reject|pass|impute:VALUE"
 _CHOICE = re.compile(r"(?P<name>.+?)\s*=\s*(?:(?P<policy>reject|pass)|impute:(?P<value>.+))")
 
@@ -24,7 +26,8 @@ class CreateOptions:
     """The options of `package create`, as they were written on the command line.
 
     `columns`, `missing`, `nan` and `infinite` are `NAME=VALUE` strings; `features` names the model's columns
-    where the estimator does not know them; tolerances of None are the manifest's defaults.
+    where the estimator does not know them; tolerances of None are the manifest's defaults; `runtime` is one
+    of `RUNTIMES`.
     """
 
     model: Path
@@ -44,6 +47,7 @@ class CreateOptions:
     infinite: tuple[str, ...] = ()
     absolute_tolerance: float | None = None
     relative_tolerance: float | None = None
+    runtime: str = "sklearn"
 
 
 @dataclass(frozen=True, slots=True)

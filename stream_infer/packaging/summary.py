@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stream_infer.models.manifest import Feature, Manifest, Policy
+from stream_infer.models.manifest import Conversion, Feature, Manifest, Policy
 from stream_infer.models.package import verify
 
 _CONTAINERS = {"pandas": "a pandas frame", "ndarray": "an array of float64"}
@@ -34,6 +34,8 @@ class Summary:
             ("package", str(self.path)),
             ("digest", self.digest),
             ("runtime", f"{m.runtime}, Python {m.python}, {libraries}"),
+            *([] if m.conversion is None else [("against scikit-learn", proof_of(m.conversion))]),
+            *([] if m.unconverted is None else [("not converted", m.unconverted)]),
             ("events", m.schema_name),
             ("input", f"{len(m.features)} features in {_CONTAINERS[m.container.kind]}"),
             ("output", _answers(m)),
@@ -66,6 +68,16 @@ def summarise(path: Path) -> Summary:
     """Return the summary of the package at `path`; raise `Refused` when it is not as its digests say."""
     verified = verify(path)
     return Summary(path, verified.manifest, verified.digest)
+
+
+def proof_of(conversion: Conversion) -> str:
+    """Return in words what was compared and found when the model was converted."""
+    decided = conversion.label_mismatches
+    return (
+        f"{conversion.rows:,} rows compared, greatest difference {conversion.max_abs_difference:.3g},"
+        f" {decided:,} label{'' if decided == 1 else 's'} decided by rounding;"
+        f" batches of up to {conversion.up_to_rows:,}"
+    )
 
 
 def _answers(manifest: Manifest) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import fastavro
 import numpy as np
@@ -21,7 +22,7 @@ from stream_infer.avro.schemas import Schema
 from stream_infer.flow.errors import ModelFailed, Refused
 from stream_infer.models.load import Model
 from stream_infer.models.manifest import OutputContract, Tolerance
-from stream_infer.models.scores import Scores
+from stream_infer.models.scores import Floats, Scores
 from stream_infer.steps.infer import Inferred, infer
 from stream_infer.steps.isolate import Budget
 from stream_infer.steps.plan import Events, plan
@@ -38,6 +39,8 @@ GOLDEN_SCHEMA = {
         {"name": "class_scores", "type": ["null", {"type": "map", "values": "double"}], "default": None},
     ],
 }
+
+_Numbers = TypeVar("_Numbers", float, Floats)
 
 _SCHEMA = fastavro.parse_schema(GOLDEN_SCHEMA)
 _WRITTEN = "null", to_parsing_canonical_form(_SCHEMA)
@@ -108,8 +111,8 @@ def read_golden(data: bytes) -> list[Golden]:
 def replay(model: Model, schema: Schema, golden: bytes) -> GoldenReport:
     """Send the golden events through decode, policy, container and predict, and compare the answers.
 
-    `schema` is the package's input schema. A converted model is asked in both of its forms, whatever the size
-    of the sample. Raises `Refused` when the file or the schema does not fit the model.
+    `schema` is the package's input schema. A converted model is asked in both of its forms. Raises `Refused`
+    when the file or the schema does not fit the model.
     """
     rows = read_golden(golden)
     reports = [_replay(form, schema, rows) for form in model.forms()]
@@ -148,18 +151,18 @@ def _compare(
         if index not in places:
             failures.append(f"golden row {index} was turned away: {turned_away[index]}")
             continue
-        found = _row(inferred.scores, places[index], contract)
+        found = row_of(inferred.scores, places[index], contract)
         difference, agrees = _numbers(found, wanted, tolerance)
         greatest = max(greatest, difference)
         if not agrees:
             failures.append(f"golden row {index} differs by {difference:.3g}")
-        if found.label != wanted.label and not _tied(wanted, contract, tolerance):
+        if found.label != wanted.label and not tied(wanted, contract, tolerance):
             mismatches += 1
             failures.append(f"golden row {index} has another label")
     return GoldenReport(len(rows), greatest, mismatches, failures)
 
 
-def _row(scores: Scores, place: int, contract: OutputContract) -> Golden:
+def row_of(scores: Scores, place: int, contract: OutputContract) -> Golden:
     """Return one answer in the form of a golden row."""
     return Golden(
         event=b"",
@@ -183,24 +186,25 @@ def _numbers(found: Golden, wanted: Golden, tolerance: Tolerance) -> tuple[float
     if any((a is None) != (b is None) for a, b in pairs):
         return np.inf, False
     numbers = [(a, b) for a, b in pairs if a is not None and b is not None]
-    agrees = all(abs(a - b) <= _slack(b, tolerance) for a, b in numbers)
+    agrees = all(abs(a - b) <= slack(b, tolerance) for a, b in numbers)
     return max((abs(a - b) for a, b in numbers), default=0.0), agrees
 
 
-def _slack(golden: float, tolerance: Tolerance) -> float:
+def slack(golden: _Numbers, tolerance: Tolerance) -> _Numbers:
+    """Return how far from `golden` another number may be."""
     return tolerance.absolute + tolerance.relative * abs(golden)
 
 
-def _tied(wanted: Golden, contract: OutputContract, tolerance: Tolerance) -> bool:
+def tied(wanted: Golden, contract: OutputContract, tolerance: Tolerance) -> bool:
     """Return whether the golden answer is so close to another label that rounding decides between them."""
     if wanted.class_scores is not None and len(wanted.class_scores) > 1 and contract.threshold is None:
         second, first = sorted(wanted.class_scores.values())[-2:]
-        return first - second <= 2 * _slack(first, tolerance)
+        return first - second <= 2 * slack(first, tolerance)
     border = _border(contract)
     return (
         wanted.score is not None
         and border is not None
-        and abs(wanted.score - border) <= _slack(border, tolerance)
+        and abs(wanted.score - border) <= slack(border, tolerance)
     )
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import stream_infer
 from tests.architecture.tree import ROOT
 
-HEAVY = ("confluent_kafka", "joblib", "pandas", "pyarrow", "river", "sklearn", "structlog", "uvicorn")
+HEAVY = (
+    "confluent_kafka", "joblib", "onnx", "onnxruntime", "pandas", "pyarrow", "river", "sklearn", "structlog",
+    "uvicorn",
+)  # fmt: skip
 
 
 def test_imports_keep_to_the_layers_and_vendors_to_their_folders() -> None:

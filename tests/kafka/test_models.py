@@ -72,6 +72,13 @@ def pipeline_on_a_csv(folder: Path, events: Sequence[Row]) -> Own:
     return Own(model, frame, {k: list(v) for k, v in said.items()}, {})
 
 
+def converted_forest(_folder: Path, events: Sequence[Row]) -> Own:
+    frame = frame_of(events, NUMBERS)
+    model = RandomForestClassifier(n_estimators=100, random_state=0).fit(frame, target(events))
+    said = {"label": map(str, model.predict(frame)), "score": model.predict_proba(frame)[:, 1]}
+    return Own(model, frame, {k: list(v) for k, v in said.items()}, {"runtime": "onnx"})
+
+
 def regressor(_folder: Path, events: Sequence[Row]) -> Own:
     frame = frame_of(events, NUMBERS)
     model = GradientBoostingRegressor(n_estimators=5, random_state=0).fit(frame, target(events) * 2.5)
@@ -114,7 +121,8 @@ def own_function(folder: Path, events: Sequence[Row]) -> Own:
 
 
 @pytest.mark.parametrize(
-    "make", [bare_estimator, pipeline_on_a_csv, regressor, multiclass, outliers, own_function]
+    "make",
+    [bare_estimator, pipeline_on_a_csv, converted_forest, regressor, multiclass, outliers, own_function],
 )
 def test_the_worker_answers_as_the_users_own_model(
     make: Callable[[Path, Sequence[Row]], Own],

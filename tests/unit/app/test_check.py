@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 
 from stream_infer.app.check import CheckFailed, Report, check, checked_on_mock
 from stream_infer.files.store import ModelStore, Request
 from stream_infer.flow.errors import Problem
 from stream_infer.kafka.mock import mock_broker
+from stream_infer.models.package import verify, write
 from tests.unit.app.project import FIELDS, NOWHERE, Project, event_schema, make_project
+from tests.unit.models.builders import CONVERTED, graph_of, pickled
 
 SOON_S = 0.2
 """How long these tests wait for the broker that is not there."""
@@ -148,6 +155,26 @@ def test_a_package_with_a_flipped_byte_is_refused_and_not_loaded(project: Projec
     [problem] = beside_the_broker(report)
     assert "(digest)" in problem.message
     assert not any("loads" in line for line in report.passed)
+
+
+def test_a_converted_model_whose_library_is_missing_is_refused_with_what_to_install(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.array([[0.0, 0.0], [1.0, 1.0]])
+    forest = RandomForestClassifier(3, random_state=0).fit(rows, ["no", "yes"])
+    before = verify(project.model)
+    shutil.rmtree(project.model)
+    changed = {"model.joblib": pickled(forest), "model.onnx": graph_of(forest)}
+    write(project.model, replace(before.manifest, **CONVERTED), {**before.files, **changed})
+    installed = report_on(project)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as if it were not installed
+
+    report = report_on(project)
+
+    [problem] = beside_the_broker(report)
+    assert problem.key == "model.package"
+    assert "pip install 'stream-infer-worker[onnx]'" in problem.message
+    assert beside_the_broker(installed) == []
 
 
 def test_the_exit_code_is_3_when_only_the_package_is_refused(on_mock: Project) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import joblib
 import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 import stream_infer
@@ -32,6 +33,8 @@ HEAVY = (
     "fastavro",
     "joblib",
     "numpy",
+    "onnx",
+    "onnxruntime",
     "pandas",
     "pyarrow",
     "river",
@@ -113,6 +116,27 @@ def test_each_command_prints_one_json_object_when_asked(terminal: Terminal, fold
     assert [one["version"] for one in said] == ["1.0", "1.0", "1.0"]
     assert (said[0]["features"], said[0]["rows"], said[0]["max_abs_difference"]) == (2, 4, 0.0)
     assert [feature["source"] for feature in said[2]["features"]] == ["a", "b"]
+
+
+def test_a_converted_model_is_told_and_refused_when_a_byte_of_it_changes(
+    terminal: Terminal, folder: Path
+) -> None:
+    frame = pd.read_csv(folder / "golden.csv")
+    joblib.dump(RandomForestClassifier(3, random_state=0).fit(frame, [0, 0, 1, 1]), folder / "model.joblib")
+
+    made = terminal.run(*create(folder, "--runtime", "auto"))
+    inspected = terminal.run("package", "inspect", folder / "made")
+    listed = json.loads(terminal.run("package", "inspect", folder / "made", "--json").out)
+    graph = folder / "made" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
+    verified = terminal.run("package", "verify", folder / "made")
+
+    assert (made.code, inspected.code, verified.code) == (0, 0, 3)
+    for part in ("onnx", "20,004 rows compared, greatest difference", "times as fast for 1"):
+        assert part in made.out
+    assert "20,004 rows compared, greatest difference" in inspected.out
+    assert listed["conversion"]["rows"] == 20_004
+    assert "model.onnx: its bytes are not those of the manifest" in verified.err
 
 
 def test_options_reach_the_package(terminal: Terminal, folder: Path) -> None:

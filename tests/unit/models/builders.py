@@ -17,12 +17,14 @@ from stream_infer.models.load import Model, load
 from stream_infer.models.manifest import (
     Column,
     Container,
+    Conversion,
     Feature,
     Manifest,
     OutputContract,
     Policy,
 )
 from stream_infer.models.package import verify, write
+from stream_infer.packaging import ensembles, onnx_graph
 
 ARROW_TYPES = {
     "int": pa.int32(),
@@ -32,6 +34,13 @@ ARROW_TYPES = {
     "boolean": pa.bool_(),
     "string": pa.string(),
     "enum": pa.string(),
+}
+CONVERTED: Mapping[str, Any] = {
+    "runtime": "onnx",
+    "entry": "model.onnx",
+    "conversion": Conversion(
+        "model.joblib", up_to_rows=10, rows=60, max_abs_difference=0.0, label_mismatches=0
+    ),
 }
 SUPPORTING = {"golden.avro": b"Obj\x01", "input.avsc": b"{}", "requirements.txt": b"scikit-learn\n"}
 
@@ -70,6 +79,13 @@ def pickled(value: Any) -> bytes:
 
 def files(model: bytes = b"\x80\x04N.", **more: bytes) -> dict[str, bytes]:
     return {**SUPPORTING, "model.joblib": model, **more}
+
+
+def graph_of(estimator: Any) -> bytes:
+    """Return the graph that `estimator`, an ensemble of trees, is converted to."""
+    ensemble = ensembles.read(estimator)
+    assert isinstance(ensemble, ensembles.Ensemble)
+    return onnx_graph.write(ensemble)
 
 
 def framed(frame: Any, kinds: Mapping[str, str], logical: Mapping[str, str] | None = None) -> dict[str, Any]:

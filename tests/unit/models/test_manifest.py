@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from stream_infer.flow.errors import Refused
 from stream_infer.models.manifest import Column, Container, FileEntry, Manifest, OutputContract, Policy
-from tests.unit.models.builders import feature, manifest
+from tests.unit.models.builders import CONVERTED, feature, manifest
 
 PANDAS = {
     "container": Container("pandas", (Column("x", "int64"), Column("y", "category", "nan", ("a", "b")))),
@@ -22,8 +23,10 @@ PANDAS = {
     "files": {"model.joblib": FileEntry("0" * 64, 3)},
 }
 
+PROOF = asdict(CONVERTED["conversion"])
 
-@pytest.mark.parametrize("changes", [{}, PANDAS])
+
+@pytest.mark.parametrize("changes", [{}, PANDAS, CONVERTED, {"unconverted": "it is a line"}])
 def test_what_is_written_is_what_is_read(changes: dict[str, Any]) -> None:
     written = manifest(**changes)
 
@@ -32,6 +35,10 @@ def test_what_is_written_is_what_is_read(changes: dict[str, Any]) -> None:
     assert read == written
     assert read.canonical() == written.canonical()
     assert read.digest == written.digest
+
+
+def test_a_package_that_says_nothing_of_conversion_keeps_the_bytes_that_it_had_before_there_was_any() -> None:
+    assert not {"conversion", "unconverted"} & json.loads(manifest().canonical()).keys()
 
 
 def test_the_canonical_form_is_sorted_ascii_without_spaces() -> None:
@@ -70,6 +77,11 @@ def test_an_imputed_value_keeps_its_type(impute: Any) -> None:
         (lambda d: d["output"].update(class_scores=True), "output.class_scores"),
         (lambda d: d["output"].update(label_from="proba"), "output.label_from"),
         (lambda d: d["output"].update(label_from="decision"), "output.label_from"),
+        (lambda d: d.update(runtime="onnx"), "conversion"),
+        (lambda d: d.update(conversion=PROOF), "conversion"),
+        (lambda d: d.update(conversion=PROOF, runtime="onnx"), "conversion.original"),
+        (lambda d: d.update(conversion=PROOF, runtime="onnx", entry="m", unconverted="why"), "unconverted"),
+        (lambda d: d.update(runtime="treelite"), "runtime"),
     ],
 )
 def test_a_wrong_manifest_is_refused_by_the_key_that_is_wrong(

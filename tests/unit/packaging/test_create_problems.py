@@ -135,7 +135,7 @@ def test_a_model_that_needs_a_module_of_the_user_is_told_of_code(
         import own_steps  # type: ignore[import-not-found]  # noqa: PLC0415 - exists from here on
 
         joblib.dump(make_pipeline(FunctionTransformer(own_steps.same), linear(frame)), path)
-        monkeypatch.delitem(sys.modules, "own_steps")
+        del sys.modules["own_steps"]  # for good: monkeypatch would bring it back
 
     [problem] = problems(workshop, path, frame)
 

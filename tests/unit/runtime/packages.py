@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ def package(
     source: str = "x",
     schema: bytes = SCHEMA,
     rows: Sequence[float] = ROWS,
+    more: Mapping[str, bytes] | None = None,
     **changes: Any,
 ) -> PackageRef:
     """Write a package that answers `slope * x`; its golden rows say `says * x`. Its uri is its file name."""
@@ -123,6 +124,7 @@ def package(
         "golden.avro": write_golden([Golden(datum(x), value=told * x) for x in rows]),
         "input.avsc": schema,
         "requirements.txt": b"scikit-learn\n",
+        **(more or {}),
     }
     sealed = write(path, replace(manifest, **changes), files)
     return PackageRef("line", version, sealed.digest, path.name)

@@ -6,14 +6,27 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestRegressor
 
 from stream_infer.flow.errors import Refused
+from stream_infer.models.deployment import PackageRef
 from stream_infer.models.plan import Gates
 from stream_infer.runtime import rehearsal, rehearsal_child
 from stream_infer.runtime.rehearsal import Rehearsal, exceeded, rehearse
 from stream_infer.runtime.verdicts import Limits, Measured, Verdicts
-from tests.unit.runtime.packages import Calls, Centred, hangs, kills_itself, package, phones_home, touches
+from tests.unit.models.builders import CONVERTED, graph_of
+from tests.unit.runtime.packages import (
+    ROWS,
+    Calls,
+    Centred,
+    hangs,
+    kills_itself,
+    package,
+    phones_home,
+    touches,
+)
 
 ROOMY = Limits(timeout_s=60.0)
 MEASURED = Measured(rows=3, max_abs_difference=0.0, batch_p50_s=0.5, grown_bytes=1_000)
@@ -55,6 +68,36 @@ def test_who_is_killed_is_refused_by_the_signal(tmp_path: Path) -> None:
 
     assert refused.code == "crash"
     assert "SIGKILL" in refused.reason
+
+
+def converted(path: Path) -> PackageRef:
+    """Write the package of a forest that answers `2 * x` to the golden rows, and of its graph."""
+    rows = np.array(ROWS)[:, np.newaxis]
+    forest = RandomForestRegressor(3, bootstrap=False, random_state=0).fit(rows, 2.0 * rows[:, 0])
+    return package(path, 2.0, forest, more={"model.onnx": graph_of(forest)}, **CONVERTED)
+
+
+def test_a_converted_package_is_rehearsed_in_both_forms(tmp_path: Path) -> None:
+    ref = converted(tmp_path / "forest")
+
+    measured = rehearse(tmp_path / "forest", ref.digest, limits=ROOMY, cancelled=never)
+
+    assert measured is not None
+    assert (measured.rows, measured.max_abs_difference) == (3, 0.0)
+
+
+def test_without_its_library_a_converted_package_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = converted(tmp_path / "forest")
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "onnxruntime.py").write_text("raise ImportError('not on this machine')")
+    monkeypatch.syspath_prepend(tmp_path / "first")
+
+    with pytest.raises(Refused, match="runs on ONNX Runtime, which cannot be imported here") as refused:
+        rehearse(tmp_path / "forest", ref.digest, limits=ROOMY, cancelled=never)
+
+    assert refused.value.code == "runtime"
 
 
 def test_there_is_no_network(tmp_path: Path) -> None:

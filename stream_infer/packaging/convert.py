@@ -1,0 +1,141 @@
+"""Convert a model that answers faster elsewhere, and keep the result only where it is proved equal.
+
+Here: the order of things. Reading trees is in `ensembles`, writing the graph in `onnx_graph`, the comparison
+in `proof`. How much faster it is depends on the machine: it is told, and is nothing of the package.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.models.answer import Estimator, answer
+from stream_infer.models.converted import Converted, split
+from stream_infer.models.graph import opened
+from stream_infer.models.manifest import Conversion, OutputContract, Tolerance
+from stream_infer.models.scores import Floats
+from stream_infer.packaging import ensembles, proof
+from stream_infer.packaging.expected import Frame
+
+ORIGINAL = "model.joblib"
+ENTRY = "model.onnx"
+LIBRARIES = ("onnx", "onnxruntime")
+MOST_NODES = 2_000_000
+"""A million nodes took 1.5 s and 0.3 GB to write, and a second to open in each worker."""
+UP_TO_ROWS = 2_000
+"""From here on scikit-learn, which walks one tree with all rows, is as fast (benchmarks/models.py)."""
+_MOST_SEEN_ROWS = 10_000
+_TIMED_ROWS = (1, 10, 100, 1_000)
+_TIMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """How many times as fast as scikit-learn's own a converted model answered `rows` rows, here and now."""
+
+    rows: int
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Faster:
+    """A converted model: its graph, the proof that goes into the manifest, and what it gains."""
+
+    graph: bytes
+    conversion: Conversion
+    gains: tuple[Gain, ...]
+
+
+def require_libraries(runtime: str) -> None:
+    """Raise `Misconfigured` when what converts models is not installed."""
+    missing = [name for name in LIBRARIES if not _installed(name)]
+    if missing:
+        what = f"needs {' and '.join(missing)}, not installed here"
+        raise Misconfigured([Problem("--runtime", runtime, what, "pip install 'stream-infer-worker[onnx]'")])
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def convert(
+    estimator: Any,  # noqa: ANN401 - any estimator
+    inputs: Sequence[Frame],
+    contract: OutputContract,
+    tolerance: Tolerance,
+) -> Faster | str:
+    """Return `estimator` converted, or why it stays as it is.
+
+    `inputs` are frames that it was made for, the first one not empty. What is proved: that on their rows, and
+    on `proof.RANDOM_ROWS` like them, no number differs from the estimator's own by more than `tolerance`, and
+    no label where more than that decides.
+    """
+    before, own = split(estimator)
+    ensemble = ensembles.read(own)
+    if isinstance(ensemble, str):
+        return ensemble
+    if ensemble.nodes > MOST_NODES:
+        return f"it has {ensemble.nodes:,} nodes, and more than {MOST_NODES:,} are not converted"
+    seen = _matrix(before, inputs)
+    if seen is None:
+        return "what its last step is given is no matrix of numbers"
+    from stream_infer.packaging import onnx_graph  # noqa: PLC0415 - an optional library
+
+    data = onnx_graph.write(ensemble)
+    graph = opened(data, own)
+    random = proof.drawn(seen, ensemble.splits(), rounds=ensemble.rounds, takes_nan=graph.takes_nan)
+    with np.errstate(over="ignore"):
+        rounded = seen.astype(graph.precision)
+    usable = (np.isfinite(rounded) | (np.isnan(rounded) & graph.takes_nan)).all(axis=1)
+    found = proof.compare(own, graph, np.concatenate([seen[usable], random]), contract, tolerance)
+    if found.beyond:
+        return (
+            f"converted, {found.beyond:,} of {found.rows:,} rows differ, by up to"
+            f" {found.max_abs_difference:.3g}, and more than the tolerance"
+        )
+    conversion = Conversion(
+        ORIGINAL, UP_TO_ROWS, found.rows, found.max_abs_difference, found.label_mismatches
+    )
+    converted = Converted(before, own, graph, UP_TO_ROWS)
+    # Rows that come again are foreseen by the processor: so many as there are, and no more.
+    largest = max(inputs, key=len)
+    gains = [
+        _gain(estimator, converted, largest[:rows], contract) for rows in _TIMED_ROWS if rows <= len(largest)
+    ]
+    return Faster(data, conversion, tuple(gains))
+
+
+def _matrix(before: Any, inputs: Sequence[Frame]) -> Floats | None:  # noqa: ANN401 - any transformer
+    """Return what the last step is given for rows of `inputs`, evenly chosen; None if that is no matrix."""
+    given = [frame if before is None else before.transform(frame) for frame in inputs]
+    try:
+        matrices = [np.asarray(one, dtype=np.float64) for one in given]
+    except (TypeError, ValueError):
+        return None
+    if any(one.ndim != 2 for one in matrices):  # noqa: PLR2004 - rows and columns
+        return None
+    seen: Floats = np.concatenate(matrices)
+    return seen[:: -(-len(seen) // _MOST_SEEN_ROWS)]
+
+
+def _gain(own: Estimator, converted: Estimator, frame: Frame, contract: OutputContract) -> Gain:
+    # In turns, so that a busy moment meets both.
+    took = [[_took_s(one, frame, contract) for one in (own, converted)] for _ in range(_TIMES)]
+    theirs, ours = np.min(took, axis=0)
+    return Gain(len(frame), float(theirs / ours))
+
+
+def _took_s(estimator: Estimator, frame: Frame, contract: OutputContract) -> float:
+    started = time.perf_counter()
+    answer(estimator, contract, frame)
+    return time.perf_counter() - started

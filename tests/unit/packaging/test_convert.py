@@ -1,0 +1,232 @@
+"""A converted model answers as scikit-learn's own, or there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from stream_infer.models.answer import answer, contract_of
+from stream_infer.models.converted import Converted, split
+from stream_infer.models.graph import opened
+from stream_infer.models.manifest import Tolerance
+from stream_infer.models.scores import Scores
+from stream_infer.packaging import ensembles, onnx_graph, proof
+from stream_infer.packaging.convert import UP_TO_ROWS, Faster, convert
+from tests.unit.packaging.zoo import FRESH, HOLES, MATRIX, SUM, THREE, TWO, ZOO, rows_for
+
+
+def converted(model: Any) -> Faster:
+    rows = rows_for(model, MATRIX)
+    found = convert(model, [rows], contract_of(model, rows), Tolerance())
+    assert isinstance(found, Faster), found
+    return found
+
+
+def reason(model: Any, rows: Any = MATRIX, tolerance: Tolerance | None = None) -> str:
+    found = convert(model, [rows], contract_of(model, rows), tolerance or Tolerance())
+    assert isinstance(found, str)
+    return found
+
+
+def numbers(scores: Scores) -> list[np.ndarray[Any, Any]]:
+    return [one for one in (scores.score, scores.value, scores.class_scores) if one is not None]
+
+
+@pytest.mark.parametrize("kind", ZOO)
+def test_every_kind_of_ensemble_is_converted_and_answers_the_same(kind: str) -> None:
+    model = ZOO[kind]()
+    rows = rows_for(model, FRESH)
+    contract = contract_of(model, rows)
+    contract = replace(contract, class_scores=contract.score == "probability")
+
+    found = converted(model)
+    before, own = split(model)
+    form = Converted(before, own, opened(found.graph, own), len(FRESH))
+
+    said, wanted = answer(form, contract, rows), answer(model, contract, rows)
+    for one, other in zip(numbers(said), numbers(wanted), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+    assert wanted.label is None or (said.label is not None and said.label.tolist() == wanted.label.tolist())
+    assert found.conversion.rows == proof.RANDOM_ROWS + len(MATRIX)
+    assert found.conversion.up_to_rows == UP_TO_ROWS
+    assert [gain.rows for gain in found.gains] == [1, 10, 100]
+
+
+def test_a_graph_has_the_same_bytes_every_time() -> None:
+    assert converted(ZOO["forest"]()).graph == converted(ZOO["forest"]()).graph
+
+
+def categorical() -> Any:
+    rows = np.column_stack([MATRIX, np.arange(len(MATRIX)) % 3])
+    return HistGradientBoostingClassifier(max_iter=3, categorical_features=[4]).fit(rows, TWO), rows
+
+
+def sparse() -> Any:
+    rows = MATRIX.round(0)
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    return make_pipeline(encoder, RandomForestClassifier(3, random_state=0)).fit(rows, TWO), rows
+
+
+def begun_with_a_model() -> Any:
+    init = LogisticRegression()
+    return GradientBoostingClassifier(n_estimators=3, init=init, random_state=0).fit(MATRIX, TWO), MATRIX
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: (LogisticRegression().fit(MATRIX, TWO), MATRIX), "LogisticRegression is none of"),
+        (
+            lambda: (FixedThresholdClassifier(ZOO["forest"](), threshold=0.3).fit(MATRIX, TWO), MATRIX),
+            "FixedThresholdClassifier is none of",
+        ),
+        (categorical, "categorical features"),
+        (sparse, "no matrix of numbers"),
+        (begun_with_a_model, "its init is a model of its own"),
+    ],
+    ids=["linear", "wrapped", "categorical", "sparse", "init"],
+)
+def test_what_cannot_be_converted_says_why(make: Any, why: str) -> None:
+    model, rows = make()
+
+    assert why in reason(model, rows)
+
+
+def test_an_ensemble_that_is_too_large_is_not_converted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream_infer.packaging.convert.MOST_NODES", 100)
+
+    assert "nodes, and more than 100 are not converted" in reason(ZOO["forest"]())
+
+
+def test_a_model_whose_conversion_disagrees_is_not_converted() -> None:
+    # Large numbers cancel each other: what is left depends on the order in which they are added.
+    target = np.where(MATRIX[:, 0] > 0, 1e15, 0.0) + SUM
+    model = GradientBoostingRegressor(n_estimators=5, learning_rate=1.0, random_state=0).fit(MATRIX, target)
+
+    assert "rows differ, by up to" in reason(model)
+
+
+def test_the_tolerance_is_what_a_conversion_has_to_keep() -> None:
+    model = ZOO["boosting for numbers"]()
+
+    assert 0.0 < converted(model).conversion.max_abs_difference < 1e-12
+    assert "more than the tolerance" in reason(model, tolerance=Tolerance(0.0, 0.0))
+
+
+def compared(model: Any, change: Any, rows: np.ndarray[Any, Any] | None = None) -> proof.Proof:
+    """Return what a comparison finds when the trees are changed by `change` on the way to the graph."""
+    ensemble = ensembles.read(model)
+    assert isinstance(ensemble, ensembles.Ensemble)
+    changed = replace(ensemble, trees=tuple(change(tree) for tree in ensemble.trees))
+    drawn = proof.drawn(MATRIX, ensemble.splits(), rounds=ensemble.rounds, takes_nan=True)
+    graph = opened(onnx_graph.write(changed), model)
+    return proof.compare(
+        model, graph, drawn if rows is None else rows, contract_of(model, MATRIX), Tolerance()
+    )
+
+
+def in_single_precision(tree: ensembles.Tree) -> ensembles.Tree:
+    return replace(tree, threshold=tree.threshold.astype(np.float32).astype(np.float64))
+
+
+def test_thresholds_in_single_precision_are_found_by_the_rows_at_thresholds() -> None:
+    """What the usual converters write: right on the user's own rows, and wrong next to a threshold."""
+    model = ZOO["histograms"]()
+
+    assert compared(model, in_single_precision, FRESH).beyond == 0
+    assert compared(model, in_single_precision).beyond > 100
+    assert compared(model, lambda tree: tree).beyond == 0
+
+
+def test_leaves_in_single_precision_are_found() -> None:
+    model = ZOO["histograms"]()
+
+    found = compared(
+        model, lambda tree: replace(tree, weight=tree.weight.astype(np.float32).astype(np.float64))
+    )
+
+    assert found.beyond > 0.9 * found.rows
+    assert 1e-9 < found.max_abs_difference < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["forest fitted on holes", "histograms on holes"])
+def test_the_way_of_nan_is_compared(kind: str) -> None:
+    found = compared(ZOO[kind](), lambda tree: replace(tree, nan_left=~tree.nan_left))
+
+    assert found.beyond > 100
+
+
+def test_a_threshold_moved_by_one_bit_is_found_in_either_precision() -> None:
+    def moved(kind: Any) -> Any:
+        return lambda tree: replace(
+            tree, threshold=np.nextafter(tree.threshold.astype(kind), kind(np.inf)).astype(np.float64)
+        )
+
+    assert compared(ZOO["histograms"](), moved(np.float64)).beyond > 0
+    assert compared(ZOO["forest for numbers"](), moved(np.float32)).beyond > 0
+
+
+def test_rows_that_a_graph_does_not_take_prove_nothing() -> None:
+    with pytest.raises(ValueError, match="does not take"):
+        compared(ZOO["boosting"](), lambda tree: tree, HOLES)
+
+
+def test_labels_may_differ_where_rounding_decides_and_nowhere_else() -> None:
+    model = RandomForestClassifier(2, max_depth=2, random_state=0).fit(MATRIX, THREE > 0)
+    contract = contract_of(model, MATRIX)
+    # Two trees that disagree: each class has exactly a half.
+    half = Scores(label=np.array(["True"], object), score=np.array([0.5]))
+    other = replace(half, label=np.array(["False"], object))
+    sure = Scores(label=np.array(["True"], object), score=np.array([0.6]))
+
+    tie = proof._compared(half, other, contract, Tolerance())
+    wrong = proof._compared(replace(sure, label=other.label), sure, contract, Tolerance())
+
+    assert (tie.label_mismatches, tie.beyond) == (1, 0)
+    assert (wrong.label_mismatches, wrong.beyond) == (0, 1)
+
+
+def test_a_nan_is_no_agreement() -> None:
+    contract = contract_of(ZOO["forest for numbers"](), MATRIX)
+    number, none = Scores(value=np.array([0.5])), Scores(value=np.array([np.nan]))
+
+    found = proof._compared(none, number, contract, Tolerance())
+
+    assert (found.beyond, found.max_abs_difference) == (1, np.inf)
+
+
+def test_random_rows_reach_thresholds_their_neighbours_and_the_odd() -> None:
+    splits = [np.array([0.1, 0.7]), np.empty(0)]
+    seen = np.array([[5.0, 6.0], [7.0, np.nan]])
+
+    rows = proof.drawn(seen, splits, rounds=True, takes_nan=True)
+
+    first, second = set(rows[:, 0].tolist()), set(rows[~np.isnan(rows[:, 1]), 1].tolist())
+    assert {5.0, 7.0, 0.1, 0.7, np.nextafter(0.1, 1), float(np.float32(0.7)), 0.0, 1e30} <= first
+    assert second <= {6.0, -6.0, 0.0, 1e-45, -1e-310, 1e30, -float(np.finfo(np.float32).max) / 2}
+    assert 0.02 < np.isnan(rows).mean() < 0.1
+    assert np.array_equal(rows, proof.drawn(seen, splits, rounds=True, takes_nan=True), equal_nan=True)
+
+
+def test_a_row_that_becomes_infinite_when_it_is_rounded_is_left_to_scikit_learn() -> None:
+    model = ZOO["isolation"]()  # which takes it
+    far = np.vstack([MATRIX, [1e39, 0.0, 0.0, 0.0]])
+
+    with np.errstate(over="ignore"):
+        found = convert(model, [far], contract_of(model, MATRIX), Tolerance())
+
+    assert isinstance(found, Faster)
+    assert found.conversion.rows == proof.RANDOM_ROWS + len(MATRIX)
