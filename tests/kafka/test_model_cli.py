@@ -123,33 +123,37 @@ def test_a_fleet_without_a_shared_volume_follows_the_control_topic(
         "control_topic": topics("model-control", 1),
     }
     monitoring = monitoring_topics(topics)
-    worker = write_config(line, "w-0", monitoring, {**shared, "store": str(store)})
-    assert said("model", "promote", one, "-c", worker).exit_code == 0
-    running = start_worker(worker)
-    assert said("model", "status", "-c", worker, *WAITING).exit_code == 0
     (tmp_path / "elsewhere").mkdir()
-    elsewhere = write_config(line, "admin", monitoring, {**shared, "store": str(tmp_path / "elsewhere")})
+    here = write_config(line, "w-0", monitoring, {**shared, "store": str(store)})
+    there = write_config(line, "w-1", monitoring, {**shared, "store": str(tmp_path / "elsewhere")})
+    for config in (here, there):  # so that both machines have it
+        assert said("model", "promote", one, "-c", config).exit_code == 0
+    workers = [start_worker(here), start_worker(there)]
+    group = Group(line)
+    until("both are members", lambda: sorted(group.members().values()) == [2, 2], *workers)
 
-    absent = said("model", "promote", two, "-c", elsewhere, *WAITING, "--json")
+    absent = said("model", "promote", two, "-c", there, *WAITING, "--json")
 
     assert absent.exit_code == 3
-    assert absent.document["generation"] == 2
-    assert absent.document["previous"]["version"] == "1.0.0"
+    assert (absent.document["generation"], absent.document["previous"]["version"]) == (3, "1.0.0")
+    assert [w["stand"] for w in absent.document["workers"]] == ["rejected", "serves"]
     assert absent.document["workers"][0]["rejected"]["reason_code"] == "not_in_store"
 
-    checked = said("check", "-c", worker, "--json").document
-    assert "desired: picky 2.0.0, generation 2" in checked["passed"]
+    checked = said("check", "-c", here, "--json").document
+    assert "desired: picky 2.0.0, generation 3" in checked["passed"]
     assert any("(not_in_store)" in line for line in checked["warnings"])
 
-    present = said("model", "promote", two, "-c", worker, *WAITING, "--json")
+    present = said("model", "promote", two, "-c", here, *WAITING)
 
-    assert (present.exit_code, present.document["generation"]) == (0, 3)
-    shown = said("model", "status", "-c", elsewhere, "--json").document
-    assert shown["control_topic"]["generation"] == 3
-    assert shown["workers"][0]["model_version"] == "2.0.0"
-    [rejected] = said("events", "-c", worker, "--json", "--type", "model.rejected").documents
-    assert rejected["model"]["reason_code"] == "not_in_store"
-    running.check_alive()
+    assert present.exit_code == 0
+    assert "2 of 2 workers serve picky 2.0.0, generation 4" in present.out
+    shown = said("model", "status", "-c", there, "--json").document
+    assert shown["control_topic"]["generation"] == 4
+    assert [w["model_version"] for w in shown["workers"]] == ["2.0.0", "2.0.0"]
+    [rejected] = said("events", "-c", here, "--json", "--type", "model.rejected").documents
+    assert (rejected["instance"], rejected["model"]["reason_code"]) == ("w-0", "not_in_store")
+    for running in workers:
+        running.check_alive()
 
 
 def test_nobody_answers_in_time_is_exit_code_1(
