@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from benchmarks import material, report
 from benchmarks.arena import Arena, arena
 from benchmarks.race import Process
+from benchmarks.turns import Turns
 from stream_infer.avro import contract
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader
@@ -213,7 +214,7 @@ def measure(
 
     flow(stage, made.values, rate=rate, seconds=0.0, beside=serve(one, two))
     found.first_ms.clear()
-    for turn in range(options.rounds):
+    for turn in Turns.asked_for(options):
         for into, beside in ((found.quiet, rest), (found.swapping, swap))[:: 1 if turn % 2 == 0 else -1]:
             into.append(quantiles(flow(stage, made.values, rate=rate, seconds=seconds, beside=beside)))
     found.first_swapping = quantiles(flow(stage, made.values, rate=rate, seconds=0.0, beside=serve(*new)))
@@ -373,7 +374,7 @@ def main() -> None:
         options.name,
         "Replacing a model while it runs",
         f"{options.model} model, {options.rate:,} events/s, {material.FEATURES} features, {PARTITIONS} "
-        f"partitions; {options.rounds} rounds of {options.seconds:g} s in turns after {_WARM_UP_S:g} s of "
+        f"partitions; {len(found.quiet)} rounds of {options.seconds:g} s in turns after {_WARM_UP_S:g} s of "
         "warm-up; median (least-greatest). Latency in ms, from when an event was due to when its prediction "
         "was read; a batch is at least the commit interval of 20 ms. A swap is from the promotion to the "
         "announcement read: up to half a second of it is the next look into the store.",
