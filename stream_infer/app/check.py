@@ -15,6 +15,7 @@ from pathlib import Path
 from stream_infer.app import registry, wanted
 from stream_infer.app.admission import judged
 from stream_infer.app.broker import ask
+from stream_infer.app.topics import beside
 from stream_infer.app.wanted import Said
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema, SchemaRefused, leaves, parse
@@ -113,6 +114,7 @@ def checked_on_mock(settings: Settings) -> Checked:
     report = Report()
     _check_files(settings, report)
     names = [*settings.input.topics, settings.output.topic, settings.dlq.topic]
+    names += [topic.name for _, topic in beside(settings)]
     report.topics = partition_counts(settings.kafka, names)
     return _agreed(settings, report)
 

@@ -35,7 +35,7 @@ def plan(settings: Settings) -> Sequence[Planned]:
     Raises `Misconfigured` when an input topic does not exist, or a topic that does has too few partitions.
     """
     names = [*settings.input.topics, settings.output.topic, settings.dlq.topic]
-    names += [wanted.name for _, wanted in _beside(settings)]
+    names += [wanted.name for _, wanted in beside(settings)]
     described = describe(settings.kafka, names)
     problems = [
         Problem("input.topics", f'"{name}"', topic.reason, "have its producers create it first")
@@ -70,11 +70,14 @@ def _wanted(settings: Settings, described: Mapping[str, Topic | Absent]) -> Sequ
         ("output.topic", Wanted(settings.output.topic, partitions, {"cleanup.policy": "delete"})),
         ("dlq.topic", Wanted(settings.dlq.topic, partitions, dead_letters)),
     ]
-    return [*wanted, *_beside(settings)]
+    return [*wanted, *beside(settings)]
 
 
-def _beside(settings: Settings) -> list[tuple[str, Wanted]]:
-    """Return the topics beside the stream: of one partition, for what is in them is little and in order."""
+def beside(settings: Settings) -> list[tuple[str, Wanted]]:
+    """Return the topics beside the stream, and the keys that name them.
+
+    They have one partition, for what is in them is little and in order.
+    """
     compacted = {"cleanup.policy": "compact"}
     wanted = []
     if settings.monitoring.topic:

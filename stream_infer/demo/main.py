@@ -1,23 +1,20 @@
-"""The demo: the real worker on real data, on a broker inside this process or on a given one.
+"""The demo: the real worker and monitor on real data, on a broker inside this process or on a given one.
 
-1. Train a model on half of the Phishing set and package it.
-2. Start the worker, with the worker.toml that is printed.
-3. Send it pages, a hundredth of them broken, and compare its predictions with the truth.
-4. Flip one byte of a copy of the package: it is refused before anything in it is loaded.
+Here: what is set up, and in which order it goes away. What is told is in `story`.
 """
 
 from __future__ import annotations
 
-import math
 import os
-import shutil
+import signal
+import socket
 import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,22 +22,28 @@ from confluent_kafka import Producer
 
 from stream_infer.app.check import Checked, checked, checked_on_mock
 from stream_infer.app.topics import carry_out, plan
+from stream_infer.app.watcher import watch
 from stream_infer.app.worker import serve
-from stream_infer.config.settings import load
+from stream_infer.config.settings import Settings, load
 from stream_infer.demo import phishing
+from stream_infer.demo.phishing import World
+from stream_infer.demo.report import Report, Told
 from stream_infer.demo.screen import Screen, screen_for
-from stream_infer.demo.traffic import Reader, Sender, Tally
-from stream_infer.flow.errors import Fatal, Refused
+from stream_infer.demo.story import CHAPTERS, FIRST, Interrupted, Stage, tell
+from stream_infer.demo.tally import Tally
+from stream_infer.demo.traffic import Reader, Sender, Topics
+from stream_infer.files.store import ModelStore, Request
+from stream_infer.kafka.client import SILENT
 from stream_infer.kafka.mock import mock_broker
-from stream_infer.kafka.topics import Wanted, create
-from stream_infer.models.package import verify
+from stream_infer.kafka.topics import Wanted, create, delete
 from stream_infer.ops import logs
 from stream_infer.runtime.stop import Stop, on_signals
 
-_ONCE_PAGES = 5_000
-_RATE = 1_000.0
-_ANSWER_WITHIN_S = 20.0
+_MOCK = "mock"
+_PORT = 8900
 _PARTITIONS = 4
+_ANSWER_WITHIN_S = 20.0
+_INTERRUPTED = 130
 
 _SETTINGS = """\
 pipeline = "{pipeline}"
@@ -57,89 +60,171 @@ event_time = "seen_at"
 copy = ["page_id"]
 
 [model]
-package = "{package}"
+store = "models"
 
 [http]
-port = 0
+port = {port}
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Story:
-    """What the parts of the demo share."""
-
-    screen: Screen
-    stop: Stop
-    tally: Tally
-    once: bool
-
-
-def run_demo(broker: str, *, once: bool, as_json: bool, seed: int) -> int:
-    """Run the demo on `broker` ("mock" or HOST:PORT) until Ctrl-C; with `once` it ends by itself.
-
-    Returns 0 when every page that was sent had exactly one answer, else 1.
-    """
-    logs.configure(sys.stderr, {"STREAM_INFER_LOG_LEVEL": "ERROR", **os.environ})
-    is_mock = broker == "mock"
-    stop = Stop()
-    with (
-        tempfile.TemporaryDirectory(prefix="stream-infer-demo-") as name,
-        mock_broker() if is_mock else nullcontext(broker) as servers,
-        on_signals(stop),
-        screen_for(as_json=as_json) as screen,
-    ):
-        story = _Story(screen, stop, Tally(), once)
-        screen.say(_MOCK if is_mock else f"Broker: {servers}. Predictions are exactly once.")
-        data = phishing.load()
-        package = phishing.build_package(data, Path(name), version="1.0.0")
-        screen.say(f"Trained on {len(data.train)} real web pages and packaged as {package.name}.")
-        ready = _ready(Path(name), servers, package.name, is_mock=is_mock)
-        started = time.monotonic()
-        with _worker(ready, story):
-            screen.say("The worker is starting; this is its whole worker.toml without defaults:")
-            screen.say((Path(name) / "worker.toml").read_text())
-            _send_and_watch(ready, servers, phishing.Pages(data, seed=seed), story)
-        elapsed_s = time.monotonic() - started
-        screen.end(_summary(story.tally, elapsed_s, broker, _tamper(package)))
-    return 0 if _answered_once(story.tally) else 1
-
-
-_MOCK = (
-    "Broker: librdkafka's mock, inside this process. It enforces no delivery guarantee; to see exactly-once, "
-    "run `stream-infer demo --broker HOST:PORT` on a real Kafka."
+_NEXT_STEPS = (
+    "Your own model, in ten lines: 'Your own model' in the README, `stream-infer package create --help`.",
+    "Your own pipeline: `stream-infer check -c worker.toml`, `run --role all`, `events --follow`.",
 )
 
 
-def _ready(folder: Path, servers: str, package: str, *, is_mock: bool) -> Checked:
-    """Write worker.toml, make its topics where the broker is real, and check everything as `run` does."""
-    pipeline = f"demo.{uuid.uuid4().hex[:8]}"
-    path = folder / "worker.toml"
-    path.write_text(_SETTINGS.format(pipeline=pipeline, servers=servers, package=package))
-    settings = load(path, {})
-    if is_mock:
-        return checked_on_mock(settings)
-    create(settings.kafka, [Wanted(topic, _PARTITIONS) for topic in settings.input.topics])
-    carry_out(settings, plan(settings))
-    return checked(settings)
+@dataclass(frozen=True, slots=True)
+class _Broker:
+    """Where the demo runs: `name` as it was asked for, what it promises, and how that is said."""
+
+    name: str
+    servers: str
+    delivery: str
+    said: str
+    next_step: str
+
+
+def run_demo(broker: str, *, once: bool, as_json: bool, seed: int) -> int:
+    """Tell the story on `broker` ("mock" or HOST:PORT); without `once` go on with the traffic until Ctrl-C.
+
+    Returns 0 when every chapter happened and every page had exactly one answer, 130 when it was interrupted
+    before that could be told, else 1.
+    """
+    logs.configure(sys.stderr, {"STREAM_INFER_LOG_LEVEL": "ERROR", **os.environ})
+    stop, started = Stop(), time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="stream-infer-demo-") as folder,
+        _broker(broker) as where,
+        on_signals(stop),
+        screen_for(as_json=as_json) as screen,
+    ):
+        screen.say(where.said)
+        # Nobody looks at the probes of a run that ends by itself: any port will do.
+        port = 0 if once else _free_port(_PORT)
+        config = _config(Path(folder), where.servers, port)
+        with _stage(where, config, seed, screen, stop) as stage:
+            told = tell(stage, CHAPTERS)
+            if not once:
+                _go_on(stage, config, port)
+        report = _report(told, stage.tally, where, seed, time.monotonic() - started)
+        screen.end(report, (where.next_step, *_NEXT_STEPS))
+    if report.ok:
+        return 0
+    return _INTERRUPTED if stop.signal == signal.SIGINT else 1
 
 
 @contextmanager
-def _worker(ready: Checked, story: _Story) -> Iterator[None]:
-    """Run the worker on a thread of its own while the block runs; its failure is raised at the end."""
+def _broker(wanted: str) -> Iterator[_Broker]:
+    """Hold the mock broker, or what is known of a given one."""
+    if wanted != _MOCK:
+        yield _Broker(
+            wanted,
+            wanted,
+            "exactly once",
+            f"Broker: {wanted}. Every page gets exactly one prediction or dead letter.",
+            "Read predictions in your own code: 'Reading predictions' in the README (read_committed!).",
+        )
+        return
+    with mock_broker() as servers:
+        yield _Broker(
+            wanted,
+            servers,
+            "no guarantee: the mock broker enforces none",
+            "Broker: librdkafka's mock, inside this process. It enforces no delivery guarantee.",
+            "The same with exactly-once delivery, on a real Kafka: `stream-infer demo --broker HOST:PORT`.",
+        )
+
+
+@contextmanager
+def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) -> Iterator[Stage]:
+    """Set everything up, let the block tell the story, wait for the last answers, take everything down."""
+    data, folder = phishing.load(), config.parent
+    settings = load(config, {})
+    store = ModelStore(folder / "models", settings.pipeline)
+    package = phishing.build_package(data, folder, world=World.USUAL, version=FIRST)
+    store.promote(package, Request("demo", "the first model"))
+    screen.say(
+        f"A model is trained on {len(data.train.pages)} real web pages and packaged as phishing {FIRST}. "
+        "A worker and its monitor start with this worker.toml; rehearsing the model and joining the groups "
+        "takes some seconds."
+    )
+    screen.quote(config.read_text())
+    beside = load(config, {"STREAM_INFER_HTTP__PORT": "0"})
+    producer, tally = Producer({"bootstrap.servers": where.servers}, logger=SILENT), Tally()
+    with (
+        _topics(settings, where) as (ready, topics),
+        _running("demo-monitor", lambda own: watch(beside, own), stop),
+        _running("demo-worker", lambda own: serve(ready, own), stop) as worker,
+        closing(Reader(where.servers, topics, tally)) as reader,
+    ):
+        sender = Sender(producer, topics.pages, phishing.Pages(data, seed=seed), tally)
+        sender.start()
+        yield Stage(data, folder, store, sender, reader, tally, screen, stop)
+        sender.end()
+        deadline = time.monotonic() + _ANSWER_WITHIN_S
+        while tally.unanswered and worker.is_alive() and time.monotonic() < deadline:
+            reader.read(0.1)
+
+
+def _go_on(stage: Stage, config: Path, port: int) -> None:
+    """Go on with the traffic until somebody wants the end."""
+    stage.screen.say("The story is told; the pages go on until Ctrl-C. Meanwhile, in another terminal:")
+    stage.screen.quote(f"stream-infer events --follow -c {config}\ncurl http://127.0.0.1:{port}/metrics")
+    with suppress(Interrupted):
+        while True:
+            stage.look()
+
+
+def _config(folder: Path, servers: str, port: int) -> Path:
+    (folder / "models").mkdir()
+    config = folder / "worker.toml"
+    pipeline = f"demo.{uuid.uuid4().hex[:8]}"
+    config.write_text(_SETTINGS.format(pipeline=pipeline, servers=servers, port=port))
+    return config
+
+
+def _free_port(wanted: int) -> int:
+    """Return `wanted`; when that is busy, a port that the system chooses."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", wanted)):
+        return wanted
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextmanager
+def _topics(settings: Settings, where: _Broker) -> Iterator[tuple[Checked, Topics]]:
+    """Hold the pipeline's topics, checked as `run` does; a real broker has them no longer than the block."""
+    pages = settings.input.topics[0]
+    topics = Topics(pages, settings.output.topic, settings.dlq.topic, settings.monitoring.topic or "")
+    if where.name == _MOCK:
+        yield checked_on_mock(settings), topics
+        return
+    create(settings.kafka, [Wanted(pages, _PARTITIONS)])
+    planned = plan(settings)
+    try:
+        carry_out(settings, planned)
+        yield checked(settings), topics
+    finally:
+        delete(settings.kafka, [pages, *(one.wanted.name for one in planned)])
+
+
+@contextmanager
+def _running(name: str, work: Callable[[Stop], None], everything: Stop) -> Iterator[threading.Thread]:
+    """Do `work` on a thread of its own while the block runs; its failure ends everything, and is raised."""
     failures: list[BaseException] = []
     stop = Stop()
 
-    def work() -> None:
+    def run() -> None:
         try:
-            serve(ready, stop)
+            work(stop)
         except BaseException as failure:  # noqa: BLE001 - raised again below, on the main thread
             failures.append(failure)
-            story.stop.request()
+            everything.request()
 
-    thread = threading.Thread(target=work, name="demo-worker")
+    thread = threading.Thread(target=run, name=name)
     thread.start()
     try:
-        yield
+        yield thread
     finally:
         stop.request()
         thread.join()
@@ -147,55 +232,17 @@ def _worker(ready: Checked, story: _Story) -> Iterator[None]:
         raise failures[0]
 
 
-def _send_and_watch(ready: Checked, servers: str, pages: phishing.Pages, story: _Story) -> None:
-    settings, tally = ready.settings, story.tally
-    producer = Producer({"bootstrap.servers": servers})
-    total = _ONCE_PAGES if story.once else None
-    sender = Sender(producer, settings.input.topics[0], pages, tally, rate=_RATE, total=total)
-    started = time.monotonic()
-    sender.start()
-    with closing(Reader(servers, settings.output.topic, settings.dlq.topic, tally)) as reader:
-        give_up_at = math.inf
-        while sender.is_alive() or tally.answered < tally.sent:
-            reader.read(0.1)
-            story.screen.show(tally, time.monotonic() - started)
-            if story.stop.requested or not sender.is_alive():
-                sender.ended.set()
-                give_up_at = min(give_up_at, time.monotonic() + _ANSWER_WITHIN_S)
-            if time.monotonic() > give_up_at:
-                break
-    sender.join()
-
-
-def _tamper(package: Path) -> str:
-    """Flip one byte of a copy of the package and return why it is refused."""
-    copy = package.with_name(f"{package.name}-tampered")
-    shutil.copytree(package, copy)
-    model = copy / "model.joblib"
-    spoilt = bytearray(model.read_bytes())
-    spoilt[len(spoilt) // 2] ^= 1
-    model.write_bytes(spoilt)
-    try:
-        verify(copy)
-    except Refused as refused:
-        return f"refused: {refused.reason}"
-    raise Fatal("a package with a flipped byte was accepted")
-
-
-def _answered_once(tally: Tally) -> bool:
-    return tally.sent > 0 and tally.answered == tally.sent and tally.doubled == 0
-
-
-def _summary(tally: Tally, elapsed_s: float, broker: str, tampered: str) -> dict[str, object]:
-    return {
-        "broker": broker,
-        "seconds": round(elapsed_s, 1),
-        "pages_sent": tally.sent,
-        "predictions": tally.predicted,
-        "dead_letters": dict(tally.dead_letters),
-        "unanswered": tally.sent - tally.answered,
-        "answered_twice": tally.doubled,
-        "accuracy": None if tally.accuracy is None else round(tally.accuracy, 4),
-        "model_versions": dict(tally.versions),
-        "package_with_one_byte_flipped": tampered,
-    }
+def _report(told: Sequence[Told], tally: Tally, where: _Broker, seed: int, seconds: float) -> Report:
+    return Report(
+        broker=where.name,
+        delivery=where.delivery,
+        seed=seed,
+        seconds=round(seconds, 1),
+        chapters=told,
+        untold=[chapter.title for chapter in CHAPTERS[len(told) :]],
+        pages_sent=tally.sent,
+        predictions=dict(tally.versions),
+        dead_letters=dict(tally.dead_letters),
+        unanswered=tally.unanswered,
+        answered_twice=tally.doubled,
+    )

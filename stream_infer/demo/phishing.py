@@ -1,7 +1,8 @@
-"""The demo's data: River's Phishing set, which ships inside its wheel, as events, labels and a first model.
+"""The demo's data: River's Phishing set, which ships inside its wheel, as events, truths and packages.
 
-1250 real web pages, nine features each, and whether the page was phishing (Abdelhamid et al. 2014). The first
-half trains the model, the second half is the traffic.
+1250 real web pages, nine features each, and whether the page was phishing (Abdelhamid et al. 2014). The set
+is parted so that nothing drifts by itself: 1000 pages train models, the others are the traffic.
+What happens to the traffic for the story's sake is in `World`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import fastavro
@@ -25,6 +27,20 @@ from stream_infer.packaging.create import create
 from stream_infer.packaging.options import CreateOptions
 
 SCHEMA_NAME = "page.avsc"
+SHIFTED = "is_popular"
+"""The feature that the shift of inputs is about. The model hardly looks at it, so accuracy stays."""
+
+_SHIFTED_SHARE = 0.9
+_TRAIN_ROWS = 1000
+_SPLIT_SEED = 2  # parts that are alike: a difference between them is a drift from the first page on
+
+
+class World(StrEnum):
+    """What pages look like, and which of them are phishing."""
+
+    USUAL = "usual"
+    POPULAR = "popular"  # most pages come from popular sites; what is phishing stays
+    CERTIFIED = "certified"  # pages look as usual, but phishers have certificates: https tells nothing good
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +53,41 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class PhishingData:
-    """Both halves of the set as frames, and the truth of each row."""
+class Part:
+    """Pages of the set, and whether each was phishing when the set was made."""
 
-    train: pd.DataFrame
-    train_truth: pd.Series[bool]
-    traffic: pd.DataFrame
-    traffic_truth: pd.Series[bool]
+    pages: pd.DataFrame
+    truth: pd.Series[bool]
+
+    def truth_in(self, world: World) -> pd.Series[bool]:
+        """Return which of the pages are phishing in `world`."""
+        if world is World.CERTIFIED:
+            return self.truth | (self.pages["https"] == 1.0)
+        return self.truth
+
+
+@dataclass(frozen=True, slots=True)
+class PhishingData:
+    """The two parts of the set."""
+
+    train: Part
+    traffic: Part
 
     @property
     def features(self) -> list[str]:
         """The nine feature names."""
-        return list(self.train.columns)
+        return list(self.train.pages.columns)
 
 
 def load() -> PhishingData:
     """Read the set from River's wheel; nothing is downloaded."""
     rows, truth = zip(*Phishing(), strict=True)
-    frame, labels = pd.DataFrame(list(rows)).astype(float), pd.Series(truth)
-    half = len(frame) // 2
-    return PhishingData(frame[:half], labels[:half], frame[half:], labels[half:])
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(rows))
+    frame = pd.DataFrame(list(rows)).astype(float).iloc[order].reset_index(drop=True)
+    labels = pd.Series(truth).iloc[order].reset_index(drop=True)
+    return PhishingData(
+        Part(frame[:_TRAIN_ROWS], labels[:_TRAIN_ROWS]), Part(frame[_TRAIN_ROWS:], labels[_TRAIN_ROWS:])
+    )
 
 
 def schema(features: Sequence[str]) -> dict[str, object]:
@@ -69,13 +100,17 @@ def schema(features: Sequence[str]) -> dict[str, object]:
     return {"type": "record", "name": "Page", "namespace": "demo.phishing", "fields": fields}
 
 
-def build_package(data: PhishingData, folder: Path, *, version: str) -> Path:
-    """Train a model as a user would, and package it with the same code as `stream-infer package create`."""
+def build_package(data: PhishingData, folder: Path, *, world: World, version: str) -> Path:
+    """Train a model as a user would, and package it with the same code as `stream-infer package create`.
+
+    The truths that it learns are those of `world`.
+    """
+    train = data.train
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    model.fit(data.train, data.train_truth.astype(int))
+    model.fit(train.pages, train.truth_in(world).astype(int))
     joblib.dump(model, folder / "model.joblib")
-    data.train.head(50).to_csv(folder / "sample.csv", index=False)
-    data.train.to_csv(folder / "train.csv", index=False)
+    train.pages.head(50).to_csv(folder / "sample.csv", index=False)
+    train.pages.to_csv(folder / "train.csv", index=False)
     (folder / SCHEMA_NAME).write_text(json.dumps(schema(data.features), indent=2))
     package = folder / f"phishing-{version}"
     create(
@@ -93,21 +128,24 @@ def build_package(data: PhishingData, folder: Path, *, version: str) -> Path:
 
 
 class Pages:
-    """An endless, seeded stream of pages, drawn again and again from the half that the model has not seen."""
+    """An endless, seeded stream of pages, drawn again and again from those that no model was trained on."""
 
     def __init__(self, data: PhishingData, *, seed: int) -> None:
-        self._rows = data.traffic.to_dict("records")
-        self._truth = data.traffic_truth.tolist()
+        self._rows = data.traffic.pages.to_dict("records")
+        self._truth = {world: data.traffic.truth_in(world).tolist() for world in World}
         self._schema = fastavro.parse_schema(schema(data.features))
         self._random = np.random.default_rng(seed)
         self._sent = 0
 
-    def next(self, now_ms: int) -> Event:
-        """Return the next page, seen at `now_ms` (Unix milliseconds)."""
-        row = int(self._random.integers(len(self._rows)))
+    def next(self, world: World, now_ms: int) -> Event:
+        """Return the next page, seen in `world` at `now_ms` (Unix milliseconds)."""
+        at = int(self._random.integers(len(self._rows)))
+        row = self._rows[at]
+        if world is World.POPULAR and self._random.random() < _SHIFTED_SHARE:
+            row = {**row, SHIFTED: 1.0}
         key = f"page-{self._sent}"
         self._sent += 1
         buffer = io.BytesIO()
-        event = {"page_id": key, "seen_at": now_ms, **self._rows[row]}
+        event = {"page_id": key, "seen_at": now_ms, **row}
         fastavro.schemaless_writer(buffer, self._schema, event)
-        return Event(key, buffer.getvalue(), bool(self._truth[row]))
+        return Event(key, buffer.getvalue(), self._truth[world][at])

@@ -1,62 +1,83 @@
-"""What the demo prints: a live panel on a terminal, plain lines elsewhere, one JSON object for machines."""
+"""What the demo prints: chapters, sentences and live figures for people; one JSON object for machines."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+import textwrap
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Protocol, Self
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
-from stream_infer.demo.traffic import Tally
+from stream_infer.app.sentences import sentence
+from stream_infer.demo.report import Report, Told
+from stream_infer.demo.tally import Event, Tally
+
+_WIDEST = 100
+_INDENT = "   "
+_FIGURES_EVERY_S = 5.0
+_STYLES = {"warning": "yellow", "critical": "red"}
 
 
 class Screen(Protocol):
     """Shows the story as it goes."""
 
-    def say(self, sentence: str) -> None:
-        """Tell one thing that happened."""
+    def say(self, text: str) -> None:
+        """Tell something in a paragraph."""
 
-    def show(self, tally: Tally, elapsed_s: float) -> None:
-        """Show the state of the tally now."""
+    def quote(self, text: str) -> None:
+        """Show the lines of a file as they are."""
 
-    def end(self, summary: Mapping[str, object]) -> None:
-        """Show what came of it."""
+    def chapter(self, number: int, title: str) -> None:
+        """Begin a chapter."""
+
+    def event(self, event: Event) -> None:
+        """Show a monitoring event as it came."""
+
+    def told(self, told: Told) -> None:
+        """End a chapter."""
+
+    def figures(self, tally: Tally) -> None:
+        """Show how things stand now."""
+
+    def end(self, report: Report, next_steps: Sequence[str]) -> None:
+        """Show what came of it all."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
 
 
-class PlainScreen:
-    """Lines, for logs and pipes: a sentence as it comes, the state every two seconds."""
+class JsonScreen:
+    """Nothing but the report, as one JSON object."""
 
-    _EVERY_S = 2.0
+    def say(self, text: str) -> None:
+        pass
 
-    def __init__(self) -> None:
-        self._next_s = 0.0
+    def quote(self, text: str) -> None:
+        pass
 
-    def say(self, sentence: str) -> None:
-        sys.stdout.write(f"{sentence}\n")
-        sys.stdout.flush()
+    def chapter(self, number: int, title: str) -> None:
+        pass
 
-    def show(self, tally: Tally, elapsed_s: float) -> None:
-        if elapsed_s >= self._next_s:
-            self._next_s = elapsed_s + self._EVERY_S
-            self.say(
-                f"  {elapsed_s:5.1f} s  sent {tally.sent}  predicted {tally.predicted}  "
-                f"accuracy {_percent(tally.accuracy)}  dead letters {tally.dead_letters.total()}"
-            )
+    def event(self, event: Event) -> None:
+        pass
 
-    def end(self, summary: Mapping[str, object]) -> None:
-        self.say("")
-        for name, value in summary.items():
-            self.say(f"  {name.replace('_', ' '):<24} {value}")
+    def told(self, told: Told) -> None:
+        pass
+
+    def figures(self, tally: Tally) -> None:
+        pass
+
+    def end(self, report: Report, next_steps: Sequence[str]) -> None:
+        del next_steps
+        document = {"ok": report.ok, **asdict(report), "problems": report.problems}
+        sys.stdout.write(json.dumps(document) + "\n")
 
     def __enter__(self) -> Self:
         return self
@@ -65,64 +86,109 @@ class PlainScreen:
         pass
 
 
-class JsonScreen(PlainScreen):
-    """Nothing but the summary, as one JSON object."""
+class TextScreen:
+    """Paragraphs as they come; figures are a line below them on a terminal, and one in a while elsewhere."""
 
-    def say(self, sentence: str) -> None:
-        pass
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._width = min(console.width, _WIDEST)
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._next_figures_s = 0.0
 
-    def show(self, tally: Tally, elapsed_s: float) -> None:
-        pass
+    def say(self, text: str) -> None:
+        self._print(text)
 
-    def end(self, summary: Mapping[str, object]) -> None:
-        sys.stdout.write(json.dumps(summary) + "\n")
+    def quote(self, text: str) -> None:
+        self._line(f"\n{textwrap.indent(text.strip(), 2 * _INDENT)}\n", "dim")
 
+    def chapter(self, number: int, title: str) -> None:
+        self._line(f"\n{number}  {title}", "bold")
 
-class LiveScreen(PlainScreen):
-    """A panel that is drawn anew in place, below the sentences said so far."""
+    def event(self, event: Event) -> None:
+        self._print(sentence(event), _STYLES.get(event["severity"], "cyan"), hanging=_INDENT)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._console = Console()
-        self._live = Live(console=self._console, refresh_per_second=8)
+    def told(self, told: Told) -> None:
+        seen, style = _seen(told)
+        self._print(f"{seen}: {told.outcome}", style)
 
-    def say(self, sentence: str) -> None:
-        self._console.print(Text(sentence))
+    def figures(self, tally: Tally) -> None:
+        line = f"{_INDENT}{_figures(tally)}"
+        if self._console.is_terminal:
+            self._live.update(Text(line, style="reverse", overflow="ellipsis", no_wrap=True))
+        elif time.monotonic() >= self._next_figures_s:
+            self._next_figures_s = time.monotonic() + _FIGURES_EVERY_S
+            self._line(line, "")
 
-    def show(self, tally: Tally, elapsed_s: float) -> None:
-        self._live.update(_panel(tally, elapsed_s))
-
-    def end(self, summary: Mapping[str, object]) -> None:
+    def end(self, report: Report, next_steps: Sequence[str]) -> None:
         self._live.stop()
-        table = Table(show_header=False, box=None)
-        for name, value in summary.items():
-            table.add_row(name.replace("_", " "), Text(str(value), style="bold"))
-        self._console.print(table)
+        self._line("\nSummary", "bold")
+        for told in report.chapters:
+            seen, style = _seen(told)
+            self._row(told.title, f"{seen}, {told.seconds:.0f} s", style)
+        self._line("", "")
+        for name, value in _books(report).items():
+            self._row(name, value, "")
+        for problem in report.problems:
+            self._print(problem, "bold red")
+        self._line("\nNext", "bold")
+        for number, step in enumerate(next_steps, 1):
+            self._print(f"{number}. {step}", hanging=_INDENT)
 
     def __enter__(self) -> Self:
-        self._live.start()
+        if self._console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._live.stop()
+
+    def _row(self, name: str, value: str, style: str) -> None:
+        wrapped = textwrap.wrap(value, self._width - 29, break_long_words=False) or [""]
+        for at, part in enumerate(wrapped):
+            self._line(f"{_INDENT}{name if not at else '':<26}{part}", style)
+
+    def _print(self, text: str, style: str = "", *, hanging: str = "") -> None:
+        wrapped = textwrap.fill(
+            text,
+            self._width,
+            initial_indent=_INDENT,
+            subsequent_indent=_INDENT + hanging,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self._line(wrapped, style)
+
+    def _line(self, text: str, style: str) -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
+        self._console.file.flush()
 
 
 def screen_for(*, as_json: bool) -> Screen:
-    """Return the screen that suits standard output."""
-    if as_json:
-        return JsonScreen()
-    return LiveScreen() if sys.stdout.isatty() else PlainScreen()
+    """Return the screen that was asked for."""
+    return JsonScreen() if as_json else TextScreen(Console(highlight=False))
 
 
-def _panel(tally: Tally, elapsed_s: float) -> Panel:
-    table = Table.grid(padding=(0, 3))
-    rate = tally.answered / elapsed_s if elapsed_s else 0.0
-    table.add_row("pages sent", f"{tally.sent:,}", "answered a second", f"{rate:,.0f}")
-    table.add_row("predictions", f"{tally.predicted:,}", "accuracy", _percent(tally.accuracy))
-    letters = ", ".join(f"{count} {reason}" for reason, count in tally.dead_letters.items()) or "none"
-    table.add_row("dead letters", letters, "model", ", ".join(tally.versions) or "…")
-    return Panel(Group(table, Text(tally.latest, style="dim")), title="stream-infer demo")
+def _seen(told: Told) -> tuple[str, str]:
+    """Return whether a chapter happened, and the style to say it in."""
+    return ("Seen", "green") if told.happened else ("NOT SEEN", "bold red")
 
 
-def _percent(share: float | None) -> str:
-    return "…" if share is None else f"{share:.1%}"
+def _figures(tally: Tally) -> str:
+    measured = tally.accuracies.get(tally.serving)
+    accuracy = f"{measured[-1].value:.1%}" if measured else "unknown"
+    serving = f"{tally.serving} serves" if tally.serving else "no model yet"
+    return f"{tally.rate():>6,.0f} pages/s  {tally.answered:>9,} answered  accuracy {accuracy}  {serving}"
+
+
+def _books(report: Report) -> Mapping[str, str]:
+    letters = ", ".join(f"{count:,} {reason}" for reason, count in report.dead_letters.items())
+    return {
+        "broker": report.broker,
+        "delivery": report.delivery,
+        "pages sent": f"{report.pages_sent:,}",
+        "predictions": ", ".join(f"{n:,} by model {v}" for v, n in report.predictions.items()) or "none",
+        "dead letters": letters or "none",
+        "without an answer": f"{report.unanswered:,}",
+        "answered twice": f"{report.answered_twice:,}",
+        "seconds": f"{report.seconds:.0f}",
+    }

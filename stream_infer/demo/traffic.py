@@ -1,4 +1,4 @@
-"""The demo's user: produces pages, some of them broken, and reads what the worker answers.
+"""The demo's user: produces pages, some of them broken, reads what comes of them, and knows the truth.
 
 Speaks to Kafka with a plain client, as a user of the worker would, and never through the worker's own code.
 """
@@ -8,92 +8,78 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import fastavro
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from stream_infer.app.events import parse_event
 from stream_infer.avro import contract
-from stream_infer.demo.phishing import Pages
+from stream_infer.demo.phishing import Pages, World
+from stream_infer.demo.tally import Event, Tally
+from stream_infer.kafka.client import SILENT
 
-_BROKEN_EVERY = 100
+RATE = 3_000
+BROKEN_EVERY = 100
+
+_BURST_S = 0.02
+# A slow machine gets less to do: the mock broker keeps 5 MB a partition, and forgets what nobody has read.
+_MOST_UNANSWERED = 10_000
 _WITHIN_S = 10.0
 
 
-@dataclass(slots=True)
-class Tally:
-    """What the user has seen so far. One thread writes `sent` and `truth`, another the rest."""
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics that a user of the pipeline knows."""
 
-    sent: int = 0
-    predicted: int = 0
-    correct: int = 0
-    doubled: int = 0
-    dead_letters: Counter[str] = field(default_factory=Counter)
-    versions: Counter[str] = field(default_factory=Counter)
-    truth: dict[str, bool] = field(default_factory=dict)
-    latest: str = ""
-
-    @property
-    def answered(self) -> int:
-        """How many pages have a prediction or a dead letter."""
-        return self.predicted + self.dead_letters.total()
-
-    @property
-    def accuracy(self) -> float | None:
-        """The share of predictions that the truth confirms."""
-        return self.correct / self.predicted if self.predicted else None
+    pages: str
+    predictions: str
+    dead_letters: str
+    monitoring: str
 
 
 class Sender(threading.Thread):
-    """Sends `rate` pages a second until `total` are sent (None: no end); one in a hundred is cut short."""
+    """Sends `RATE` pages a second of `world`, which may be replaced; one in a hundred is cut short."""
 
-    def __init__(
-        self,
-        producer: Producer,
-        topic: str,
-        pages: Pages,
-        tally: Tally,
-        *,
-        rate: float,
-        total: int | None,
-    ) -> None:
+    def __init__(self, producer: Producer, topic: str, pages: Pages, tally: Tally) -> None:
         super().__init__(name="demo-sender", daemon=True)
         self._producer, self._topic, self._pages, self._tally = producer, topic, pages, tally
-        self._rate, self._total = rate, total
-        self.ended = threading.Event()
+        self._ended = threading.Event()
+        self.world = World.USUAL
 
     def run(self) -> None:
         """Send in small bursts, so that the rate holds on a slow machine too."""
-        started = time.monotonic()
-        while not self.ended.wait(0.02):
-            due = int((time.monotonic() - started) * self._rate)
-            if self._total is not None:
-                due = min(due, self._total)
-            while self._tally.sent < due:
+        before = time.monotonic()
+        while not self._ended.wait(_BURST_S):
+            now = time.monotonic()
+            due, before = int((now - before) * RATE), now
+            for _ in range(min(due, _MOST_UNANSWERED - self._tally.unanswered)):
                 self._send()
             self._producer.poll(0)
-            if self._total is not None and self._tally.sent >= self._total:
-                break
         self._producer.flush(_WITHIN_S)
 
+    def end(self) -> None:
+        """Send no more; return when all that was sent has arrived."""
+        self._ended.set()
+        self.join()
+
     def _send(self) -> None:
-        event = self._pages.next(time.time_ns() // 1_000_000)
+        event = self._pages.next(self.world, time.time_ns() // 1_000_000)
         self._tally.truth[event.key] = event.is_phishing
         self._tally.sent += 1
-        broken = self._tally.sent % _BROKEN_EVERY == 0
+        broken = self._tally.sent % BROKEN_EVERY == 0
         self._producer.produce(self._topic, event.value[:-3] if broken else event.value, event.key)
 
 
 class Reader:
-    """Reads predictions and dead letters from their beginning and keeps the tally."""
+    """Reads predictions, dead letters and monitoring events from their beginning, and keeps the tally."""
 
-    def __init__(self, servers: str, predictions: str, dead_letters: str, tally: Tally) -> None:
-        self._predictions = predictions
-        self._tally = tally
-        self._schema = dict(contract.schema("Prediction").parsed)
+    def __init__(self, servers: str, topics: Topics, tally: Tally) -> None:
+        self._topics, self._tally = topics, tally
+        self._prediction = dict(contract.schema("Prediction").parsed)
         self._consumer = Consumer(
             {
                 "bootstrap.servers": servers,
@@ -101,43 +87,54 @@ class Reader:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-            }
+            },
+            logger=SILENT,
         )
-        partitions = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=_WITHIN_S).topics
-        self._consumer.assign(
-            [TopicPartition(t, p, 0) for t in (predictions, dead_letters) for p in partitions[t].partitions]
+        known = (
+            AdminClient({"bootstrap.servers": servers}, logger=SILENT).list_topics(timeout=_WITHIN_S).topics
         )
+        read = topics.predictions, topics.dead_letters, topics.monitoring
+        self._consumer.assign([TopicPartition(t, p, 0) for t in read for p in known[t].partitions])
 
-    def read(self, wait_s: float) -> None:
-        """Take in what has arrived within `wait_s` seconds."""
+    def read(self, wait_s: float) -> Sequence[Event]:
+        """Take in what has arrived within `wait_s` seconds; return the monitoring events."""
+        seen = len(self._tally.events)
         for message in self._consumer.consume(1000, wait_s):
             if message.error() is not None:
                 continue
-            key = (message.key() or b"").decode()
-            if message.topic() == self._predictions:
-                self._take_prediction(key, message.value() or b"")
-            else:
-                headers = cast("dict[str, bytes]", dict(message.headers() or []))
-                reason = headers["streaminfer.error.class"]
-                self._tally.truth.pop(key, None)
-                self._tally.dead_letters[str(reason, "utf-8")] += 1
+            topic, value = message.topic(), message.value() or b""
+            if topic == self._topics.predictions:
+                self._take_prediction((message.key() or b"").decode(), value)
+            elif topic == self._topics.dead_letters:
+                self._take_dead_letter(
+                    (message.key() or b"").decode(), cast("dict[str, bytes]", dict(message.headers() or []))
+                )
+            elif (event := parse_event(value)) is not None:
+                self._tally.take(event)
+        return self._tally.events[seen:]
+
+    def close(self) -> None:
+        """Let the client go."""
+        self._consumer.close()
 
     def _take_prediction(self, key: str, value: bytes) -> None:
         tally = self._tally
-        read = fastavro.schemaless_reader(io.BytesIO(value), self._schema, None)
+        read = fastavro.schemaless_reader(io.BytesIO(value), self._prediction, None)
         prediction = cast("dict[str, Any]", read)
         truth = tally.truth.pop(key, None)
         if truth is None:
             tally.doubled += 1
             return
+        version = tally.serving = prediction["model_version"]
         tally.predicted += 1
-        tally.correct += (prediction["label"] == "1") == truth
-        tally.versions[prediction["model_version"]] += 1
-        said = "phishing" if prediction["label"] == "1" else "honest"
-        tally.latest = (
-            f"{key}: {said} (score {prediction['score']:.3f}), in truth {'phishing' if truth else 'honest'}"
-        )
+        tally.versions[version] += 1
+        _, partition, offset = prediction["id"].rsplit("/", 2)
+        tally.first.setdefault((version, int(partition)), int(offset))
+        tally.last[version, int(partition)] = int(offset)
+        tally.compare(version, right=(prediction["label"] == "1") == truth)
 
-    def close(self) -> None:
-        """Let the client go."""
-        self._consumer.close()
+    def _take_dead_letter(self, key: str, headers: dict[str, bytes]) -> None:
+        if self._tally.truth.pop(key, None) is None:
+            self._tally.doubled += 1
+        else:
+            self._tally.dead_letters[headers["streaminfer.error.class"].decode()] += 1

@@ -160,6 +160,15 @@ def create(
     return made
 
 
+def delete(properties: Properties, names: Sequence[str], *, timeout_s: float = ADMIN_TIMEOUT_S) -> None:
+    """Delete topics; those that do not exist are left alone. Raises `Fatal` when the broker refuses one."""
+    line = _Line(properties, timeout_s)
+    answers = line.ask(line.client.delete_topics(list(names), request_timeout=timeout_s))
+    for name, answer in answers.items():
+        if isinstance(answer, KafkaError) and answer.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise Fatal(f"topic {name} cannot be deleted: {answer.str()}")
+
+
 def partition_counts(
     properties: Properties, names: Sequence[str], *, timeout_s: float = ADMIN_TIMEOUT_S
 ) -> TopicFacts:

@@ -1,0 +1,102 @@
+"""What the demo's user knows: what was sent, and what has been read back. All that is told is from here."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+_RATE_OVER_S = 2.0
+_WINDOW = 1_000
+
+Event = Mapping[str, Any]
+"""A monitoring event, as `app.events` gives it."""
+
+
+class Accuracy(NamedTuple):
+    """The accuracy of one model in one window, on so many pages whose truth is known."""
+
+    value: float
+    labels: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts and events. One thread writes `sent` and adds to `truth`, another does the rest.
+
+    `accuracies` are those of each window of pages, by model version; `first` and `last` are offsets of pages
+    that were answered, by model version and partition.
+    """
+
+    sent: int = 0
+    predicted: int = 0
+    doubled: int = 0
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
+    truth: dict[str, bool] = field(default_factory=dict)
+    first: dict[tuple[str, int], int] = field(default_factory=dict)
+    last: dict[tuple[str, int], int] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    accuracies: dict[str, list[Accuracy]] = field(default_factory=dict)
+    serving: str = ""
+    _seen: dict[str, list[bool]] = field(default_factory=dict)
+    _marks: deque[tuple[float, int]] = field(default_factory=deque)
+
+    @property
+    def answered(self) -> int:
+        """How many pages have a prediction or a dead letter."""
+        return self.predicted + self.dead_letters.total()
+
+    @property
+    def unanswered(self) -> int:
+        """How many pages wait for an answer."""
+        return self.sent - self.answered
+
+    def rate(self) -> float:
+        """Return the answers per second of the last two seconds or so."""
+        now = time.monotonic()
+        self._marks.append((now, self.answered))
+        while now - self._marks[0][0] > _RATE_OVER_S:
+            self._marks.popleft()
+        since, before = self._marks[0]
+        return (self.answered - before) / (now - since) if now > since else 0.0
+
+    def take(self, event: Event) -> None:
+        """Note a monitoring event."""
+        self.events.append(event)
+
+    def compare(self, version: str, *, right: bool) -> None:
+        """Note whether a prediction of a model was right; `_WINDOW` of them make a window."""
+        seen = self._seen.setdefault(version, [])
+        seen.append(right)
+        if len(seen) == _WINDOW:
+            self.accuracies.setdefault(version, []).append(Accuracy(sum(seen) / _WINDOW, _WINDOW))
+            seen.clear()
+
+    def accuracy(self, version: str, *, least_labels: int) -> float | None:
+        """Return the accuracy of a model over all windows; None on fewer than `least_labels` labels."""
+        measured = self.accuracies.get(version, [])
+        labels = sum(one.labels for one in measured)
+        return sum(one.value * one.labels for one in measured) / labels if labels >= least_labels else None
+
+    def newest_accuracy(self, version: str, *, below: float) -> float | None:
+        """Return the accuracy of a model in the newest window, if it is `below` that."""
+        windows = self.accuracies.get(version, [])
+        return windows[-1].value if windows and windows[-1].value < below else None
+
+    def find(self, kind: str, **fields: object) -> Event | None:
+        """Return the first event of type `kind` whose `fields` (`drift__feature` is one of drift) are so."""
+        return next((e for e in self.events if e["type"] == kind and _matches(e, fields)), None)
+
+
+def _matches(event: Event, fields: Mapping[str, object]) -> bool:
+    return all(_field(event, path.split("__")) == wanted for path, wanted in fields.items())
+
+
+def _field(event: Event, path: list[str]) -> object:
+    value: Any = event
+    for name in path:
+        value = None if value is None else value[name]
+    return value

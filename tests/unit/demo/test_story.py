@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import io
+import json
+import socket
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from stream_infer.demo.main import _free_port
+from stream_infer.demo.report import Report, Told
+from stream_infer.demo.screen import JsonScreen, TextScreen
+from stream_infer.demo.story import Chapter, Interrupted, Missed, Stage, _switched_where_announced, tell
+from stream_infer.demo.tally import Tally
+from stream_infer.runtime.stop import Stop
+
+
+def stage(stop: Stop | None = None) -> Any:
+    """Return a stage for chapters that neither send nor read."""
+    nothing: Any = None
+    return Stage(nothing, nothing, nothing, nothing, nothing, Tally(), JsonScreen(), stop or Stop())
+
+
+def happens(_: Stage) -> tuple[str, dict[str, object]]:
+    return "It did.", {"pages": 3}
+
+
+def does_not(_: Stage) -> tuple[str, dict[str, object]]:
+    raise Missed("nothing came.")
+
+
+def is_left(_: Stage) -> tuple[str, dict[str, object]]:
+    raise Interrupted
+
+
+def told(*plays: Any) -> list[Told]:
+    chapters = [Chapter(f"c{number}", f"Chapter {number}", play) for number, play in enumerate(plays)]
+    return list(tell(stage(), chapters))
+
+
+def report(chapters: list[Told], **differences: Any) -> Report:
+    whole: dict[str, Any] = {
+        "broker": "mock",
+        "delivery": "none",
+        "seed": 0,
+        "seconds": 1.0,
+        "chapters": chapters,
+        "untold": [],
+        "pages_sent": 10,
+        "predictions": {"1.0.0": 9},
+        "dead_letters": {"truncated": 1},
+        "unanswered": 0,
+        "answered_twice": 0,
+    }
+    return Report(**{**whole, **differences})
+
+
+def test_the_story_ends_with_the_first_chapter_that_does_not_happen() -> None:
+    chapters = told(happens, does_not, happens)
+
+    assert [(one.name, one.happened, one.outcome) for one in chapters] == [
+        ("c0", True, "It did."),
+        ("c1", False, "nothing came."),
+    ]
+    assert chapters[0].facts == {"pages": 3}
+
+
+def test_who_leaves_has_heard_what_was_told() -> None:
+    assert [one.name for one in told(happens, is_left, happens)] == ["c0"]
+
+
+def test_a_stage_that_is_stopped_is_left() -> None:
+    stop = Stop()
+    stop.request()
+
+    with pytest.raises(Interrupted):
+        stage(stop).wait_for(lambda: None, "nothing came")
+
+
+@pytest.mark.parametrize(
+    ("chapters", "differences", "problem"),
+    [
+        ([does_not], {}, "The chapter 'Chapter 0' did not happen: nothing came."),
+        ([happens], {"untold": ["The end"]}, "Not told: The end."),
+        ([happens], {"unanswered": 2}, "2 pages have no answer."),
+        ([happens], {"answered_twice": 3}, "3 answers are to pages that had one before."),
+    ],
+)
+def test_what_is_wrong_is_said_and_makes_the_report_fail(
+    chapters: list[Any], differences: dict[str, Any], problem: str
+) -> None:
+    found = report(told(*chapters), **differences)
+
+    assert found.problems == [problem]
+    assert not found.ok
+    assert report(told(happens)).ok
+
+
+def activated(*ranges: tuple[int, int]) -> dict[str, Any]:
+    return {"ranges": [{"partition": partition, "first_offset": first} for partition, first in ranges]}
+
+
+def test_a_switch_is_where_it_was_announced_or_the_chapter_did_not_happen() -> None:
+    tally = Tally()
+    tally.last = {("1.0.0", 0): 99, ("1.0.0", 1): 50}
+    tally.first = {("1.1.0", 0): 101, ("1.1.0", 1): 51}
+
+    assert _switched_where_announced(tally, activated((0, 100), (1, 51), (2, 0))) == 3
+    with pytest.raises(Missed, match="partition 0"):
+        _switched_where_announced(tally, activated((0, 99)))  # 1.0.0 has answered it
+    with pytest.raises(Missed, match="partition 1"):
+        _switched_where_announced(tally, activated((1, 52)))  # 1.1.0 had begun before
+
+
+def test_a_busy_port_makes_the_demo_take_another() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        busy = other.getsockname()[1]
+
+        assert _free_port(busy) != busy
+
+
+def drift() -> dict[str, Any]:
+    return {
+        "time": 1_790_000_000_000,
+        "severity": "warning",
+        "type": "drift.detected",
+        "summary": "mean of feature 'is_popular' went from 0.5 to 0.9 since pages/0 offset 6400, model 1.0.0",
+        "drift": {
+            "feature": "is_popular",
+            "signal": "mean",
+            "reference": {"mean": 0.5},
+            "current": {"mean": 0.9},
+        },
+        "performance": None,
+        "ranges": [],
+        "model_version": "1.0.0",
+        "incident_id": "a1b2",
+    }
+
+
+def test_a_pipe_gets_lines_of_80_columns_without_control_characters() -> None:
+    file = io.StringIO()
+    screen = TextScreen(Console(file=file, width=80, highlight=False))
+    with screen:
+        screen.say("A paragraph that is longer than a line of eighty columns, and goes on in the next one.")
+        screen.chapter(1, "The inputs shift")
+        screen.event(drift())
+        screen.figures(Tally(sent=3, predicted=2, serving="1.0.0"))
+        screen.told(Told("c", "The inputs shift", True, "It was named.", 1.0))
+        screen.end(report(told(happens, does_not)), ["Go on."])
+
+    lines = file.getvalue().splitlines()
+    assert all(len(line) <= 80 for line in lines), max(lines, key=len)
+    assert all(line.isprintable() for line in lines)
+    text = " ".join(file.getvalue().split())
+    assert "warning drift.detected mean of feature 'is_popular' went from 0.5 to 0.9" in text
+    assert "The chapter 'Chapter 1' did not happen: nothing came." in text
+
+
+def test_machines_get_one_object_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    with JsonScreen() as screen:
+        screen.say("hello")
+        screen.end(report(told(happens, does_not)), ["Go on."])
+
+    document = json.loads(capsys.readouterr().out)
+    assert document["ok"] is False
+    assert document["problems"] == ["The chapter 'Chapter 1' did not happen: nothing came."]
+    assert [one["happened"] for one in document["chapters"]] == [True, False]
+    assert document["chapters"][0]["facts"] == {"pages": 3}
