@@ -11,6 +11,7 @@ from typing import NoReturn, Protocol
 
 import pytest
 from confluent_kafka.cimpl import NewTopic
+from hypothesis import HealthCheck, settings
 
 from tests.kafka.broker import Broker, Route, running_broker
 from tests.kafka.clients import admin
@@ -24,6 +25,10 @@ from tests.kafka.stage import Stage, stage
 from tests.kafka.worker_process import Worker
 
 _ANSWER_WITHIN_S = 20.0
+
+# How fast examples are made says something about the machine, and nothing about what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -114,14 +114,17 @@ def create(  # noqa: PLR0913 - one parameter per option of the command
     if as_json:
         _print_json({**asdict(report), "path": str(report.path)})
         return
-    _print_table(
+    _print_facts(
         f"{report.name} {report.version}",
         [
             ("package", str(report.path)),
             ("digest", report.digest),
             ("features", str(report.features)),
             ("golden rows", str(report.rows)),
-            ("greatest difference, your frame against Avro events", f"{report.max_abs_difference:.3g}"),
+            (
+                "greatest difference",
+                f"{report.max_abs_difference:.3g} (your own frame against Avro events)",
+            ),
             ("runtime", report.runtime),
             *report.converted(),
             *(("note", note) for note in report.notes),
@@ -138,7 +141,7 @@ def verify(path: PackagePath, *, as_json: AsJson = False) -> None:
     if as_json:
         _print_json({**asdict(report), "path": str(report.path)})
         return
-    _print_table(
+    _print_facts(
         f"{report.name} {report.version} is whole",
         [
             ("package", str(report.path)),
@@ -158,7 +161,7 @@ def inspect(path: PackagePath, *, as_json: AsJson = False) -> None:
     if as_json:
         _print_json(summary.as_json())
         return
-    _print_table(f"{summary.manifest.name} {summary.manifest.version}", summary.facts())
+    _print_facts(f"{summary.manifest.name} {summary.manifest.version}", summary.facts())
     _print_rows(
         "features", ("name", "field", "type", "missing", "nan", "infinite", "range"), summary.features()
     )
@@ -169,8 +172,10 @@ def _print_json(value: Mapping[str, object]) -> None:
     typer.echo(json.dumps(value, sort_keys=True))
 
 
-def _print_table(title: str, facts: Sequence[tuple[str, str]]) -> None:
-    _print_rows(title, ("", ""), facts)
+def _print_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
+    """Print one fact a line, however long: a digest that is broken in two cannot be copied."""
+    width = max(len(name) for name, _ in facts)
+    typer.echo("\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in facts)]))
 
 
 def _print_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -179,7 +184,7 @@ def _print_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_header=any(header))
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:

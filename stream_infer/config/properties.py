@@ -131,8 +131,11 @@ def _value(key: str, name: str, value: object, folder: Path) -> Value | Problem:
     if isinstance(value, Mapping):
         return from_file(key, value, folder)
     text = _text(value)
-    if text is None or not text.strip():
-        return Problem(key, described(key, value), "must be text, a number, true or false", "write it so")
+    if text is None:
+        fix = f'for example "{name}" = "..."'
+        return Problem(key, described(key, value), "must be text, a number, true or false", fix)
+    if not text.strip():
+        return Problem(key, described(key, value), "is empty", "write its value, or remove it")
     return Secret(text) if is_secret(name) else text
 
 

@@ -171,17 +171,17 @@ class Transactions:
 
     def _give_up(self, exception: KafkaException, began: float, consumer: Consumer) -> None:
         """Leave the transaction behind: abort it where that can work, else discard the producer."""
+        if verdict(error_of(exception)) is Verdict.ABORT:
+            failed = self._abort(began)
+            if failed is None:
+                return
+            exception = failed
+        self._discard(str(error_of(exception)))
         match verdict(error_of(exception)):
-            case Verdict.ABORT:
-                self._abort(began)
             case Verdict.INSTANCE_FENCED:
                 raise SlotTaken(_SLOT_TAKEN.format("group instance id")) from exception
-            case Verdict.FENCED:
-                self._discard(str(error_of(exception)))
-                if self._is_taken(consumer):
-                    raise SlotTaken(_SLOT_TAKEN.format("transactional id")) from exception
-            case _:
-                self._discard(str(error_of(exception)))
+            case Verdict.FENCED if self._is_taken(consumer):
+                raise SlotTaken(_SLOT_TAKEN.format("transactional id")) from exception
 
     def _is_taken(self, consumer: Consumer) -> bool:
         """Ask who has the slot, after someone took the epoch.
@@ -199,13 +199,14 @@ class Transactions:
             else:
                 return bool(holder and own) and holder != own
 
-    def _abort(self, began: float) -> None:
-        if self._client is None:
-            return
-        try:
-            self._call(self._client.producer.abort_transaction, began)
-        except KafkaException as exception:
-            self._discard(str(error_of(exception)))
+    def _abort(self, began: float) -> KafkaException | None:
+        """Abort the transaction; return the error that kept it from that."""
+        if self._client is not None:
+            try:
+                self._call(self._client.producer.abort_transaction, began)
+            except KafkaException as exception:
+                return exception
+        return None
 
     def _discard(self, reason: str) -> None:
         """Never call this producer again; the next transaction starts with a new epoch."""

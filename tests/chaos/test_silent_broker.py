@@ -6,10 +6,12 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.kafka.broker import Route
 from tests.kafka.events import Framing, generate, send
 from tests.kafka.pipeline import Pipeline
-from tests.kafka.proxy import Api, Proxy
+from tests.kafka.proxy import Api, Held, Proxy
 from tests.kafka.worker_process import Group, Worker, until
 
 COUNT = 4_000
@@ -59,31 +61,60 @@ def test_a_worker_amid_a_commit_leaves_and_the_next_start_knows_what_became_of_i
     assert verdict.faults == {}, verdict.examples
 
 
-def test_a_worker_goes_on_when_the_broker_answers_again(
-    route: Route, proxy: Proxy, pipeline: MakePipeline, start_worker: Start
+# Less than the silence lasts: the session, the transaction, and the patience with one request.
+IMPATIENT = {
+    "worker": {"max_batch_records": 1_000},
+    "kafka": {"socket.timeout.ms": 1_000},
+    "kafka_producer": {"transaction.timeout.ms": 3_000},
+}
+
+
+@pytest.mark.parametrize("fate", [Held.deliver, Held.drop], ids=["committed", "not committed"])
+def test_a_worker_finds_out_what_became_of_a_commit_when_the_broker_answers_again(
+    route: Route,
+    proxy: Proxy,
+    pipeline: MakePipeline,
+    start_worker: Start,
+    fate: Callable[[Held], None],
 ) -> None:
     tested = pipeline(Framing.NONE)
     group = Group(tested)
-    events = generate(COUNT, Framing.NONE, seed=9)
-    # The silence is longer than the session, the transaction and the patience with one request.
-    config = tested.write_config(
-        "0",
-        bootstrap=route.bootstrap,
-        worker={"max_batch_records": 1_000},
-        kafka={"socket.timeout.ms": 1_000},
-        kafka_producer={"transaction.timeout.ms": 3_000},
-    )
-    send(tested.bootstrap, tested.input, events)
+    send(tested.bootstrap, tested.input, generate(COUNT, Framing.NONE, seed=9))
     held = proxy.hold(Api.END_TXN, skip=1)
-    worker = start_worker(config)
+    worker = start_worker(tested.write_config("0", bootstrap=route.bootstrap, **IMPATIENT))
     until("the second transaction is about to commit", held.is_caught, worker)
 
     proxy.silence()
-    held.deliver()  # into the silence
+    fate(held)
     until("the group has lost its member", lambda: not any(group.members().values()), worker)
     proxy.resume()
     until("all events are answered", lambda: group.committed() == COUNT, worker)
     assert worker.terminate() == 0
 
+    verdict, _imported = tested.judged()
+    assert verdict.faults == {}, verdict.examples
+
+
+def test_partitions_that_went_to_another_worker_in_the_silence_are_not_answered_twice(
+    route: Route, proxy: Proxy, pipeline: MakePipeline, start_worker: Start
+) -> None:
+    tested = pipeline(Framing.NONE)
+    group = Group(tested)
+    send(tested.bootstrap, tested.input, generate(COUNT, Framing.NONE, seed=9))
+    held = proxy.hold(Api.END_TXN, skip=1)
+    cut_off = start_worker(tested.write_config("0", bootstrap=route.bootstrap, **IMPATIENT))
+    until("the second transaction is about to commit", held.is_caught, cut_off)
+
+    proxy.silence()
+    other = start_worker(tested.write_config("1"))
+    until("the other one has answered all", lambda: group.committed() == COUNT, cut_off, other)
+    held.deliver()
+    proxy.resume()
+    until("both have partitions", lambda: sorted(group.members().values()) == [2, 2], cut_off, other)
+    send(tested.bootstrap, tested.input, generate(COUNT, Framing.NONE, seed=10))
+    until("both answer", lambda: group.committed() == 2 * COUNT, cut_off, other)
+
+    assert cut_off.terminate() == 0
+    assert other.terminate() == 0
     verdict, _imported = tested.judged()
     assert verdict.faults == {}, verdict.examples

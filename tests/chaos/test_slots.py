@@ -46,17 +46,21 @@ def test_the_older_of_two_workers_under_one_slot_leaves_with_75(
     assert verdict.faults == {}, verdict.examples
 
 
-@pytest.mark.parametrize("transaction_timeout_ms", [60_000, 2_000], ids=["within", "beyond"])
+@pytest.mark.parametrize(
+    ("api", "transaction_timeout_ms"),
+    [(Api.END_TXN, 60_000), (Api.END_TXN, 2_000), (Api.PRODUCE, 60_000)],
+    ids=["within its time", "beyond its time", "with its output on the way"],
+)
 def test_a_worker_that_was_paused_amid_a_transaction_does_not_take_its_slot_back(
-    route: Route, proxy: Proxy, tested: Pipeline, start_worker: Start, transaction_timeout_ms: int
+    route: Route, proxy: Proxy, tested: Pipeline, start_worker: Start, api: Api, transaction_timeout_ms: int
 ) -> None:
     group = Group(tested)
     timeout = {"transaction.timeout.ms": transaction_timeout_ms}
-    held = proxy.hold(Api.END_TXN, skip=2)
+    held = proxy.hold(api, skip=2)
     paused = start_worker(
         tested.write_config("0", bootstrap=route.bootstrap, worker=SMALL_BATCHES, kafka_producer=timeout)
     )
-    until("the third transaction is about to commit", held.is_caught, paused)
+    until("it is amid a transaction", held.is_caught, paused)
     paused.send_signal(signal.SIGSTOP)
 
     successor = start_worker(tested.write_config("0"))

@@ -78,7 +78,8 @@ class KafkaRig:
         """Let another member join and leave: two generations pass, unseen by the session."""
         joined: list[Sequence[TopicPartition]] = []
         other = self._consumer("1")
-        del other["group.instance.id"]  # a dynamic member leaves at once
+        del other["group.instance.id"]  # a dynamic member leaves at once, unless it is about to join again
+        other["session.timeout.ms"] = 1_000
         passer_by = Consumer(other)
         passer_by.subscribe([self.events], on_assign=lambda _c, partitions: joined.append(partitions))
         deadline = time.monotonic() + _WITHIN_S

@@ -22,6 +22,7 @@ _LOOPBACK = "127.0.0.1"
 class Api(IntEnum):
     """The requests that these tests hold, by the keys that the protocol gives them."""
 
+    PRODUCE = 0
     INIT_PRODUCER_ID = 22
     END_TXN = 26
 

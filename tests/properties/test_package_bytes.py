@@ -19,7 +19,10 @@ from tests.unit.models.builders import files, manifest
 CONTENTS = files(**{"code/own.py": b"def f(x):\n    return x\n"})
 FILES = ["manifest.json", "manifest.sha256", *CONTENTS]
 
-fast = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fast = settings(
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @functools.cache
