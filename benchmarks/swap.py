@@ -1,20 +1,22 @@
 """What replacing a model costs those who wait for predictions, and how much memory it takes.
 
     python -m benchmarks.swap
-    python -m benchmarks.swap --model forest --name swap-forest
+    python -m benchmarks.swap --model forest --parts latency --name swap-forest-latency
 
-One worker whose model comes from a store, in two packages that are the same but for their version: a while
-without swaps and a while with one a second, in turns; packages seen for the first time, which are rehearsed
-beside the stream; rollbacks; then a hundred swaps, with memory, threads and open files after the fifth and
-after the last. Latency counts from when an event was due to when a `read_committed` reader has its
-prediction. Broker, worker, rehearsals, sender and reader share the cores.
+One worker whose model comes from a store, in two packages that are the same but for their version.
+
+- latency: a while without swaps and a while with one a second, in turns; packages seen for the first time,
+  which are rehearsed beside the stream.
+- memory: a hundred swaps, with memory, threads and open files after the fifth and after the last; rollbacks.
+
+Latency counts from when an event was due to when a `read_committed` reader has its prediction. Broker,
+worker, rehearsals, sender and reader share the cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import threading
 import time
@@ -50,6 +52,7 @@ _TRICKLE_PER_S = 200
 _WITHIN_S = 60.0
 _SAMPLE_EVERY_S = 0.005
 _MB = 2**20
+_LATENCY, _MEMORY = "latency", "memory"
 
 Quantiles = tuple[float, float, float, float]
 
@@ -71,7 +74,7 @@ class Found:
     quiet: list[Quantiles] = field(default_factory=list)
     swapping: list[Quantiles] = field(default_factory=list)
     swaps_ms: list[float] = field(default_factory=list)
-    first_swapping: Quantiles | None = None
+    first: list[Quantiles] = field(default_factory=list)
     first_ms: list[float] = field(default_factory=list)
     rollbacks_ms: list[float] = field(default_factory=list)
     resting: int = 0
@@ -214,11 +217,13 @@ def measure(
 
     flow(stage, made.values, rate=rate, seconds=0.0, beside=serve(one, two))
     found.first_ms.clear()
-    for turn in Turns.asked_for(options):
-        for into, beside in ((found.quiet, rest), (found.swapping, swap))[:: 1 if turn % 2 == 0 else -1]:
-            into.append(quantiles(flow(stage, made.values, rate=rate, seconds=seconds, beside=beside)))
-    found.first_swapping = quantiles(flow(stage, made.values, rate=rate, seconds=0.0, beside=serve(*new)))
-    _many(stage, made, found, (one, two))
+    if _LATENCY in options.parts:
+        for turn in Turns.asked_for(options):
+            for into, beside in ((found.quiet, rest), (found.swapping, swap))[:: 1 if turn % 2 == 0 else -1]:
+                into.append(quantiles(flow(stage, made.values, rate=rate, seconds=seconds, beside=beside)))
+        found.first.append(quantiles(flow(stage, made.values, rate=rate, seconds=0.0, beside=serve(*new))))
+    if _MEMORY in options.parts:
+        _many(stage, made, found, (one, two))
     return found
 
 
@@ -319,24 +324,37 @@ def _until_answered(stage: Stage, value: bytes, worker: Process) -> None:
             raise RuntimeError("no answer within a minute")
 
 
-def _latency_rows(found: Found) -> list[list[str]]:
-    def row(what: str, runs: Sequence[Quantiles], took: Sequence[float]) -> list[str]:
-        columns = [report.spread(column, ".1f") for column in zip(*runs, strict=True)]
-        return [what, *columns, report.spread(took)]
-
-    first = [found.first_swapping] if found.first_swapping is not None else []
-    return [
-        row("no swaps", found.quiet, []),
-        row(f"one swap every {SWAP_EVERY_S:g} s", found.swapping, found.swaps_ms),
-        row(f"{FIRST_TIME} first-time swaps", first, found.first_ms),
+def _latency(found: Found) -> Iterator[str]:
+    if not found.quiet:
+        return
+    rows = [
+        _latency_row("no swaps", found.quiet, []),
+        _latency_row(f"one swap every {SWAP_EVERY_S:g} s", found.swapping, found.swaps_ms),
+        _latency_row(f"{FIRST_TIME} first-time swaps", found.first, found.first_ms),
     ]
+    excess = [swapping[1] - quiet[1] for quiet, swapping in zip(found.quiet, found.swapping, strict=True)]
+    yield report.table(("phase", "p50", "p99", "p99.9", "greatest", "swap, ms"), rows)
+    yield (
+        f"p99 with one swap every {SWAP_EVERY_S:g} s, less that of the same round without: "
+        + report.spread(excess, "+.1f")
+    )
 
 
-def _memory_row(found: Found) -> list[str]:
+def _latency_row(what: str, runs: Sequence[Quantiles], took: Sequence[float]) -> list[str]:
+    columns = [report.spread(column, ".1f") for column in zip(*runs, strict=True)]
+    return [what, *columns, report.spread(took)]
+
+
+def _memory(found: Found) -> Iterator[str]:
     few, many = found.after_few, found.after_many
     if few is None or many is None:
-        raise RuntimeError("nothing was measured")
-    return [
+        return
+    yield (
+        f"Memory of the worker in MB, sampled every {_SAMPLE_EVERY_S * 1000:g} ms over {MANY} swaps at "
+        f"{_TRICKLE_PER_S} events/s. Rehearsals take theirs in a process of their own. {ROLLBACKS} rollbacks "
+        f"took {report.spread(found.rollbacks_ms)} ms."
+    )
+    row = [
         f"{found.package_bytes / _MB:.2f}",
         f"{found.resting / _MB:.0f}",
         f"{found.peak / _MB:.0f}",
@@ -345,16 +363,14 @@ def _memory_row(found: Found) -> list[str]:
         f"{few.threads} / {many.threads}",
         f"{few.files} / {many.files}",
     ]
-
-
-def _excess(found: Found) -> str:
-    quiet, swapping = (statistics.median(run[1] for run in runs) for runs in (found.quiet, found.swapping))
-    return f"p99 with one swap every {SWAP_EVERY_S:g} s against none: {swapping - quiet:+.1f} ms."
+    head = "package", "before", "peak in a swap", f"after {FEW}", f"after {MANY}", "threads", "open files"
+    yield report.table(head, [row])
 
 
 def _options() -> argparse.Namespace:
     parser = report.parser(__doc__, name="swap", rounds=3)
     parser.add_argument("--model", choices=list(material.MODELS), default="linear")
+    parser.add_argument("--parts", nargs="+", choices=[_LATENCY, _MEMORY], default=[_LATENCY, _MEMORY])
     parser.add_argument("--rate", type=int, default=1_000, help="events a second (default 1000)")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each run (default 8)")
     return parser.parse_args()
@@ -378,18 +394,10 @@ def main() -> None:
         "warm-up; median (least-greatest). Latency in ms, from when an event was due to when its prediction "
         "was read; a batch is at least the commit interval of 20 ms. A swap is from the promotion to the "
         "announcement read: up to half a second of it is the next look into the store.",
-        report.table(_LATENCY_HEAD, _latency_rows(found)),
-        f"{_excess(found)} {ROLLBACKS} rollbacks took {report.spread(found.rollbacks_ms)} ms.",
-        f"Memory of the worker in MB, sampled every {_SAMPLE_EVERY_S * 1000:g} ms over {MANY} swaps at "
-        f"{_TRICKLE_PER_S} events/s. Rehearsals take theirs in a process of their own.",
-        report.table(_MEMORY_HEAD, [_memory_row(found)]),
+        *_latency(found),
+        *_memory(found),
     )
 
-
-_LATENCY_HEAD = ("phase", "p50", "p99", "p99.9", "greatest", "swap, ms")
-_MEMORY_HEAD = (
-    "package", "before", "peak in a swap", f"after {FEW}", f"after {MANY}", "threads", "open files",
-)  # fmt: skip
 
 if __name__ == "__main__":
     main()
