@@ -34,6 +34,7 @@ MODELS: Mapping[str, Callable[[], object]] = {
     "linear": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
     "histgb": lambda: HistGradientBoostingClassifier(max_iter=100, random_state=SEED),
     "forest": lambda: RandomForestClassifier(n_estimators=100, max_depth=10, random_state=SEED),
+    "large-forest": lambda: RandomForestClassifier(n_estimators=800, random_state=SEED),  # some 100 MB
 }
 
 

@@ -1,7 +1,7 @@
 """What replacing a model costs those who wait for predictions, and how much memory it takes.
 
     python -m benchmarks.swap
-    python -m benchmarks.swap --model forest --parts latency --name swap-forest-latency
+    python -m benchmarks.swap --model large-forest --parts memory --name swap-memory
 
 One worker whose model comes from a store, in two packages that are the same but for their version.
 

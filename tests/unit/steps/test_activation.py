@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from stream_infer.avro import contract
 from stream_infer.avro.framing import Framing
@@ -12,7 +14,7 @@ from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.flow.records import Channel, Partition
 from stream_infer.models.slot import Lineup, Slot
 from stream_infer.steps.activation import Announcer
-from tests.unit.steps.world import batch, event, model, output, score
+from tests.unit.steps.world import Estimator, batch, datum, event, model, output, predictions, score
 
 SCHEMA = contract.schema("MonitoringEvent")
 
@@ -44,3 +46,26 @@ def test_it_says_what_the_package_was_made_for_and_is_not_here(differences: tupl
 
     assert said["attributes"] == {"differences": "; ".join(differences)}
     assert said["summary"].endswith(f", in 2 partitions, although {'; '.join(differences)}")
+
+
+def test_a_model_that_is_replaced_amid_a_batch_answers_all_of_it() -> None:
+    class Replaced(Estimator):
+        def predict_proba(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+            slot.swap(Lineup(model(version="3.0.0"), 8))
+            return super().predict_proba(matrix)
+
+    slot = Slot(Lineup(model(Replaced(), version="2.0.0"), 7))
+    announcer = Announcer("p", "w-0", RecordWriter(SCHEMA, Framing.NONE))
+    step = score(slot, announcer=announcer)
+    unreadable = datum({"id": "t-1", "amount": 1.0})[:-3]
+
+    first, second = step(batch([event(), unreadable])), step(batch([event()]))
+
+    for outcome, version, generation in ((first, "2.0.0", 7), (second, "3.0.0", 8)):
+        [value] = output(outcome, Channel.EVENTS).values
+        said = RecordReader(SCHEMA, Framing.NONE).read(value or b"")
+        assert (said["model"]["to_version"], said["model"]["generation"]) == (version, generation)
+        assert [one["model_version"] for one in predictions(outcome)] == [version]
+        assert outcome.model_version == version
+    [letter] = output(first, Channel.DEAD_LETTERS).headers
+    assert ("streaminfer.model.version", b"2.0.0") in (letter or ())
