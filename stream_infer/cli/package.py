@@ -75,8 +75,8 @@ def create(  # noqa: PLR0913 - one parameter per option of the command
         str,
         typer.Option(
             metavar="sklearn|auto|onnx",
-            help="auto: convert ensembles of trees to ONNX, many times as fast on small batches, if that gives"
-            " the same answers; onnx: or make no package.",
+            help="auto: convert ensembles of trees to ONNX, many times as fast on small batches, if that"
+            " gives the same answers; onnx: or make no package.",
         ),
     ] = "sklearn",
     as_json: AsJson = False,
