@@ -40,6 +40,7 @@ _HEAD = (
     "events/s",
     "worker is times as fast",
     "CPU us/event",
+    "times the worker's",
     "MB",
     "events",
 )
@@ -169,17 +170,18 @@ def run_live(arena: Arena, contestant: Contestant, job: Job, requests: Sequence[
 
 def rows(racing: Sequence[Peer], runs: dict[str, list[Run]], *, events: int) -> Iterator[list[str]]:
     """Yield the lines of the table."""
-    ours = [one.per_s for one in runs.get("worker", [])]
+    ours = runs.get("worker", [])
     for peer in racing:
         of = runs[peer.contestant.name]
-        rates = [one.per_s for one in of]
+        rates, cpu = [one.per_s for one in of], [one.cpu_us for one in of]
         yield [
             peer.contestant.name,
             peer.guarantee,
             str(len(of)),
             report.spread(rates),
-            report.ratios(ours, rates, ".1f") if ours else "-",
-            report.spread([one.cpu_us for one in of], ".1f"),
+            report.ratios([one.per_s for one in ours], rates, ".1f") if ours else "-",
+            report.spread(cpu, ".1f"),
+            report.ratios(cpu, [one.cpu_us for one in ours], ".1f") if ours else "-",
             report.spread([one.resident_mb for one in of]),
             f"{int(events * peer.contestant.share):,}",
         ]
