@@ -17,11 +17,12 @@ from dataclasses import replace
 from benchmarks import material, report
 from benchmarks.arena import Arena, arena
 from benchmarks.job import BATCH, GROUP, HANDWRITTEN_BATCH, LARGE_BATCH
-from benchmarks.race import Contestant, Run, in_turns, module, run, worker
+from benchmarks.race import Contestant, Run, in_turns, module, run, worker, worker_with
 from benchmarks.turns import Turns
 
 PARTITIONS = 4
 _COPY = module("benchmarks.contestants.copy")
+_GONE = {"topic": "race.monitoring.gone", "observations_topic": "race.observations.gone"}
 CONTESTANTS = {
     one.name: one
     for one in (
@@ -31,6 +32,8 @@ CONTESTANTS = {
         Contestant("hand-written", module("benchmarks.contestants.handwritten"), share=0.25),
         Contestant("worker", worker, monitored=True),
         Contestant("worker-unmonitored", worker),
+        # Its monitoring topics do not exist: it keeps what is for them, and asks for them every second.
+        Contestant("worker-degraded", worker_with({"monitoring": _GONE})),
         Contestant("worker-at-least-once", worker, monitored=True, transactional=False),
     )
 }
@@ -41,6 +44,7 @@ _PAIRS = (
     ("worker", "hand-written"),
     ("worker", "worker-at-least-once"),
     ("worker", "worker-unmonitored"),
+    ("worker-degraded", "worker-unmonitored"),
     ("worker-at-least-once", "copy-at-least-once"),
 )
 _HEAD = (

@@ -14,16 +14,25 @@ from stream_infer.flow.errors import BrokerUnreachable, Problem
 from stream_infer.kafka.topics import Absent, Topic, TopicFacts, describe, group_operations
 from stream_infer.steps.choices import Partitioning
 
-_READ = {"input.topics", "model.control_topic"}
+_OPERATIONS = {
+    "input.topics": ("READ",),
+    "model.control_topic": ("READ",),
+    "monitoring.observations_topic": ("WRITE", "READ"),
+    "monitoring.state_topic": ("WRITE", "READ"),
+}
 _CREATE = "make it with `stream-infer topics create`, or correct the name"
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What came of asking: facts when all is well, else problems; `unreachable` when nobody answered."""
+    """What came of asking: facts when scoring can begin, else problems; `unreachable` when nobody answered.
+
+    `beside` are problems of monitoring, which scoring goes on without.
+    """
 
     facts: TopicFacts | None = None
     problems: Sequence[Problem] = ()
+    beside: Sequence[Problem] = ()
     unreachable: Sequence[Problem] = ()
     passed: Sequence[str] = ()
     skipped: Sequence[str] = ()
@@ -40,14 +49,25 @@ def ask(settings: Settings, unusable: frozenset[str], *, timeout_s: float) -> An
     try:
         described = describe(settings.kafka, list(names), timeout_s=timeout_s)
         group = group_operations(settings.kafka, settings.group_id, timeout_s=timeout_s)
+        monitors = (
+            group_operations(settings.kafka, settings.monitor_group_id, timeout_s=timeout_s)
+            if settings.monitoring.topic is not None
+            else frozenset[str]()
+        )
     except BrokerUnreachable as error:
         return Answers(unreachable=[_unreachable(settings, error)])
-    problems = [*_topic_problems(settings, described), *_group_problems(settings, group)]
+    problems = [
+        *_topic_problems(settings, described),
+        *_group_problems("pipeline", settings.pipeline, settings.group_id, group),
+        *_group_problems("monitoring.topic", settings.pipeline, settings.monitor_group_id, monitors),
+    ]
     if not unusable & {"input.topics", "output.topic", "output.partitioning"}:
         problems += _partition_problems(settings, described)
+    beside = [p for p in problems if p.key.startswith("monitoring.")]
+    problems = [p for p in problems if p not in beside]
     if problems:
-        return Answers(problems=problems)
-    return Answers(facts=_facts(described), passed=[_sentence(settings, described)])
+        return Answers(problems=problems, beside=beside)
+    return Answers(facts=_facts(described), beside=beside, passed=[_sentence(settings, described)])
 
 
 def _is_address(key: str) -> bool:
@@ -63,6 +83,7 @@ def _topics(settings: Settings) -> Sequence[tuple[str, str]]:
     if settings.monitoring.topic is not None:
         topics.append(("monitoring.topic", settings.monitoring.topic))
         topics.append(("monitoring.observations_topic", settings.monitoring.observations_topic))
+        topics.append(("monitoring.state_topic", settings.monitoring.state_topic))
     if settings.model.store is not None:
         topics.append(("model.status_topic", settings.model.status_topic))
     if settings.model.follow is Follow.TOPIC:
@@ -73,19 +94,20 @@ def _topics(settings: Settings) -> Sequence[tuple[str, str]]:
 def _topic_problems(settings: Settings, described: Mapping[str, Topic | Absent]) -> Iterator[Problem]:
     for key, name in _topics(settings):
         topic = described[name]
-        operation = "READ" if key in _READ else "WRITE"
         if isinstance(topic, Absent):
             fix = _CREATE if key != "input.topics" else "correct the name, or have its producers create it"
             yield Problem(key, f'"{name}"', topic.reason, fix)
-        elif _forbidden(operation, topic.operations):
-            message = f"this principal may not {operation.lower()} it"
-            yield Problem(key, f'"{name}"', message, f"allow it {operation} on the topic")
+            continue
+        for operation in _OPERATIONS.get(key, ("WRITE",)):
+            if _forbidden(operation, topic.operations):
+                message = f"this principal may not {operation.lower()} it"
+                yield Problem(key, f'"{name}"', message, f"allow it {operation} on the topic")
 
 
-def _group_problems(settings: Settings, operations: frozenset[str]) -> Iterator[Problem]:
+def _group_problems(key: str, value: str, group: str, operations: frozenset[str]) -> Iterator[Problem]:
     if _forbidden("READ", operations):
-        message = f"this principal may not use the consumer group {settings.group_id}"
-        yield Problem("pipeline", f'"{settings.pipeline}"', message, "allow it READ on the group")
+        message = f"this principal may not use the consumer group {group}"
+        yield Problem(key, f'"{value}"', message, "allow it READ on the group")
 
 
 def _forbidden(operation: str, operations: frozenset[str]) -> bool:
@@ -132,5 +154,5 @@ def _facts(described: Mapping[str, Topic | Absent]) -> TopicFacts:
 
 def _sentence(settings: Settings, described: Mapping[str, Topic | Absent]) -> str:
     counts = {name: t.partitions for name, t in described.items() if isinstance(t, Topic)}
-    parts = [f"{name} ({counts[name]} partitions)" for _, name in _topics(settings)]
+    parts = [f"{name} ({counts[name]} partitions)" for _, name in _topics(settings) if name in counts]
     return f"topics: {', '.join(parts)}"

@@ -42,6 +42,7 @@ class Checked:
     `package` is None where a store says which one serves: the deployer judges it, and may serve another.
     `warnings` are the differences of the package that are tolerated.
     `schema_ids` are those of the records that are written, by record name; none without a registry.
+    `degraded` are problems that monitoring has, and scoring does without.
     """
 
     settings: Settings
@@ -50,6 +51,7 @@ class Checked:
     events: Events
     schema_ids: Mapping[str, int] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    degraded: Sequence[Problem] = ()
 
 
 class CheckFailed(Misconfigured):
@@ -75,6 +77,7 @@ class Report:
     events: Events | None = None
     topics: TopicFacts | None = None
     schema_ids: Mapping[str, int] = field(default_factory=dict)
+    beside: Sequence[Problem] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -100,7 +103,10 @@ class Report:
 
 
 def checked(settings: Settings) -> Checked:
-    """Return what `run` starts from, or raise `CheckFailed` with every problem. Joins no group."""
+    """Return what `run` starts from, or raise `CheckFailed` with every problem. Joins no group.
+
+    What stands against monitoring alone is no reason to stop: it is in `Checked.degraded`.
+    """
     report = Report()
     _check_files(settings, report)
     report.add(_port_problems(settings.http))
@@ -140,6 +146,7 @@ def check(reading: Reading, *, package: Path | None = None, timeout_s: float = A
     _check_broker(settings, reading.unusable, timeout_s, rest)
     if package is None:
         rest.hear(wanted.audition(settings, rest.events, answers=rest.topics is not None))
+    rest.add(rest.beside)
     report.passed += rest.passed
     report.warned += rest.warned
     report.skipped += rest.skipped
@@ -151,7 +158,13 @@ def _agreed(settings: Settings, report: Report) -> Checked:
     if report.found or report.topics is None or report.events is None:
         raise CheckFailed(report.problems, report.exit_code)
     return Checked(
-        settings, report.package, report.topics, report.events, report.schema_ids, tuple(report.warned)
+        settings,
+        report.package,
+        report.topics,
+        report.events,
+        report.schema_ids,
+        tuple(report.warned),
+        report.beside,
     )
 
 
@@ -205,7 +218,7 @@ def _check_broker(settings: Settings, unusable: frozenset[str], timeout_s: float
     report.add(answers.unreachable, BrokerUnreachable.exit_code)
     report.passed += answers.passed
     report.skipped += answers.skipped
-    report.topics = answers.facts
+    report.topics, report.beside = answers.facts, answers.beside
 
 
 def _check_registry(settings: Settings, unusable: frozenset[str], report: Report) -> None:

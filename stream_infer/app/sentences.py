@@ -10,7 +10,10 @@ _RANGES_SHOWN = 4
 
 
 def sentence(event: Mapping[str, Any]) -> str:
-    """Return when, how bad, what, and its summary; for drift also how much, where, and under which model."""
+    """Return when, how bad, what, and its summary, which says how much, since when and under which model.
+
+    Then who saw it, where else it is seen, and the incident's id.
+    """
     details = "; ".join(_details(event))
     told = f"{moment(event['time'])}  {event['severity']:<8} {event['type']:<18} {event['summary']}"
     return clean(f"{told} [{details}]" if details else told)
@@ -20,26 +23,25 @@ def _details(event: Mapping[str, Any]) -> list[str]:
     drift, performance = event["drift"], event["performance"]
     found = []
     if drift is not None:
-        found.append(f"{drift['feature'] or drift['signal']}{_change(drift['reference'], drift['current'])}")
+        found.append(_seen_by(drift))
     if performance is not None:
         found.append(
             f"{performance['metric']} {_from_to(performance['reference_value'], performance['value'])}"
         )
     if not found:
         return []
-    if event["ranges"]:
+    if len(event["ranges"]) > 1:
         found.append(_ranges(event["ranges"]))
-    if event["model_version"] is not None:
-        found.append(f"model {event['model_version']}")
     if event["incident_id"] is not None:
         found.append(f"incident {event['incident_id']}")
     return found
 
 
-def _change(reference: Mapping[str, Any] | None, current: Mapping[str, Any] | None) -> str:
-    before = None if reference is None else reference["mean"]
-    now = None if current is None else current["mean"]
-    return "" if now is None else f" mean {_from_to(before, now)}"
+def _seen_by(drift: Mapping[str, Any]) -> str:
+    statistic, threshold = drift["statistic"], drift["threshold"]
+    if statistic is None or threshold is None:
+        return str(drift["detector"])
+    return f"{drift['detector']} {statistic:.4g} over {threshold:.4g}"
 
 
 def _from_to(before: float | None, now: float) -> str:

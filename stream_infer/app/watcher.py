@@ -19,14 +19,20 @@ from stream_infer.avro import contract
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.config.settings import Settings
-from stream_infer.flow.errors import Fatal, Misconfigured, Problem
-from stream_infer.flow.ports import Observer
+from stream_infer.drift.budget import AlarmBudget, change_detectors
+from stream_infer.drift.detectors import Kind
+from stream_infer.drift.monitor import MonitorPolicy
+from stream_infer.drift.watch import WatchPolicy
+from stream_infer.flow.errors import Aborted, Fatal, Misconfigured, Problem
+from stream_infer.flow.events import Degraded
+from stream_infer.flow.ports import Observer, Sink
 from stream_infer.flow.records import Batch, Channel, Outcome
 from stream_infer.kafka import client
 from stream_infer.kafka.compacted import newest
+from stream_infer.kafka.lookout import Lookout
 from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
 from stream_infer.kafka.session import Session, SessionSettings
-from stream_infer.kafka.topics import Absent, describe, slot_holder
+from stream_infer.kafka.topics import Absent, Topic, describe, slot_holder
 from stream_infer.kafka.transactions import Transactions
 from stream_infer.ops import http, logs
 from stream_infer.ops.fanout import Fanout
@@ -65,7 +71,7 @@ class Restored:
 
     def _check(self, batch: Batch) -> None:
         for partition, position in batch.positions.items():
-            known = self._step.positions.get(f"{partition.topic}/{partition.index}", 0)
+            known = self._step.position(partition)
             if known > position:
                 raise Fatal(
                     f"the monitor's state has seen {partition.topic}/{partition.index} up to {known}, "
@@ -78,12 +84,47 @@ def run_monitor(settings: Settings) -> int:
     logs.configure(sys.stderr, os.environ)
     stop = Stop()
     with on_signals(stop), leaving_within(stop, _LEAVE_WITHIN_S):
-        _check(settings)
-        watch(settings, stop)
+        watch(settings, stop, _check(settings))
     return 130 if stop.signal == signal.SIGINT else 0
 
 
-def watch(settings: Settings, stop: Stop) -> None:
+def policy(settings: Settings) -> MonitorPolicy:
+    """Return who watches, and how often they may be wrong."""
+    said = settings.monitoring
+    return MonitorPolicy(
+        watch=WatchPolicy(
+            budget=AlarmBudget(said.false_alarms, said.false_alarm_days, said.events_per_s),
+            detectors=partial(change_detectors, kinds=[Kind(name) for name in said.detectors]),
+            compare=said.compare,
+        )
+    )
+
+
+class Patient:
+    """A `Sink` that says why its topics take nothing; the loop comes again until they do."""
+
+    def __init__(self, sink: Sink, lookout: Lookout, observe: Observer) -> None:
+        self._sink = sink
+        self._lookout = lookout
+        self._observe = observe
+        self._told: tuple[str, ...] = ()
+
+    def commit(self, outcome: Outcome) -> None:
+        try:
+            self._sink.commit(outcome)
+        except Aborted:
+            self._lookout.look()
+            self._tell(tuple(self._lookout.away.values()))
+            raise
+        self._tell(())
+
+    def _tell(self, reasons: tuple[str, ...]) -> None:
+        if reasons != self._told:
+            self._told = reasons
+            self._observe(Degraded(reasons, 0))
+
+
+def watch(settings: Settings, stop: Stop, incarnations: Mapping[str, str]) -> None:
     """Watch what scorers have seen until `stop` is requested."""
     progress = ProgressCell()
     metrics = Metrics(settings.pipeline, build=Build(__version__))
@@ -91,18 +132,31 @@ def watch(settings: Settings, stop: Stop) -> None:
     application = http.application(
         lambda: progress.current, metrics.registry, max_idle_s=client.max_poll_interval_s(settings.kafka)
     )
+    lookout = Lookout(settings.kafka, _channels(settings))
     with ExitStack() as stack:
         stack.enter_context(http.HttpServer(application, host=settings.http.host, port=settings.http.port))
-        session = stack.enter_context(closing(_session(settings, stop, observe)))
+        session = stack.enter_context(closing(_session(settings, stop, observe, lookout)))
         session.open()
         progress.serve("monitor")
         progress.enter(State.RUNNING)
-        run(session, _step(settings), session, stop=stop, pace=Pace(_PACING), observe=observe)
+        run(
+            session,
+            _step(settings, incarnations),
+            Patient(session, lookout, observe),
+            stop=stop,
+            pace=Pace(_PACING),
+            observe=observe,
+        )
         progress.enter(State.DRAINING)
 
 
-def _check(settings: Settings) -> None:
-    """Raise `Misconfigured` with the topics that are missing."""
+def _channels(settings: Settings) -> Mapping[Channel, str]:
+    monitoring = settings.monitoring
+    return {Channel.EVENTS: monitoring.topic or "", Channel.STATE: monitoring.state_topic}
+
+
+def _check(settings: Settings) -> Mapping[str, str]:
+    """Return the ids of the topics, or raise `Misconfigured` with those that are missing."""
     monitoring = settings.monitoring
     if monitoring.topic is None:
         fix = f'name one, for example topic = "{settings.pipeline}.monitoring.v1"'
@@ -121,9 +175,10 @@ def _check(settings: Settings) -> None:
     ]
     if problems:
         raise Misconfigured(problems)
+    return {name: topic.id for name, topic in described.items() if isinstance(topic, Topic)}
 
 
-def _step(settings: Settings) -> Restored:
+def _step(settings: Settings, incarnations: Mapping[str, str]) -> Restored:
     frames = RecordReader(contract.schema("ObservationFrame"), Framing.NONE)
     ids = (
         registry.ask(settings, frozenset(), None, ()).ids
@@ -134,7 +189,9 @@ def _step(settings: Settings) -> Restored:
         contract.schema("MonitoringEvent"), settings.output.framing, schema_id=ids.get("MonitoringEvent")
     )
     step = Watching(
-        MonitorSettings(settings.pipeline, settings.monitoring.observations_topic),
+        MonitorSettings(
+            settings.pipeline, settings.monitoring.observations_topic, policy(settings), incarnations
+        ),
         PackagedReferences(settings),
         Codec(frames, events),
     )
@@ -147,7 +204,7 @@ def _step(settings: Settings) -> Restored:
     return Restored(step, documents)
 
 
-def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:
+def _session(settings: Settings, stop: Stop, observe: Observer, lookout: Lookout) -> Session:
     logger = logs.librdkafka_logger()
     group = settings.monitor_group_id
     client_id = f"{group}.{settings.worker.slot}"
@@ -160,7 +217,7 @@ def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:
         SessionSettings(
             consumer=consumer,
             input_topics=[monitoring.observations_topic],
-            channels={Channel.EVENTS: monitoring.topic or "", Channel.STATE: monitoring.state_topic},
+            channels=_channels(settings),
         ),
         Transactions(
             producer,
@@ -168,6 +225,7 @@ def _session(settings: Settings, stop: Stop, observe: Observer) -> Session:
             holder=partial(slot_holder, settings.kafka, group, settings.worker.slot),
             observe=observe,
             logger=logger,
+            hopeless=lookout.hopeless,
         ),
         StartOffsets("earliest", OnLostOffset.EARLIEST),
         observe=observe,

@@ -26,7 +26,7 @@ from stream_infer.app.serving import serving
 from stream_infer.avro import contract
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.record import RecordWriter
+from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.config.sections import Follow, Guarantee
 from stream_infer.config.settings import Settings
 from stream_infer.files.desired import StoreDesired
@@ -38,6 +38,7 @@ from stream_infer.kafka import client
 from stream_infer.kafka.at_least_once import AtLeastOnce
 from stream_infer.kafka.board import Board
 from stream_infer.kafka.control import ControlTopic
+from stream_infer.kafka.lookout import Lookout
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import Publisher
 from stream_infer.kafka.registered import RegisteredSource
@@ -54,14 +55,17 @@ from stream_infer.runtime.audition import Desired
 from stream_infer.runtime.garbage import between_batches
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.pacing import Pace, Pacing
+from stream_infer.runtime.shelter import Sheltered, Unhurried
 from stream_infer.runtime.stop import Stop, leaving_within, on_signals
 from stream_infer.steps.activation import Announcer
+from stream_infer.steps.backlog import WaitingEvents, WaitingFrames
 from stream_infer.steps.isolate import Budget
 from stream_infer.steps.observe import Observe
 from stream_infer.steps.plan import plan
 from stream_infer.steps.score import Score, ScoreSettings
 
 _LEAVE_WITHIN_S = 10.0
+_log = logging.getLogger("stream_infer.worker")
 
 
 def run_worker(settings: Settings) -> int:
@@ -84,23 +88,28 @@ def serve(ready: Checked, stop: Stop, *, observers: Sequence[Observer] = ()) -> 
         sweep = stack.enter_context(between_batches())
         reporters = stack.enter_context(_reporters(ready))
         slot = stack.enter_context(serving(ready, stack.enter_context(_desired(settings)), reporters))
+        lookout = stack.enter_context(_lookout(ready))
         model_info = ModelInfo(slot, metrics, progress)
         model_info.show()
         observe = Fanout([progress, metrics, log, model_info, *reporters, *observers, sweep])
-        session = _session(ready, stop, observe)
+        session = _session(ready, stop, observe, lookout)
         stack.enter_context(_logged(log, settings, slot))
         stack.enter_context(closing(session))
         writers = stack.enter_context(_writers(settings))
         session.open()
         progress.enter(State.RUNNING)
+        watched = _observe(settings)
+        sink = _sheltered(settings, session, lookout, watched, observe)
+        source = session if writers is None else RegisteredSource(session, writers, observe=observe)
         run(
-            session if writers is None else RegisteredSource(session, writers, observe=observe),
-            _score(ready, slot, writers),
-            session,
+            Unhurried(source, sink),
+            _score(ready, slot, writers, watched),
+            sink,
             stop=stop,
             pace=Pace(_pacing(settings)),
             observe=observe,
         )
+        sink.flush()
         progress.enter(State.DRAINING)
 
 
@@ -191,14 +200,44 @@ def _pacing(settings: Settings) -> Pacing:
     )
 
 
-def _session(ready: Checked, stop: Stop, observe: Observer) -> Session:
+def _lookout(ready: Checked) -> Lookout:
+    """Return who looks for the monitoring topics; what the check has found against them is in the log."""
+    settings = ready.settings
+    lookout = Lookout(settings.kafka, _monitoring_channels(settings))
+    for problem in ready.degraded:
+        _log.warning("monitoring has a problem: %s = %s %s", problem.key, problem.value, problem.message)
+    if ready.degraded:
+        lookout.look()
+    return lookout
+
+
+def _sheltered(
+    settings: Settings, session: Session, lookout: Lookout, watched: Observe | None, observe: Observer
+) -> Sheltered:
+    """Return the sink of the loop: what monitoring suffers from cannot stop it."""
+    frames = contract.schema("ObservationFrame")
+    reader, writer = RecordReader(frames, Framing.NONE), RecordWriter(frames, Framing.NONE)
+    return Sheltered(
+        session,
+        lookout,
+        {
+            Channel.EVENTS: WaitingEvents(),
+            Channel.OBSERVATIONS: WaitingFrames(settings.pipeline, reader, writer),
+        },
+        observe=observe,
+        complaints=lambda: (watched.failure,) if watched is not None and watched.failure else (),
+    )
+
+
+def _session(ready: Checked, stop: Stop, observe: Observer, lookout: Lookout) -> Session:
     settings = ready.settings
     channels = {
         Channel.PREDICTIONS: settings.output.topic,
         Channel.DEAD_LETTERS: settings.dlq.topic,
         **_monitoring_channels(settings),
     }
-    limits = [ready.topics.max_message_bytes[topic] for topic in channels.values()]
+    known = ready.topics.max_message_bytes
+    limits = [known[topic] for topic in channels.values() if topic in known]  # one of monitoring may be away
     logger = logs.librdkafka_logger()
     client_id = f"{settings.group_id}.{settings.worker.slot}"
     return Session(
@@ -212,7 +251,7 @@ def _session(ready: Checked, stop: Stop, observe: Observer) -> Session:
             input_topics=settings.input.topics,
             channels=channels,
         ),
-        _publisher(settings, limits, client_id, stop, observe, logger),
+        _publisher(settings, limits, client_id, stop, observe, logger, lookout),
         StartOffsets(settings.input.start_at, settings.input.on_lost_offset),
         observe=observe,
         logger=logger,
@@ -226,22 +265,24 @@ def _publisher(
     stop: Stop,
     observe: Observer,
     logger: logging.Logger,
+    lookout: Lookout,
 ) -> Publisher:
     atomic = settings.delivery.guarantee is Guarantee.EXACTLY_ONCE
     transactional_id = settings.transactional_id if atomic else None
     config = client.producer(settings.kafka, transactional_id=transactional_id, client_id=client_id)
     if not atomic:
-        return AtLeastOnce(client.fitting(config, limits), logger=logger)
+        return AtLeastOnce(client.fitting(config, limits), logger=logger, hopeless=lookout.hopeless)
     return Transactions(
         client.fitting(config, limits),
         stopping=lambda: stop.requested,
         holder=partial(slot_holder, settings.kafka, settings.group_id, settings.worker.slot),
         observe=observe,
         logger=logger,
+        hopeless=lookout.hopeless,
     )
 
 
-def _score(ready: Checked, slot: Slot, writers: Writers | None) -> Score:
+def _score(ready: Checked, slot: Slot, writers: Writers | None, watched: Observe | None) -> Score:
     settings = ready.settings
     events = ready.events if writers is None else replace(ready.events, registered=writers.known)
     prediction = contract.schema("Prediction")
@@ -260,7 +301,7 @@ def _score(ready: Checked, slot: Slot, writers: Writers | None) -> Score:
         ),
         budget=partial(_budget, client.max_poll_interval_s(settings.kafka) / 4),
         announcer=_announcer(ready),
-        observe=_observe(settings),
+        observe=watched,
     )
 
 

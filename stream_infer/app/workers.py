@@ -58,7 +58,10 @@ def programs(settings: Settings, config: Path, environ: Mapping[str, str], count
 
 
 def monitor(settings: Settings, config: Path, environ: Mapping[str, str], count: int) -> Program:
-    """Return the monitor beside `count` workers, its probes at the port after theirs."""
+    """Return the monitor beside `count` workers, its probes at the port after theirs.
+
+    However it ends, it is started again and the workers go on: monitoring can never stop scoring.
+    """
     port = settings.http.port
     return Program(
         name="monitor",
@@ -68,6 +71,7 @@ def monitor(settings: Settings, config: Path, environ: Mapping[str, str], count:
             "STREAM_INFER_WORKER__SLOT": f"{settings.worker.slot}-monitor",
             "STREAM_INFER_HTTP__PORT": str(port + count if port else 0),
         },
+        final=frozenset(),
     )
 
 

@@ -1,6 +1,7 @@
-"""`stream-infer events`: the monitoring topic as sentences, or as JSON. Reading it is in `app.events`.
+"""`stream-infer events` and `backtest`: monitoring events, those there are and those there would be.
 
-That module is imported inside the command, so that `--help` answers at once.
+What is read and replayed is in `app.events` and `app.backtest`, imported inside the commands, so that
+`--help` answers at once.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
+    """Add the commands to `app`."""
     app.command()(events)
+    app.command()(backtest)
 
 
 def events(
@@ -58,7 +60,45 @@ def events(
             typer.echo(as_line(event) if as_json else sentence(event))
 
 
-def moment_ms(when: str, now_ms: int) -> int:
+def backtest(
+    *,
+    config: ConfigFile = _CONFIG,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="WHEN", help="A moment, an age as 7d, or an offset. [first frame]"),
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="WHEN", help="Where to end, likewise. [last frame]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Replay what scorers have seen, and show which events this configuration would have raised."""
+    from stream_infer.app.backtest import as_document  # noqa: PLC0415 - imports river
+    from stream_infer.app.backtest import backtest as replay  # noqa: PLC0415 - as above
+    from stream_infer.app.sentences import sentence  # noqa: PLC0415 - as above
+    from stream_infer.config.settings import load  # noqa: PLC0415 - imports the Kafka client
+    from stream_infer.kafka.ranges import END, START, Place  # noqa: PLC0415 - as above
+
+    def place(option: str, when: str) -> Place:
+        if when.isascii() and when.isdigit():
+            return Place(offset=int(when))
+        return Place(moment_ms=moment_ms(when, time.time_ns() // 1_000_000, option))
+
+    settings = load(config, os.environ)
+    begin = START if first is None else place("--from", first)
+    done = replay(settings, begin, END if last is None else place("--to", last))
+    if as_json:
+        typer.echo(json.dumps(_finite(as_document(done)), ensure_ascii=False))
+        return
+    for event in done.events:
+        typer.echo(sentence(event))
+    typer.echo(
+        f"{done.incidents} incidents in {done.frames} frames of {done.records} records"
+        + (f"; {done.unreadable} frames could not be read" if done.unreadable else "")
+    )
+
+
+def moment_ms(when: str, now_ms: int, option: str = "--since") -> int:
     """Return the Unix milliseconds of a moment with its time zone, or of an age before `now_ms`.
 
     Raises `Misconfigured` for anything else.
@@ -72,7 +112,7 @@ def moment_ms(when: str, now_ms: int) -> int:
         moment = None
     if moment is None or moment.tzinfo is None:
         what = "is neither an age nor a moment" if moment is None else "names no time zone"
-        raise Misconfigured([Problem("--since", when, what, "for example 15m, 2h, 7d, 2026-01-31T00:00:00Z")])
+        raise Misconfigured([Problem(option, when, what, "for example 15m, 2h, 7d, 2026-01-31T00:00:00Z")])
     return round(moment.timestamp() * 1000)
 
 

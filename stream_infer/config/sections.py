@@ -165,11 +165,21 @@ class Monitoring(Section):
 
     With a model store `topic` is filled in before validation, and so are always the two topics between the
     roles: what scorers have seen, and what the monitor remembers.
+
+    The alarm budget is over everything that is watched: about `false_alarms` in `false_alarm_days` at
+    `events_per_s` in all partitions. What watches has its thresholds from it.
     """
 
     topic: OwnTopic | None = None
     observations_topic: OwnTopic
     state_topic: OwnTopic
+    false_alarms: float = Field(default=1.0, gt=0, le=1_000_000)
+    false_alarm_days: float = Field(default=30.0, gt=0, le=36_500)
+    events_per_s: float = Field(default=100.0, gt=0, le=1e9)
+    detectors: Annotated[
+        tuple[Literal["PageHinkley", "ADWIN", "KSWIN"], ...], Field(min_length=1), AfterValidator(_distinct)
+    ] = ("PageHinkley", "ADWIN")
+    compare: Annotated[tuple[Literal["PSI", "KS"], ...], AfterValidator(_distinct)] = ("PSI",)
 
 
 class Follow(StrEnum):

@@ -153,7 +153,8 @@ def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) 
     producer, tally = Producer({"bootstrap.servers": where.servers}, logger=SILENT), Tally()
     with (
         _topics(settings, where) as (ready, topics),
-        _running("demo-monitor", lambda own: watch(beside, own), stop),
+        # Its topics are new: there is no state of others of the same name.
+        _running("demo-monitor", lambda own: watch(beside, own, {}), stop),
         _running("demo-worker", lambda own: serve(ready, own), stop) as worker,
         closing(Reader(where.servers, topics, tally)) as reader,
     ):

@@ -10,7 +10,7 @@ more alarms than the budget; those are changes of the data, but not the ones tha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_infer.drift.detectors import Kind, Spec
@@ -36,23 +36,49 @@ class AlarmBudget:
         return max(_LEAST_RUN, looks * signals / self.alarms)
 
 
-def change_detectors(run_length: float) -> Sequence[Spec]:
-    """Return the detectors of one signal, which together keep `run_length`.
+def change_detectors(
+    run_length: float, kinds: Sequence[Kind] = (Kind.PAGE_HINKLEY, Kind.ADWIN)
+) -> Sequence[Spec]:
+    """Return the detectors of one signal, which together keep `run_length`."""
+    return [_FITTED[kind](len(kinds) * run_length) for kind in kinds]
 
-    PageHinkley with a tolerance of 1.5 answers to a look that is far off, at once; ADWIN to a small change
-    that lasts. Fitted: with delta 1.5 and 4 first looks PageHinkley runs exp(3 (h - 4)) 5e5 looks; ADWIN
-    1 / (1.2e-5 (delta / 0.02)^1.66).
+
+def _page_hinkley(run_length: float) -> Spec:
+    """Return a detector that answers to a look that is far off, at once: it tolerates 1.5.
+
+    Fitted: with it and 4 first looks a threshold of h runs exp(3 (h - 4)) 5e5 looks; half a unit is to spare.
     """
-    each = 2 * run_length
-    threshold = max(4.0, 4.0 + math.log(each / 5e5) / 3) + 0.5
-    confidence = min(0.02, 0.02 * (1 / (1.2e-5 * each)) ** (1 / 1.66))
-    return (
-        Spec(
-            Kind.PAGE_HINKLEY,
-            {"delta": 1.5, "threshold": round(threshold, 2), "alpha": 1.0, "min_instances": 4},
-        ),
-        Spec(
-            Kind.ADWIN,
-            {"delta": float(f"{confidence:.1e}"), "clock": 1, "grace_period": 4, "min_window_length": 1},
-        ),
+    threshold = max(4.0, 4.0 + math.log(run_length / 5e5) / 3) + 0.5
+    return Spec(
+        Kind.PAGE_HINKLEY,
+        {"delta": 1.5, "threshold": round(threshold, 2), "alpha": 1.0, "min_instances": 4},
     )
+
+
+def _adwin(run_length: float) -> Spec:
+    """Return one that answers to a small change that lasts.
+
+    Fitted: it runs 1 / (1.2e-5 (delta / 0.02)^1.66) looks.
+    """
+    confidence = min(0.02, 0.02 * (1 / (1.2e-5 * run_length)) ** (1 / 1.66))
+    return Spec(
+        Kind.ADWIN,
+        {"delta": float(f"{confidence:.1e}"), "clock": 1, "grace_period": 4, "min_window_length": 1},
+    )
+
+
+def _kswin(run_length: float) -> Spec:
+    """Return one that answers to any change of the distribution, late: 20 looks after it.
+
+    A look that fires is one of `run_length`, as its test is one at level alpha; neighbours share most looks,
+    so it fires less often. 20 against 20 looks go down to 1e-11, far enough.
+    """
+    alpha = max(1e-10, 1 / run_length)
+    return Spec(Kind.KSWIN, {"alpha": float(f"{alpha:.1e}"), "window_size": 40, "stat_size": 20, "seed": 1})
+
+
+_FITTED: Mapping[Kind, Callable[[float], Spec]] = {
+    Kind.PAGE_HINKLEY: _page_hinkley,
+    Kind.ADWIN: _adwin,
+    Kind.KSWIN: _kswin,
+}

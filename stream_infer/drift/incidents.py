@@ -15,8 +15,9 @@ have kept their new level for `settle_looks` without another alarm, or their mod
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -195,14 +196,13 @@ class Incidents:
         return False
 
     def _waited(self, lane: Lane, look: Look) -> Sequence[Alarm]:
-        """Return alarms that waited out the cooling and whose change is still there."""
+        """Return alarms that waited out the cooling and whose change is still there, as it is now."""
         over = [one for one in self._cooling if one.lane == lane and look.number >= one.until_look]
         self._cooling = [one for one in self._cooling if one not in over]
         return [
-            one.waiting
+            replace(one.waiting, value=look.values.get(one.waiting.signal, one.waiting.value))
             for one in over
-            if one.waiting is not None
-            and abs(look.values.get(one.signal, one.level) - one.level) >= _STILL_APART
+            if one.waiting is not None and _is_still_there(one, one.waiting, look)
         ]
 
     def _opened(self, fresh: Sequence[Alarm], lane: Lane, look: Look) -> Iterator[Opened]:
@@ -302,6 +302,15 @@ def _named(alarms: Sequence[Alarm], look: Look, nature: Nature) -> tuple[Alarm, 
 def _telling(alarm: Alarm) -> tuple[bool, float]:
     """Order alarms: "the mean went up" says more than "the distribution is another"."""
     return alarm.signal.aspect is not Aspect.DISTRIBUTION, alarm.apart
+
+
+def _is_still_there(cooling: Cooling, alarm: Alarm, look: Look) -> bool:
+    """Whether a column is still away from the level it had settled at, and on the side that `alarm` saw."""
+    value = look.values.get(cooling.signal, cooling.level)
+    if alarm.signal != cooling.signal:
+        return abs(value - cooling.level) >= _STILL_APART
+    side = math.copysign(1.0, alarm.value - cooling.level)
+    return side * (value - cooling.level) >= _STILL_APART
 
 
 def _track(alarm: Alarm, look: Look) -> Track:

@@ -6,7 +6,7 @@ alarms lead to is in `incidents`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,8 +113,18 @@ class Watch:
         self._learn(frame)
         return Look(self._looks, frame, alarms, values, suspects)
 
+    @property
+    def last(self) -> int:
+        """The first offset of the newest window that was looked at; -1 before the first look."""
+        return self._firsts[-1] if self._firsts else -1
+
+    @property
+    def columns(self) -> Collection[tuple[str, str]]:
+        """What is watched, by kind and name."""
+        return dict.fromkeys((signal.kind, signal.name) for signal in self._series)
+
     def to_document(self) -> dict[str, object]:
-        """Return the state as JSON values."""
+        """Return the state as JSON values, but for the values of its columns: there may be many."""
         return {
             "run_length": self._run_length,
             "looks": self._looks,
@@ -123,8 +133,19 @@ class Watch:
             "learned": None if self._learned is None else _learned(self._learned),
             "pool": None if self._pool is None else to_document(self._pool),
             "far": sorted(list(key) for key in self._far),
-            "series": [[*signal, list(series.values)] for signal, series in self._series.items()],
         }
+
+    def column_document(self, kind: str, name: str) -> dict[str, object]:
+        """Return what is remembered of one column, as JSON values."""
+        of_column = {s.aspect: list(v.values) for s, v in self._series.items() if s[:2] == (kind, name)}
+        return {"column": [kind, name], "series": of_column}
+
+    def restore_column(self, document: Mapping[str, Any]) -> None:
+        """Take over what `column_document` wrote."""
+        kind, name = document["column"]
+        specs = self._policy.detectors(self._run_length)
+        for aspect, values in document["series"].items():
+            self._series[Signal(kind, name, Aspect(aspect))] = Series(specs, values=values)
 
     @staticmethod
     def from_document(document: Mapping[str, Any], policy: WatchPolicy, reference: Reference | None) -> Watch:
@@ -138,9 +159,6 @@ class Watch:
         watch._learned = None if learned is None else _read_learned(learned)
         watch._pool = None if pool is None else from_document(pool)
         watch._far = {(kind, name) for kind, name in document["far"]}
-        specs = policy.detectors(watch._run_length)
-        for kind, name, aspect, values in document["series"]:
-            watch._series[Signal(kind, name, Aspect(aspect))] = Series(specs, values=values)
         return watch
 
     def _begin(self, frame: Frame) -> None:

@@ -83,6 +83,17 @@ class Paced:
     record_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """Scoring goes on without something: `reasons` says what and why, none when all is well again.
+
+    `held_records` are outputs that wait until their topic takes records again.
+    """
+
+    reasons: tuple[str, ...]
+    held_records: int
+
+
 Event = (
     BatchCommitted
     | BatchAborted
@@ -91,5 +102,6 @@ Event = (
     | ProducerRenewed
     | LagMeasured
     | PartitionsHeld
+    | Degraded
     | Paced
 )

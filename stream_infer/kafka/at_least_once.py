@@ -6,7 +6,8 @@ A worker that dies between the two writes its batch again: no loss, but duplicat
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -16,12 +17,27 @@ from stream_infer.kafka.publish import produce_all
 from stream_infer.kafka.verdicts import error_of
 
 _FLUSH_S = 15.0
+_SLICE_S = 1.0
+
+
+def _never(_written: Collection[str]) -> bool:
+    return False
 
 
 class AtLeastOnce:
-    """Publishes without transactions: flush, then commit the offsets through the consumer."""
+    """Publishes without transactions: flush, then commit the offsets through the consumer.
 
-    def __init__(self, config: Mapping[str, object], *, logger: logging.Logger) -> None:
+    `hopeless` is asked of a flush that takes long, as in `transactions`.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, object],
+        *,
+        logger: logging.Logger,
+        hopeless: Callable[[Collection[str]], bool] = _never,
+    ) -> None:
+        self._hopeless = hopeless
         self._config = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}
         self._logger = logger
         self._producer: Producer | None = None
@@ -54,18 +70,36 @@ class AtLeastOnce:
         if producer is None:
             raise Fatal("the producer is not open")
         self._failed = []
+        written = {topic for topic, _ in outputs}
         try:
             for topic, output in outputs:
                 produce_all(producer, topic, output)
         except KafkaException as exception:
-            raise Fatal(f"cannot write: {error_of(exception).str()}") from exception
-        left = producer.flush(_FLUSH_S)
+            if not self._hopeless(written):
+                raise Fatal(f"cannot write: {error_of(exception).str()}") from exception
+            self._purge(producer)
+            raise Aborted(f"cannot write: {error_of(exception).str()}") from exception
+        left = self._flush(producer, written)
         if left or self._failed:
-            producer.purge()
-            producer.flush(_FLUSH_S)
+            self._purge(producer)
             reason = self._failed[0].str() if self._failed else "timed out"
             raise Aborted(f"not every record was acknowledged: {reason}")
+        if not offsets:
+            return
         try:
             consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as exception:
             raise Aborted(f"offsets not committed: {error_of(exception).str()}") from exception
+
+    def _flush(self, producer: Producer, written: Collection[str]) -> int:
+        """Return how many records are left that were not acknowledged in time."""
+        deadline = time.monotonic() + _FLUSH_S
+        while True:
+            left = producer.flush(_SLICE_S)
+            if not left or time.monotonic() > deadline or self._hopeless(written):
+                return left
+
+    def _purge(self, producer: Producer) -> None:
+        """Give up what was not sent."""
+        producer.purge()
+        producer.flush(_FLUSH_S)

@@ -83,7 +83,7 @@ def tail(config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S) 
         }
     )
     try:
-        partitions = _partitions(consumer, topic, within_s)
+        partitions = partitions_of(consumer, topic, within_s)
         consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
         yield Tail(consumer, set(partitions))
     finally:
@@ -114,7 +114,8 @@ def newest_entries(
     return held
 
 
-def _partitions(consumer: Consumer, topic: str, within_s: float) -> list[int]:
+def partitions_of(consumer: Consumer, topic: str, within_s: float) -> list[int]:
+    """Return the partition indexes of `topic`. Raises `BrokerUnreachable` or `Unreadable`."""
     try:
         found = consumer.list_topics(topic, timeout=within_s).topics[topic]
     except KafkaException as exception:

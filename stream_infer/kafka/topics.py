@@ -38,11 +38,15 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as the broker describes it; `operations` are what this principal may do (READ, WRITE, ...)."""
+    """A topic as the broker describes it; `operations` are what this principal may do (READ, WRITE, ...).
+
+    A topic that was deleted and made anew has another `id`.
+    """
 
     partitions: int
     operations: frozenset[str]
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def describe(
             described[name] = _absent(answer)
         else:
             operations = _names(answer.authorized_operations)
-            described[name] = Topic(len(answer.partitions), operations, limits[name])
+            described[name] = Topic(len(answer.partitions), operations, limits[name], str(answer.topic_id))
     return described
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -30,6 +30,10 @@ _SLICE_S = 1.0
 _OPEN_S = 30.0
 
 _SLOT_TAKEN = "another worker uses the {} of this slot; give each worker its own [worker] slot"
+
+
+def _never(_written: Collection[str]) -> bool:
+    return False
 
 
 class _Trouble(logging.Handler):
@@ -77,7 +81,9 @@ class Transactions:
 
     `config` is complete and names `transaction.timeout.ms`; `stopping` ends the waiting for a broker that is
     away; `holder` asks the broker which member of the group has this slot; `logger` hears what librdkafka
-    says. Not thread-safe: one loop owns it.
+    says. `hopeless` is asked whether a commit that has hung for a second can still succeed, by the topics it
+    writes to: of a topic that was deleted nobody tells the client, which would wait until the transaction
+    times out. Not thread-safe: one loop owns it.
     """
 
     def __init__(
@@ -88,8 +94,10 @@ class Transactions:
         holder: Callable[[], str | None],
         observe: Observer,
         logger: logging.Logger,
+        hopeless: Callable[[Collection[str]], bool] = _never,
     ) -> None:
         self._config = config
+        self._hopeless = hopeless
         self._timeout_s = float(str(config["transaction.timeout.ms"])) / 1000
         self._logger = logger
         self._stopping = stopping
@@ -134,7 +142,7 @@ class Transactions:
             self._give_up(exception, began, consumer)
             raise Aborted(str(error_of(exception))) from exception
         try:
-            self._call(producer.commit_transaction, began)
+            self._call(producer.commit_transaction, began, {topic for topic, _ in outputs})
         except KafkaException as exception:
             surely_aborted = verdict(error_of(exception)) is Verdict.ABORT
             self._give_up(exception, began, consumer)
@@ -152,17 +160,21 @@ class Transactions:
         doubt = self._doubt or self._client.trouble.line
         return self._client.producer if doubt is None else self._renew(doubt)
 
-    def _call(self, call: Callable[[float], None], began: float) -> None:
-        """Make one transactional call, the same again while it is retriable and the transaction may live."""
+    def _call(self, call: Callable[[float], None], began: float, written: Collection[str] = ()) -> None:
+        """Make one transactional call, the same again while it is retriable and the transaction may live.
+
+        `written` are the topics that have to take what the call waits for.
+        """
         called = time.monotonic()
         while True:
             try:
                 call(_SLICE_S)
             except KafkaException as exception:
-                alive = time.monotonic() - began < self._timeout_s
-                if verdict(error_of(exception)) is Verdict.RETRY and alive and not self._stopping():
-                    continue
-                raise
+                alive = time.monotonic() - began < self._timeout_s and not self._stopping()
+                retry = alive and verdict(error_of(exception)) is Verdict.RETRY
+                if not retry or (written and self._hopeless(written)):
+                    raise
+                continue
             finally:
                 took_s = time.monotonic() - called
                 if took_s > _DOUBT_S:

@@ -42,7 +42,7 @@ class Readiness:
 
 
 def readiness(progress: Progress) -> Readiness:
-    """Judge `progress`: ready means running, with a model, in the group. Lag is no part of it."""
+    """Judge `progress`: ready means running, with a model, in the group. Lag and monitoring are no part."""
     waiting_for = []
     if progress.state is not State.RUNNING:
         waiting_for.append("the loop")
@@ -82,6 +82,7 @@ def application(
             "model_version": now.model_version,
             "joined": now.joined,
             "assigned_partitions": len(now.owned),
+            "degraded": list(now.degraded),
         }
         return JSONResponse(body, status_code=200 if verdict.ready else 503)
 

@@ -20,6 +20,7 @@ from stream_infer.flow.events import (
     AssignmentChanged,
     BatchAborted,
     BatchCommitted,
+    Degraded,
     Event,
     PartitionsHeld,
     ProducerRenewed,
@@ -89,6 +90,7 @@ class LogObserver:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._dead_letters = DeadLetterTally(interval_s=_SUMMARY_INTERVAL_S)
+        self._degraded: tuple[str, ...] = ()
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -109,6 +111,13 @@ class LogObserver:
                 _LOG.warning("partitions wait for a schema; the others go on", extra=fields)
             case PartitionsHeld():
                 _LOG.info("all partitions go on")
+            case Degraded() if event.reasons != self._degraded:
+                self._degraded = event.reasons
+                if event.reasons:
+                    fields = {"reasons": list(event.reasons), "held_records": event.held_records}
+                    _LOG.warning("degraded: the worker goes on without its monitoring", extra=fields)
+                else:
+                    _LOG.info("no longer degraded: what waited is written")
             case _:
                 pass
         self._summarise(self._dead_letters.due(self._clock()))

@@ -19,6 +19,7 @@ from stream_infer.flow.events import (
     AssignmentChanged,
     BatchAborted,
     BatchCommitted,
+    Degraded,
     Event,
     LagMeasured,
     Paced,
@@ -160,6 +161,18 @@ TABLE: tuple[Metric, ...] = (
         "Partitions that wait for the schema of their next record.",
     ),
     Metric(
+        "stream_infer_degraded",
+        Kind.GAUGE,
+        "",
+        "1 while the worker goes on without (a part of) its monitoring, else 0; /readyz says why.",
+    ),
+    Metric(
+        "stream_infer_withheld_records",
+        Kind.GAUGE,
+        "records",
+        "Observation frames and events that wait until their topic takes records again.",
+    ),
+    Metric(
         "stream_infer_consumer_lag_records",
         Kind.GAUGE,
         "records",
@@ -230,6 +243,8 @@ class Metrics:
         self._rebalances = self._counter("stream_infer_rebalances_total")
         self._assigned = self._gauge("stream_infer_assigned_partitions").labels(pipeline)
         self._held = self._gauge("stream_infer_held_partitions").labels(pipeline)
+        self._degraded = self._gauge("stream_infer_degraded").labels(pipeline)
+        self._withheld = self._gauge("stream_infer_withheld_records").labels(pipeline)
         self._lag = self._gauge("stream_infer_consumer_lag_records")
         self._lagging: frozenset[Partition] = frozenset()
         self._last_read = self._gauge("stream_infer_last_read_timestamp_seconds").labels(pipeline)
@@ -255,6 +270,9 @@ class Metrics:
                 self._measure_lag(event.lag_records)
             case PartitionsHeld():
                 self._held.set(len(event.held))
+            case Degraded():
+                self._degraded.set(1 if event.reasons else 0)
+                self._withheld.set(event.held_records)
 
     def serve(self, served: Served) -> None:
         """Say which package serves from now on; the one before is no longer named."""

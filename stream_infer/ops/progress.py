@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from stream_infer.flow.events import AssignmentChanged, BatchCommitted, Event
+from stream_infer.flow.events import AssignmentChanged, BatchCommitted, Degraded, Event
 from stream_infer.flow.records import Partition
 
 
@@ -29,7 +29,8 @@ class Progress:
     """The loop at one moment. `active_at` is on the monotonic clock of the cell, in seconds.
 
     `joined` is true from the first assignment on, even of no partition at all: a spare worker is a ready one.
-    It turns false when the partitions are lost, until the next assignment.
+    It turns false when the partitions are lost, until the next assignment. `degraded` says what the worker
+    goes on without.
     """
 
     active_at: float
@@ -37,6 +38,7 @@ class Progress:
     joined: bool = False
     owned: tuple[Partition, ...] = ()
     model_version: str | None = None
+    degraded: tuple[str, ...] = ()
 
 
 def advance(progress: Progress, event: Event, *, now: float) -> Progress:
@@ -47,6 +49,8 @@ def advance(progress: Progress, event: Event, *, now: float) -> Progress:
             return replace(progress, active_at=now, joined=joined, owned=event.owned)
         case BatchCommitted():
             return replace(progress, active_at=now, model_version=event.model_version)
+        case Degraded():
+            return replace(progress, active_at=now, degraded=event.reasons)
         case _:
             return replace(progress, active_at=now)
 

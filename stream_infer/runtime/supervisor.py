@@ -24,11 +24,15 @@ _TICK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What one seat runs: a name for people, the command line, the whole environment."""
+    """What one seat runs: a name for people, the command line, the whole environment.
+
+    Ending with a code in `final` ends the whole; after any other, and without any, it is started again.
+    """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
+    final: frozenset[int] = FINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class _Seat:
         self._say(Started(self._program.name, self.process.pid))
 
     def _ended(self, code: int, now: float) -> int | None:
-        if code in FINAL:
+        if code in self._program.final:
             self._say(Ended(self._program.name, code, None))
             return code
         self._failures = 1 if now - self._started >= self._restarts.calm_s else self._failures + 1

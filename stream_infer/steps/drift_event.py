@@ -14,6 +14,7 @@ from stream_infer.drift.incidents import Ending, Incident, Nature, Opened, Resol
 from stream_infer.drift.monitor import Unsure
 from stream_infer.drift.reference import Column, Reference
 from stream_infer.drift.standard import RECORDS, Aspect, Signal
+from stream_infer.drift.watch import Alarm
 
 DETECTED = "drift.detected"
 RESOLVED = "drift.resolved"
@@ -114,8 +115,47 @@ def _event(pipeline: str, incident: Incident, frame: Frame, time_ms: int) -> dic
 
 
 def _story(incident: Incident, frame: Frame, backdrop: Backdrop) -> str:
-    before, now = _figures(incident.alarm.signal, frame, backdrop)
-    return f"{subject(incident.alarm.signal)} went from {before} to {now}"
+    signal = incident.alarm.signal
+    before, now = _figures(signal, frame, backdrop)
+    ranked = _by_rank(incident.alarm, frame, backdrop)
+    if ranked is None:
+        return f"{subject(signal)} went from {before} to {now}"
+    return f"{subject(signal)} {ranked}; {_CALLED.get(signal.aspect, 'mean')} from {before} to {now}"
+
+
+def _by_rank(alarm: Alarm, frame: Frame, backdrop: Backdrop) -> str | None:
+    """Return what moved in quantiles, where the moments of the values went the other way.
+
+    Detectors see ranks, which a few extreme values do not move; moments they do.
+    """
+    column, now = _column(backdrop, alarm.signal), _summary(frame, alarm.signal)
+    if column is None or not column.edges or now is None or not sum(now.bins):
+        return None
+    up = alarm.value > alarm.usual
+    if alarm.signal.aspect is Aspect.MEAN and (now.mean > column.mean) != up:
+        before, after = (quantile(shares, column.edges, 0.5) for shares in (column.shares, now.bins))
+        return f"{'rose' if up else 'fell'}: median from {_number(before)} to {_number(after)}"
+    if alarm.signal.aspect is Aspect.SPREAD and (math.sqrt(now.variance) > column.stddev) != up:
+        before, after = (
+            quantile(shares, column.edges, 0.75) - quantile(shares, column.edges, 0.25)
+            for shares in (column.shares, now.bins)
+        )
+        return f"{'rose' if up else 'fell'}: quartiles from {_number(before)} to {_number(after)} apart"
+    return None
+
+
+def quantile(shares: Sequence[float], edges: Sequence[float], part: float) -> float:
+    """Return the value below which `part` of what is in the bins lies; within a bin, in proportion.
+
+    `shares[0]` and `shares[-1]` lie outside of `edges`, at its ends.
+    """
+    left = part * sum(shares)
+    bounds = zip((edges[0], *edges), (*edges, edges[-1]), strict=True)
+    for share, (low, high) in zip(shares, bounds, strict=True):
+        if left <= share and share:
+            return low + (high - low) * left / share
+        left -= share
+    return edges[-1]
 
 
 def _now(incident: Incident, frame: Frame, backdrop: Backdrop) -> str:

@@ -20,7 +20,7 @@ from stream_infer.drift.labels import Counts, Join, JoinPolicy, Predicted, Truth
 from stream_infer.drift.monitor import Monitor, MonitorPolicy, References, Unsure
 from stream_infer.drift.performance import Answers, ErrorDrift, ErrorsBack, Measured, Performance, Said
 from stream_infer.drift.windows import Lane
-from stream_infer.flow.records import Batch, Channel, Headers, Outcome, Output, Rejected, Stage
+from stream_infer.flow.records import Batch, Channel, Headers, Outcome, Output, Partition, Rejected, Stage
 from stream_infer.steps import cloudevents, drift_event, label_event
 from stream_infer.steps.drift_event import Backdrop
 from stream_infer.steps.frame_record import from_record
@@ -34,11 +34,16 @@ PERFORMANCE = "performance"
 
 @dataclass(frozen=True, slots=True)
 class MonitorSettings:
-    """What the role is told. `observations` is the topic of frames."""
+    """What the role is told. `observations` is the topic of frames.
+
+    `incarnations` has an id for each topic that another of the same name has not: offsets that the state
+    remembers are those of one topic, and mean nothing in the one that was made in its place.
+    """
 
     pipeline: str
     observations: str
     policy: MonitorPolicy = field(default_factory=MonitorPolicy)
+    incarnations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +102,23 @@ class Watching:
         return self._join.counts
 
     @property
-    def positions(self) -> Mapping[str, int]:
-        """The next offset of each partition ("topic/index") that the state knows of."""
+    def records(self) -> int:
+        """How many input records the frames so far have told of."""
+        return self._monitor.records
+
+    def position(self, partition: Partition) -> int:
+        """Return the next offset of `partition` that the state knows of; 0 where it knows of none."""
+        return self._positions.get(self._place(partition), 0)
+
+    @property
+    def _positions(self) -> Mapping[str, int]:
         found: dict[str, int] = json.loads(self._stored.get(POSITIONS, b"{}"))
         return found
+
+    def _place(self, partition: Partition) -> str:
+        incarnation = self._settings.incarnations.get(partition.topic)
+        place = f"{partition.topic}/{partition.index}"
+        return place if incarnation is None else f"{place}@{incarnation}"
 
     def restore(self, documents: Mapping[str, bytes]) -> None:
         """Begin with the state in `documents`: key without the pipeline -> the newest value in the log."""
@@ -256,8 +274,8 @@ class Watching:
         documents |= {
             f"{PERFORMANCE}/{name}": _json(document) for name, document in self._performance.changed().items()
         }
-        positions = dict(self.positions)
-        positions |= {f"{p.topic}/{p.index}": span.next for p, span in batch.cursor.spans.items()}
+        positions = dict(self._positions)
+        positions |= {self._place(p): span.next for p, span in batch.cursor.spans.items()}
         return documents | {POSITIONS: _json(positions)}
 
     def _state(self) -> Output:

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from stream_infer.avro.record import RecordWriter
 from stream_infer.drift.frames import Frame, Summary
 from stream_infer.drift.reference import Reference
-from stream_infer.flow.records import Batch, Channel, Output, Rejected
+from stream_infer.flow.records import Batch, Output, Rejected
 from stream_infer.models.container import Columns
 from stream_infer.models.load import Model
 from stream_infer.models.scores import Scores
-from stream_infer.steps.frame_record import to_record
+from stream_infer.steps.backlog import frame_output
 from stream_infer.steps.layout import HUGE, Categories, Layout, Numbers, layout
 
 Rows = NDArray[np.intp]
@@ -71,18 +71,12 @@ class Observe:
         self._reference = reference
         self._settings = settings or ObserveSettings()
         self._laid: tuple[str, Layout] | None = None
+        self.failure: str | None = None
+        """Why the last batch has no summaries, for people; None when it has."""
 
     def __call__(self, batch: Batch, model: Model, seen: Seen) -> Output:
         """Return the frames of `batch`, one record each, all of one partition under one key."""
-        frames = self.frames(batch, model, seen)
-        nothing = [None] * len(frames)
-        return Output(
-            channel=Channel.OBSERVATIONS,
-            rows=[],
-            keys=[f"{self._pipeline}/{f.source.topic}/{f.source.index}".encode() for f in frames],
-            values=[self._writer.write(to_record(self._pipeline, frame)) for frame in frames],
-            headers=nothing,
-        )
+        return frame_output(self._pipeline, self.frames(batch, model, seen), self._writer)
 
     def frames(self, batch: Batch, model: Model, seen: Seen) -> Sequence[Frame]:
         """Return the frames of `batch`, in order of partition and window."""
@@ -90,7 +84,7 @@ class Observe:
             return ()
         groups = _groups(batch, self._settings.window_offsets)
         sampled = _sample(groups, seen.readable, self._settings.sample_bits)
-        signals = _signals(self._layout(model), seen, groups, sampled)
+        signals = self._signals(model, seen, groups, sampled)
         chosen = np.bincount(groups.of_row[seen.readable[sampled]], minlength=groups.count)
         bad = np.asarray([reject.row for reject in seen.rejected], np.intp)
         dead = np.bincount(groups.of_row[bad], minlength=groups.count)
@@ -113,6 +107,18 @@ class Observe:
             )
             for g in range(groups.count)
         ]
+
+    def _signals(
+        self, model: Model, seen: Seen, groups: _Groups, sampled: Rows
+    ) -> Sequence[tuple[Summary, ...]]:
+        """Return the summaries of each group, none when they cannot be made: counting still goes on."""
+        try:
+            signals = _signals(self._layout(model), seen, groups, sampled)
+        except Exception as failure:  # noqa: BLE001 - monitoring can never stop scoring
+            self.failure = f"what was scored cannot be summarised: {type(failure).__name__}: {failure}"
+            return [()] * groups.count
+        self.failure = None
+        return signals
 
     def _layout(self, model: Model) -> Layout:
         if self._laid is None or self._laid[0] != model.digest:
@@ -239,7 +245,8 @@ def _exact(column: pa.Array, group: Rows, count: int) -> tuple[Ints, Ints]:
         nulls = np.bincount(group[missing], minlength=count)
     if pa.types.is_floating(column.type):
         values = (column.fill_null(0) if column.null_count else column).to_numpy()
-        tame = np.abs(values) < HUGE  # also False for NaN
+        # A comparison is also False for NaN; a narrower float cannot hold what is too large.
+        tame = np.abs(values) < HUGE if values.dtype == np.float64 else np.isfinite(values)
         if not tame.all():
             wild = np.bincount(group[~tame], minlength=count)
     return nulls, wild

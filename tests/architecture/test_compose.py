@@ -30,7 +30,7 @@ def seconds(duration: str) -> int:
 
 
 def test_there_is_a_broker_a_worker_and_prometheus() -> None:
-    assert set(SERVICES) - ONCE == {"kafka", "worker", "prometheus"}
+    assert set(SERVICES) - ONCE == {"kafka", "worker", "monitor", "prometheus"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -61,7 +61,7 @@ def test_no_service_can_gain_privileges(name: str) -> None:
     assert "privileged" not in service
 
 
-@pytest.mark.parametrize("name", ["topics", "worker"])
+@pytest.mark.parametrize("name", ["topics", "worker", "monitor"])
 def test_the_worker_is_nobody_on_a_read_only_root(name: str) -> None:
     service = SERVICES[name]
 
@@ -104,7 +104,7 @@ def test_prometheus_scrapes_the_port_on_which_the_worker_answers() -> None:
 
     (job,) = prometheus["scrape_configs"]
     assert job["metrics_path"] == "/metrics"
-    assert job["static_configs"] == [{"targets": [f"worker:{port}"]}]
+    assert job["static_configs"] == [{"targets": [f"worker:{port}", f"monitor:{port}"]}]
     assert SERVICES["worker"]["ports"] == [f"127.0.0.1:{port}:{port}"]
     assert f"http://127.0.0.1:{port}/livez" in SERVICES["worker"]["healthcheck"]["test"][-1]
     assert f"EXPOSE {port}" in DOCKERFILE

@@ -35,6 +35,9 @@ def server_properties(ports: Ports, *, host: str, data: str) -> dict[str, str]:
         "listener.security.protocol.map": ("PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT"),
         "log.dirs": data,
         "auto.create.topics.enable": "false",
+        # everybody may do everything, until a test denies something
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
         # one node holds every replica
         "default.replication.factor": "1",
         "min.insync.replicas": "1",

@@ -81,6 +81,7 @@ def test_readyz_says_what_the_worker_has(worker: Worker) -> None:
         "model_version": "1.2.0",
         "joined": True,
         "assigned_partitions": 2,
+        "degraded": [],
     }
 
 
@@ -212,3 +213,12 @@ def test_the_constructor_binds_nothing(tmp_path: Path) -> None:
         )
 
     assert not http_threads()
+
+
+def test_readyz_stays_ready_and_says_what_the_worker_goes_on_without(worker: Worker) -> None:
+    worker.progress = replace(READY, degraded=("observations.v1 does not exist",))
+
+    status, _, body = worker.get("/readyz")
+
+    assert status == 200
+    assert json.loads(body)["degraded"] == ["observations.v1 does not exist"]

@@ -17,6 +17,7 @@ from stream_infer.flow.events import (
     AssignmentChanged,
     BatchAborted,
     BatchCommitted,
+    Degraded,
     PartitionsHeld,
     ProducerRenewed,
     ReadFinished,
@@ -289,3 +290,15 @@ def test_partitions_that_wait_are_told_with_the_reason_and_when_they_go_on(log: 
         {"in": [1, 3]},
     )
     assert (going["event"], going["level"]) == ("all partitions go on", "info")
+
+
+def test_monitoring_that_is_away_is_told_once_and_that_it_is_back(log: io.StringIO) -> None:
+    observe = LogObserver()
+
+    for held in range(3):
+        observe(Degraded(("observations.v1 does not exist",), held))
+    observe(Degraded((), 0))
+
+    away, back = lines(log)
+    assert (away["level"], away["reasons"]) == ("warning", ["observations.v1 does not exist"])
+    assert (back["event"], back["level"]) == ("no longer degraded: what waited is written", "info")

@@ -7,6 +7,7 @@ from stream_infer.flow.events import (
     AssignmentChanged,
     BatchAborted,
     BatchCommitted,
+    Degraded,
     LagMeasured,
     Paced,
     PartitionsHeld,
@@ -55,6 +56,7 @@ def everything() -> Metrics:
         LagMeasured({Partition("in", 0): 7}),
         PACED,
         PartitionsHeld((Partition("in", 0),), "the registry is away"),
+        Degraded(("observations.v1 does not exist",), 3),
     ):
         filled(event)
     filled.serve(Served("fraud", "1.2.0", "sha256:aa", "sklearn"))
@@ -206,3 +208,15 @@ def test_partitions_that_wait_are_counted_until_they_go_on() -> None:
     m(PartitionsHeld((), "the registry is away"))
 
     assert samples(m)["stream_infer_held_partitions", ()] == 0
+
+
+def test_what_is_degraded_and_what_waits_is_shown_until_it_is_over() -> None:
+    m = metrics()
+
+    m(Degraded(("observations.v1 does not exist",), 3))
+    assert samples(m)["stream_infer_degraded", ()] == 1
+    assert samples(m)["stream_infer_withheld_records", ()] == 3
+    m(Degraded((), 0))
+
+    assert samples(m)["stream_infer_degraded", ()] == 0
+    assert samples(m)["stream_infer_withheld_records", ()] == 0

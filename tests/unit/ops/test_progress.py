@@ -8,6 +8,7 @@ from stream_infer.flow.events import (
     AssignmentChanged,
     BatchAborted,
     BatchCommitted,
+    Degraded,
     Event,
     LagMeasured,
     ProducerRenewed,
@@ -28,6 +29,7 @@ OWNED = (Partition("in", 0), Partition("in", 3))
         AssignmentChanged("assigned", OWNED),
         ProducerRenewed("in doubt", 0.1),
         LagMeasured({}),
+        Degraded(("observations.v1 does not exist",), 0),
     ],
 )
 def test_any_event_shows_that_the_loop_is_alive(event: Event) -> None:

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,15 @@ def test_a_failure_after_a_calm_time_counts_as_the_first() -> None:
     )
 
     assert pauses == [0.5, 0.5, 0.5]
+
+
+def test_a_program_may_fail_for_good_reasons_and_be_started_again_all_the_same() -> None:
+    side = replace(program("raise SystemExit(2)", name="monitor"), final=frozenset())
+
+    def failed_twice(happened: list[Happening]) -> bool:
+        return sum(isinstance(one, Ended) and one.name == "monitor" for one in happened) == 2
+
+    code, happened = run(program(WAITS), side, until=failed_twice)
+
+    assert code == 0
+    assert [one.code for one in happened if isinstance(one, Ended) and one.name == "monitor"] == [2, 2]

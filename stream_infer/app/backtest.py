@@ -1,0 +1,81 @@
+"""What monitoring as it is configured now would have raised, from observation frames that are in the log.
+
+Joins no group and writes nothing. Begins as a new monitor begins, with nothing learned before the range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stream_infer.app.events import Event, parse_event
+from stream_infer.app.references import PackagedReferences
+from stream_infer.app.watcher import policy
+from stream_infer.avro import contract
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.config.settings import Settings
+from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.flow.records import Channel, Outcome
+from stream_infer.kafka import client
+from stream_infer.kafka.ranges import Place, read_range
+from stream_infer.steps.monitor import Codec, MonitorSettings, Watching
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What was replayed, and the events it led to. How many frames could not be read is `unreadable`."""
+
+    frames: int
+    records: int
+    unreadable: int
+    events: Sequence[Event]
+
+    @property
+    def incidents(self) -> int:
+        """How many incidents were opened."""
+        return sum(1 for event in self.events if event["attributes"].get("state") == "open")
+
+
+def backtest(settings: Settings, first: Place, last: Place) -> Backtest:
+    """Replay the observations from `first` to before `last`.
+
+    Raises `Misconfigured` where nothing is monitored, `BrokerUnreachable` or another `Fatal`.
+    """
+    monitoring = settings.monitoring
+    if monitoring.topic is None:
+        fix = f'name it, for example "{settings.pipeline}.monitoring.v1"'
+        raise Misconfigured([Problem("monitoring.topic", "", "there is no monitoring topic", fix)])
+    step = Watching(
+        MonitorSettings(settings.pipeline, monitoring.observations_topic, policy(settings)),
+        PackagedReferences(settings),
+        Codec(
+            RecordReader(contract.schema("ObservationFrame"), Framing.NONE),
+            RecordWriter(contract.schema("MonitoringEvent"), Framing.NONE),
+        ),
+    )
+    config = {**client.admin(settings.kafka), "logger": client.SILENT}
+    frames = unreadable = 0
+    events: list[Event] = []
+    for batch in read_range(config, monitoring.observations_topic, first, last):
+        outcome = step(batch)
+        frames += len(batch)
+        unreadable += len(outcome.rejected)
+        events += _events(outcome)
+    return Backtest(frames, step.records, unreadable, events)
+
+
+def as_document(done: Backtest) -> Mapping[str, object]:
+    """Return the whole of a backtest as JSON values."""
+    return {
+        "frames": done.frames,
+        "records": done.records,
+        "unreadable": done.unreadable,
+        "incidents": done.incidents,
+        "events": list(done.events),
+    }
+
+
+def _events(outcome: Outcome) -> list[Event]:
+    values = [v for out in outcome.outputs if out.channel is Channel.EVENTS for v in out.values]
+    return [event for value in values if value is not None and (event := parse_event(value)) is not None]

@@ -1,0 +1,121 @@
+"""A range of a topic, read once from outside of any group, in batches as the roles get them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream_infer.flow.errors import BrokerUnreachable
+from stream_infer.flow.records import Batch, Cursor, Headers, Partition
+from stream_infer.kafka.columns import places, timestamps_ms
+from stream_infer.kafka.compacted import Unreadable, partitions_of
+from stream_infer.kafka.verdicts import error_of, is_unreachable
+
+_ASK_S = 10.0
+_MANY = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a topic: an offset of each of its partitions, or a moment of its records."""
+
+    offset: int | None = None
+    moment_ms: int | None = None
+
+
+START, END = Place(offset=0), Place()
+
+
+def read_range(config: Mapping[str, object], topic: str, first: Place, last: Place) -> Iterator[Batch]:
+    """Yield the records from `first` on and before `last`, in the order of the log.
+
+    `END` is where the log ends when the reading begins. `config` is that of a client that only asks. Raises
+    `BrokerUnreachable` when nobody answers, and `Unreadable`.
+    """
+    consumer = Consumer(
+        dict(config)
+        | {
+            "group.id": f"{topic}.reader",  # never joined, nothing committed
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    try:
+        asked = [TopicPartition(topic, p) for p in partitions_of(consumer, topic, _ASK_S)]
+        begins, ends = _offsets(consumer, asked, first), _offsets(consumer, asked, last)
+        wanted = {p: (begins[p], ends[p]) for p in begins if begins[p] < ends[p]}
+        consumer.assign([TopicPartition(p.topic, p.index, begin) for p, (begin, _) in wanted.items()])
+        yield from _batches(consumer, {p: end for p, (_, end) in wanted.items()})
+    except KafkaException as exception:
+        raise BrokerUnreachable(f"{topic} cannot be read: {error_of(exception).str()}") from exception
+    finally:
+        consumer.close()
+
+
+def _batches(consumer: Consumer, ends: dict[Partition, int]) -> Iterator[Batch]:
+    unread = set(ends)
+    while unread:
+        first = consumer.poll(_ASK_S)
+        if first is None:
+            raise BrokerUnreachable(f"{_ASK_S:g} s of silence before the end of the range")
+        messages = [first, *consumer.consume(_MANY, 0)]
+        unread -= {p for message in messages if (p := _ended(message, ends)) is not None}
+        within = [m for m in messages if m.error() is None and (m.offset() or 0) < ends[_partition(m)]]
+        if within:
+            yield _batch(within)
+
+
+def _ended(message: Message, ends: Mapping[Partition, int]) -> Partition | None:
+    """Return the partition that has been read to the end of its range, as `message` shows."""
+    error = message.error()
+    if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local error
+        partition = _partition(message)
+        done = error is not None or (message.offset() or 0) + 1 >= ends[partition]
+        return partition if done else None
+    if error.retriable() or is_unreachable(error):
+        return None
+    raise Unreadable(f"{message.topic()} cannot be read: {error.str()}")
+
+
+def _batch(messages: Sequence[Message]) -> Batch:
+    read = places(messages)
+    return Batch(
+        cursor=Cursor(read.spans),
+        partitions=read.partitions,
+        partition=read.partition,
+        offset=read.offset,
+        timestamp_ms=timestamps_ms(messages),
+        keys=list(map(Message.key, messages)),
+        values=list(map(Message.value, messages)),
+        headers=cast("list[Headers | None]", list(map(Message.headers, messages))),
+        received_ms=max(timestamps_ms(messages)),
+    )
+
+
+def _offsets(consumer: Consumer, asked: Sequence[TopicPartition], place: Place) -> dict[Partition, int]:
+    """Return the offset of `place` in each partition, within what the log holds."""
+    moments: dict[int, int] = {}
+    if place.moment_ms is not None:
+        wanted = [TopicPartition(tp.topic, tp.partition, place.moment_ms) for tp in asked]
+        moments = {tp.partition: tp.offset for tp in consumer.offsets_for_times(wanted, timeout=_ASK_S)}
+    offsets = {}
+    for tp in asked:
+        held = consumer.get_watermark_offsets(tp, timeout=_ASK_S)
+        if held is None:
+            raise BrokerUnreachable(f"no watermarks of {tp.topic}/{tp.partition} within {_ASK_S:.0f} s")
+        earliest, end = held
+        found = place.offset if place.moment_ms is None else moments[tp.partition]
+        after = found is None or found < 0  # librdkafka says -1 of a moment after the last record
+        offsets[Partition(tp.topic, tp.partition)] = (
+            end if after else min(max(int(found or 0), earliest), end)
+        )
+    return offsets
+
+
+def _partition(message: Message) -> Partition:
+    return Partition(message.topic() or "", message.partition() or 0)
