@@ -108,12 +108,20 @@ def main() -> None:
     table: list[list[str]] = []
     points = options.points or axis.points
     turns = Turns.asked_for(options)
-    with arena() as here:
-        for left, value in zip(range(len(points), 0, -1), points, strict=True):
-            point = axis.at(value)
-            events = point.events(options.events)
-            print(f"{options.axis} {value}, {events} events", flush=True)
-            table += rows(value, events, race(here, point, events=events, turns=turns.for_one_of(left)))
+    try:
+        with arena() as here:
+            for left, value in zip(range(len(points), 0, -1), points, strict=True):
+                point = axis.at(value)
+                events = point.events(options.events)
+                print(f"{options.axis} {value}, {events} events", flush=True)
+                table += rows(value, events, race(here, point, events=events, turns=turns.for_one_of(left)))
+    finally:  # what was measured before an end by Ctrl-C or SIGTERM is worth telling
+        _tell(options, table)
+
+
+def _tell(options: argparse.Namespace, table: list[list[str]]) -> None:
+    if not table:
+        return
     report.finish(
         options.name or f"growth-{options.axis}",
         f"Growth with {options.axis}",

@@ -213,12 +213,20 @@ def main() -> None:
     table: list[list[str]] = []
     trace: list[list[str]] = []
     turns = Turns.asked_for(options)
-    with arena() as here:
-        workload = here.workload()
-        for left, rate in zip(range(len(options.rates), 0, -1), options.rates, strict=True):
-            found = at(here, workload, rate=rate, options=options, turns=turns.for_one_of(left))
-            table += rows(rate, found)
-            trace += traces(rate, found)
+    try:
+        with arena() as here:
+            workload = here.workload()
+            for left, rate in zip(range(len(options.rates), 0, -1), options.rates, strict=True):
+                found = at(here, workload, rate=rate, options=options, turns=turns.for_one_of(left))
+                table += rows(rate, found)
+                trace += traces(rate, found)
+    finally:  # what was measured before an end by Ctrl-C or SIGTERM is worth telling
+        _tell(options, table, trace)
+
+
+def _tell(options: argparse.Namespace, table: list[list[str]], trace: list[list[str]]) -> None:
+    if not table:
+        return
     report.finish(
         options.name,
         "Latency: produced to readable by a read_committed reader",
@@ -227,11 +235,11 @@ def main() -> None:
         "in turns. Median of the rounds (least-greatest). Broker, contestant and "
         "sender share the cores.",
         report.table(_HEAD, table),
-        _told(trace),
+        _spent(trace),
     )
 
 
-def _told(trace: list[list[str]]) -> str:
+def _spent(trace: list[list[str]]) -> str:
     if not trace:
         return ""
     return (

@@ -123,16 +123,24 @@ def main() -> None:
     ratios: list[str] = []
     cells = [(size, model) for size in options.sizes for model in options.models]
     turns = Turns.asked_for(options)
-    with arena() as here:
-        for left, (size, model) in zip(range(len(cells), 0, -1), cells, strict=True):
-            events = min(options.events, options.megabytes * 1_000_000 // size)
-            print(f"{size} B, {model}, {events} events", flush=True)
-            runs = race(
-                here, contestants, model=model, size=size, events=events, turns=turns.for_one_of(left)
-            )
-            here.forget_backlogs()
-            table += rows(runs, contestants, model=model, size=size)
-            ratios += (f"- {size / 1000:g} kB, {model}: {one}" for one in said(runs, options.processes))
+    try:
+        with arena() as here:
+            for left, (size, model) in zip(range(len(cells), 0, -1), cells, strict=True):
+                events = min(options.events, options.megabytes * 1_000_000 // size)
+                print(f"{size} B, {model}, {events} events", flush=True)
+                runs = race(
+                    here, contestants, model=model, size=size, events=events, turns=turns.for_one_of(left)
+                )
+                here.forget_backlogs()
+                table += rows(runs, contestants, model=model, size=size)
+                ratios += (f"- {size / 1000:g} kB, {model}: {one}" for one in said(runs, options.processes))
+    finally:  # what was measured before an end by Ctrl-C or SIGTERM is worth telling
+        _tell(options, table, ratios)
+
+
+def _tell(options: argparse.Namespace, table: list[list[str]], ratios: list[str]) -> None:
+    if not table:
+        return
     report.finish(
         options.name,
         "Throughput from a backlog",

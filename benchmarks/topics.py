@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from itertools import cycle, islice
@@ -13,6 +14,7 @@ from confluent_kafka import (
     ConsumerGroupState,
     ConsumerGroupTopicPartitions,
     KafkaError,
+    KafkaException,
     Producer,
     TopicPartition,
 )
@@ -21,6 +23,13 @@ from confluent_kafka.cimpl import NewTopic
 from numpy.typing import NDArray
 
 _ANSWER_WITHIN_S = 30.0
+_TICK_S = 0.1
+# A topic this young may have no leader yet.
+_UNSETTLED = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
 
 
 class Topics:
@@ -89,8 +98,15 @@ class Topics:
     def end(self, topic: str) -> int:
         """Return the sum of the end offsets of a topic created here, the marks of transactions included."""
         asked = {place: OffsetSpec.latest() for place in self._places(topic)}
-        found = self._admin.list_offsets(asked, request_timeout=_ANSWER_WITHIN_S)
-        return sum(future.result().offset for future in found.values())
+        deadline = time.monotonic() + _ANSWER_WITHIN_S
+        while True:
+            found = self._admin.list_offsets(asked, request_timeout=_ANSWER_WITHIN_S)
+            try:
+                return sum(future.result().offset for future in found.values())
+            except KafkaException as unsettled:
+                if unsettled.args[0].code() not in _UNSETTLED or time.monotonic() > deadline:
+                    raise
+                time.sleep(_TICK_S)
 
     def read(self, topic: str) -> NDArray[np.int64]:
         """Return the timestamps (ms) of every committed record of `topic`, ascending."""
