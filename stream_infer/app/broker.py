@@ -16,10 +16,12 @@ from stream_infer.steps.choices import Partitioning
 
 _OPERATIONS = {
     "input.topics": ("READ",),
+    "labels.topic": ("READ",),
     "model.control_topic": ("READ",),
     "monitoring.observations_topic": ("WRITE", "READ"),
     "monitoring.state_topic": ("WRITE", "READ"),
 }
+_OF_OTHERS = {"input.topics", "labels.topic"}
 _CREATE = "make it with `stream-infer topics create`, or correct the name"
 
 
@@ -84,6 +86,8 @@ def _topics(settings: Settings) -> Sequence[tuple[str, str]]:
         topics.append(("monitoring.topic", settings.monitoring.topic))
         topics.append(("monitoring.observations_topic", settings.monitoring.observations_topic))
         topics.append(("monitoring.state_topic", settings.monitoring.state_topic))
+    if settings.labels.topic is not None:
+        topics.append(("labels.topic", settings.labels.topic))
     if settings.model.store is not None:
         topics.append(("model.status_topic", settings.model.status_topic))
     if settings.model.follow is Follow.TOPIC:
@@ -95,7 +99,7 @@ def _topic_problems(settings: Settings, described: Mapping[str, Topic | Absent])
     for key, name in _topics(settings):
         topic = described[name]
         if isinstance(topic, Absent):
-            fix = _CREATE if key != "input.topics" else "correct the name, or have its producers create it"
+            fix = _CREATE if key not in _OF_OTHERS else "correct the name, or have its producers create it"
             yield Problem(key, f'"{name}"', topic.reason, fix)
             continue
         for operation in _OPERATIONS.get(key, ("WRITE",)):

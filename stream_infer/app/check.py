@@ -15,6 +15,7 @@ from pathlib import Path
 from stream_infer.app import registry, wanted
 from stream_infer.app.admission import judged
 from stream_infer.app.broker import ask
+from stream_infer.app.labels import label_format
 from stream_infer.app.topics import beside
 from stream_infer.app.wanted import Said
 from stream_infer.avro.framing import Framing
@@ -181,6 +182,7 @@ def _check_files(settings: Settings, report: Report, instead: Path | None = None
         report.add(_without_reader(settings))
         writers, reader = [], given[0] if given else _made_for(package)
     known = [*writers, *([reader] if reader and not writers else [])]
+    _check_labels(settings, report)
     if not known:
         return
     report.passed.append(f"events: {', '.join(schema.name for schema in known)}")
@@ -189,6 +191,18 @@ def _check_files(settings: Settings, report: Report, instead: Path | None = None
     report.add(dict.fromkeys(_fields(events, known, reader)))
     if package is not None:
         _judge(package, settings.model.on_difference, events, report)
+
+
+def _check_labels(settings: Settings, report: Report) -> None:
+    """Check that labels have the fields that they are joined by."""
+    if settings.labels.topic is None:
+        return
+    try:
+        found = label_format(settings.labels)
+    except Misconfigured as wrong:
+        report.add(wrong.problems)
+    else:
+        report.passed.append(f"labels: {found.schema.name}, joined by {settings.labels.join}")
 
 
 def _without_reader(settings: Settings) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""What a model's training data looked like, by the digest of its package: read from the package."""
+"""What packages say to the monitor, by their digest: what training data looked like, what answers mean."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stream_infer.config.settings import Settings
+from stream_infer.drift.figures import Answers
 from stream_infer.drift.reference import Reference, parse
 from stream_infer.files.store import ModelStore
 from stream_infer.flow.errors import Refused
-from stream_infer.models.package import verify
+from stream_infer.models.package import Verified, verify
 
 _REFERENCE = "reference.json"
 _log = logging.getLogger("stream_infer.monitoring")
@@ -29,20 +30,48 @@ class PackagedReferences:
         return self._found[digest]
 
     def _find(self, digest: str) -> Reference | None:
-        for path in self._candidates(digest):
+        for package in _packages(self._settings, digest):
             try:
-                data = verify(path, digest).files.get(_REFERENCE)
+                data = package.files.get(_REFERENCE)
                 return None if data is None else parse(data)
-            except (Refused, OSError, ValueError) as error:
-                _log.warning("no reference from %s: %s", path.name, error)
+            except ValueError as error:
+                _log.warning("no reference from %s: %s", package.manifest.name, error)
         return None
 
-    def _candidates(self, digest: str) -> Iterator[Path]:
-        model = self._settings.model
-        if model.package is not None:
-            yield model.package
-        if model.store is not None:
-            store = ModelStore(model.store, self._settings.pipeline)
-            wished = [ref for wish in store.history() for ref in (wish.package, wish.previous) if ref]
-            names = dict.fromkeys(ref.uri for ref in wished if ref.digest == digest)
-            yield from (store.folder / name for name in names)
+
+class PackagedAnswers:
+    """Finds what a model's labels and scores mean. Of a package that is gone nothing is known."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._found: dict[str, Answers] = {}
+
+    def __call__(self, digest: str) -> Answers:
+        if digest not in self._found:
+            package = next(_packages(self._settings, digest), None)
+            self._found[digest] = Answers() if package is None else _answers(package)
+        return self._found[digest]
+
+
+def _answers(package: Verified) -> Answers:
+    output = package.manifest.output
+    return Answers(output.classes, output.score == "probability")
+
+
+def _packages(settings: Settings, digest: str) -> Iterator[Verified]:
+    for path in _candidates(settings, digest):
+        try:
+            yield verify(path, digest)
+        except (Refused, OSError) as error:
+            _log.warning("nothing from %s: %s", path.name, error)
+
+
+def _candidates(settings: Settings, digest: str) -> Iterator[Path]:
+    model = settings.model
+    if model.package is not None:
+        yield model.package
+    if model.store is not None:
+        store = ModelStore(model.store, settings.pipeline)
+        wished = [ref for wish in store.history() for ref in (wish.package, wish.previous) if ref]
+        names = dict.fromkeys(ref.uri for ref in wished if ref.digest == digest)
+        yield from (store.folder / name for name in names)

@@ -7,7 +7,7 @@ A worker asks and never registers: that is for `topics create`. How a registry i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from stream_infer.avro import contract, resolve
@@ -17,7 +17,7 @@ from stream_infer.avro.schemas import Schema
 from stream_infer.config.registry import RegistryProperties
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Problem
-from stream_infer.kafka.writers import NoAnswer, SchemaRegistry
+from stream_infer.kafka.writers import NoAnswer, SchemaRegistry, Writers
 
 _SECTION = "schema_registry"
 _URL = f"{_SECTION}.url"
@@ -62,6 +62,13 @@ def connect(properties: RegistryProperties) -> SchemaRegistry:
     except (ValueError, TypeError, OSError) as error:
         fix = "correct the properties there"
         raise Misconfigured([Problem(_SECTION, "", f"its client refuses it: {error}", fix)]) from error
+
+
+@contextmanager
+def writers(properties: RegistryProperties) -> Iterator[Writers]:
+    """Hold what is known about writers. Raises `Misconfigured`."""
+    with closing(connect(properties)) as connected:
+        yield Writers(connected.writer)
 
 
 def subjects(settings: Settings) -> Sequence[Subject]:

@@ -19,6 +19,9 @@ _MONITORING_RETENTION_MS = 90 * _DAY_MS
 # As long as a monitor may be away without missing anything.
 _OBSERVATIONS_RETENTION_MS = 7 * _DAY_MS
 
+# A monitor reads its state to the end when it starts, and only closed segments are compacted.
+_OFTEN = {"segment.bytes": str(32 * 2**20), "min.cleanable.dirty.ratio": "0.2"}
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -36,6 +39,7 @@ def plan(settings: Settings) -> Sequence[Planned]:
     """
     names = [*settings.input.topics, settings.output.topic, settings.dlq.topic]
     names += [wanted.name for _, wanted in beside(settings)]
+    names += [settings.labels.topic] if settings.labels.topic is not None else []
     described = describe(settings.kafka, names)
     problems = [
         Problem("input.topics", f'"{name}"', topic.reason, "have its producers create it first")
@@ -70,6 +74,9 @@ def _wanted(settings: Settings, described: Mapping[str, Topic | Absent]) -> Sequ
         ("output.topic", Wanted(settings.output.topic, partitions, {"cleanup.policy": "delete"})),
         ("dlq.topic", Wanted(settings.dlq.topic, partitions, dead_letters)),
     ]
+    if settings.labels.topic is not None:
+        labels = Wanted(settings.labels.topic, partitions, {"cleanup.policy": "delete"})
+        wanted.append(("labels.topic", labels))
     return [*wanted, *beside(settings)]
 
 
@@ -86,7 +93,7 @@ def beside(settings: Settings) -> list[tuple[str, Wanted]]:
         frames = {"cleanup.policy": "delete", "retention.ms": str(_OBSERVATIONS_RETENTION_MS)}
         names = settings.monitoring.observations_topic, settings.monitoring.state_topic
         wanted.append(("monitoring.observations_topic", Wanted(names[0], 1, frames)))
-        wanted.append(("monitoring.state_topic", Wanted(names[1], 1, compacted)))
+        wanted.append(("monitoring.state_topic", Wanted(names[1], 1, {**compacted, **_OFTEN})))
     if settings.model.store is not None:
         wanted.append(("model.status_topic", Wanted(settings.model.status_topic, 1, compacted)))
         wanted.append(("model.control_topic", Wanted(settings.model.control_topic, 1, compacted)))

@@ -13,7 +13,8 @@ from contextlib import ExitStack, closing
 from functools import partial
 
 from stream_infer import __version__
-from stream_infer.app import registry
+from stream_infer.app import judging, registry
+from stream_infer.app.labels import label_format
 from stream_infer.app.references import PackagedReferences
 from stream_infer.avro import contract
 from stream_infer.avro.framing import Framing
@@ -31,9 +32,11 @@ from stream_infer.kafka import client
 from stream_infer.kafka.compacted import newest
 from stream_infer.kafka.lookout import Lookout
 from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
+from stream_infer.kafka.registered import RegisteredSource
 from stream_infer.kafka.session import Session, SessionSettings
 from stream_infer.kafka.topics import Absent, Topic, describe, slot_holder
 from stream_infer.kafka.transactions import Transactions
+from stream_infer.kafka.writers import Writers
 from stream_infer.ops import http, logs
 from stream_infer.ops.fanout import Fanout
 from stream_infer.ops.metrics import Build, Metrics
@@ -44,6 +47,8 @@ from stream_infer.runtime.stop import Stop, leaving_within, on_signals
 from stream_infer.steps.monitor import Codec, MonitorSettings, Watching
 
 _LEAVE_WITHIN_S = 10.0
+# With labels the state is as large as their memory's budget, and what is not compacted yet.
+_RESTORED_WITHIN_S = 120.0
 # A frame stands for many events: nobody waits for it within milliseconds.
 _PACING = Pacing(max_records=2_000, commit_interval_s=0.5, latency_goal_s=2.0)
 
@@ -136,16 +141,20 @@ def watch(settings: Settings, stop: Stop, incarnations: Mapping[str, str]) -> No
     with ExitStack() as stack:
         stack.enter_context(http.HttpServer(application, host=settings.http.host, port=settings.http.port))
         session = stack.enter_context(closing(_session(settings, stop, observe, lookout)))
+        writers = stack.enter_context(judging.writers(settings))
+        source = session if writers is None else RegisteredSource(session, writers, observe=observe)
+        step = _step(settings, incarnations, writers)
         session.open()
         progress.serve("monitor")
         progress.enter(State.RUNNING)
+        counted = Fanout([observe, judging.LabelCounts(step, metrics)])
         run(
-            session,
-            _step(settings, incarnations),
+            source,
+            Restored(step, _documents(settings)),
             Patient(session, lookout, observe),
             stop=stop,
             pace=Pace(_PACING),
-            observe=observe,
+            observe=counted,
         )
         progress.enter(State.DRAINING)
 
@@ -166,6 +175,9 @@ def _check(settings: Settings) -> Mapping[str, str]:
         "monitoring.observations_topic": monitoring.observations_topic,
         "monitoring.state_topic": monitoring.state_topic,
     }
+    if settings.labels.topic is not None:
+        label_format(settings.labels)
+        named |= {"labels.topic": settings.labels.topic, "output.topic": settings.output.topic}
     described = describe(settings.kafka, list(named.values()))
     fix = "make it with `stream-infer topics create`"
     problems = [
@@ -178,7 +190,7 @@ def _check(settings: Settings) -> Mapping[str, str]:
     return {name: topic.id for name, topic in described.items() if isinstance(topic, Topic)}
 
 
-def _step(settings: Settings, incarnations: Mapping[str, str]) -> Restored:
+def _step(settings: Settings, incarnations: Mapping[str, str], writers: Writers | None) -> Watching:
     frames = RecordReader(contract.schema("ObservationFrame"), Framing.NONE)
     ids = (
         registry.ask(settings, frozenset(), None, ()).ids
@@ -188,20 +200,26 @@ def _step(settings: Settings, incarnations: Mapping[str, str]) -> Restored:
     events = RecordWriter(
         contract.schema("MonitoringEvent"), settings.output.framing, schema_id=ids.get("MonitoringEvent")
     )
-    step = Watching(
+    return Watching(
         MonitorSettings(
             settings.pipeline, settings.monitoring.observations_topic, policy(settings), incarnations
         ),
         PackagedReferences(settings),
         Codec(frames, events),
+        judging.judging(settings, {} if writers is None else writers.known),
     )
+
+
+def _documents(settings: Settings) -> Callable[[], Mapping[str, bytes]]:
     prefix = f"{settings.pipeline}/".encode()
 
     def documents() -> Mapping[str, bytes]:
-        held = newest(client.admin(settings.kafka), settings.monitoring.state_topic)
+        held = newest(
+            client.admin(settings.kafka), settings.monitoring.state_topic, within_s=_RESTORED_WITHIN_S
+        )
         return {k.removeprefix(prefix).decode(): v for k, v in held.items() if k.startswith(prefix)}
 
-    return Restored(step, documents)
+    return documents
 
 
 def _session(settings: Settings, stop: Stop, observe: Observer, lookout: Lookout) -> Session:
@@ -215,8 +233,9 @@ def _session(settings: Settings, stop: Stop, observe: Observer, lookout: Lookout
     producer = client.producer(settings.kafka, transactional_id=client_id, client_id=client_id)
     return Session(
         SessionSettings(
-            consumer=consumer,
+            consumer=consumer | {"enable.partition.eof": "true"},  # labels wait for what is still to come
             input_topics=[monitoring.observations_topic],
+            companions=judging.companions(settings),
             channels=_channels(settings),
         ),
         Transactions(

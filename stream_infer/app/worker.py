@@ -142,8 +142,8 @@ def _writers(settings: Settings) -> Iterator[Writers | None]:
     if settings.schema_registry is None or settings.input.framing is not Framing.CONFLUENT:
         yield None
         return
-    with closing(registry.connect(settings.schema_registry)) as connected:
-        yield Writers(connected.writer)
+    with registry.writers(settings.schema_registry) as writers:
+        yield writers
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stream_infer.config.problems import HIDDEN, LATER, nearest
+from stream_infer.config.problems import HIDDEN, nearest
 from stream_infer.flow.errors import Problem
 
 PREFIX = "STREAM_INFER_"
@@ -92,10 +92,9 @@ def _items(text: str) -> object:
 
 
 def _unknown(variable: str, section: str, key: str, keys: Mapping[str, Mapping[str, bool]]) -> Problem:
-    message = f"is no variable of this version: {LATER[section]}" if section in LATER else "sets nothing"
     known = [f"{s}.{k}" for s, names in keys.items() for k in names]
     match = nearest(f"{section}.{key}", known)
     fix = "unset it"
     if match:
         fix = f"did you mean {PREFIX}{match.upper().replace('.', _DELIMITER)}? Otherwise unset it"
-    return Problem(variable, HIDDEN, message, fix)
+    return Problem(variable, HIDDEN, "sets nothing", fix)

@@ -19,10 +19,6 @@ from stream_infer.kafka.client import MASK, is_secret
 HIDDEN = "(not shown)"
 _LONGEST_VALUE = 120
 
-LATER: Mapping[str, str] = {
-    "labels": "delayed labels come with a later version",
-}
-
 _EXAMPLES: Mapping[str, str] = {
     "pipeline": 'pipeline = "payments.fraud"',
     "input.topics": 'topics = ["payments.transactions.events.v1"]',
@@ -32,6 +28,9 @@ _EXAMPLES: Mapping[str, str] = {
     "output.copy": 'copy = ["transaction_id"]',
     "dlq.topic": 'topic = "dlq.payments.transactions.events.v1"',
     "monitoring.topic": 'topic = "payments.fraud.monitoring.v1"',
+    "labels.topic": 'topic = "payments.transactions.labels.v1"',
+    "labels.max_pending": "max_pending = 100000",
+    "labels.window": "window = 200",
     "model.package": 'package = "models/fraud-1.2.0"',
     "worker.slot": 'slot = "0"',
     "worker.max_batch_records": "max_batch_records = 50000",
@@ -118,9 +117,6 @@ def _sentence(
 
 
 def _unknown(place: tuple[str, ...], known: Mapping[str, Iterable[str]]) -> tuple[str, str]:
-    key = key_of(place)
-    if key in LATER:
-        return LATER[key], "remove it"
     section, name = ("", *place)[-2:]
     where = f"[{section}]" if section else "the top level"
     siblings = sorted(known[section])

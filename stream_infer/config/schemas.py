@@ -10,10 +10,11 @@ from pathlib import Path
 
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema, SchemaRefused, parse
-from stream_infer.config.sections import Input
+from stream_infer.config.sections import Input, Labels
 from stream_infer.flow.errors import Problem
 
 KEY = "input.schema"
+LABELS_KEY = "labels.schema"
 _SUFFIX = ".avsc"
 
 
@@ -38,16 +39,27 @@ def read(settings: Input) -> tuple[Sequence[Schema], Sequence[Problem]]:
     return [s for s in read if isinstance(s, Schema)], [p for p in read if isinstance(p, Problem)]
 
 
-def _read_one(file: Path) -> Schema | Problem:
+def read_labels(settings: Labels) -> Schema | Problem | None:
+    """Return the schema of labels, or what is wrong with its file; None where none is named."""
+    path = settings.schema_path
+    if path is None:
+        return None
+    if not path.is_file():
+        fix = "name one .avsc file; the path is relative to the folder of the configuration file"
+        return _problem(path, "there is no such file", fix, LABELS_KEY)
+    return _read_one(path, LABELS_KEY)
+
+
+def _read_one(file: Path, key: str = KEY) -> Schema | Problem:
     try:
         return parse(file.read_text("utf-8"))
     except SchemaRefused as refused:
-        return _problem(file, str(refused), "correct the schema; events must be records of bounded shape")
+        return _problem(file, str(refused), "correct the schema; it must be a record of bounded shape", key)
     except OSError as error:
-        return _problem(file, f"cannot be read: {error.strerror}", "make it readable")
+        return _problem(file, f"cannot be read: {error.strerror}", "make it readable", key)
     except UnicodeDecodeError:
-        return _problem(file, "is not UTF-8 text", "save it as UTF-8")
+        return _problem(file, "is not UTF-8 text", "save it as UTF-8", key)
 
 
-def _problem(path: Path, message: str, fix: str) -> Problem:
-    return Problem(KEY, f'"{path}"', message, fix)
+def _problem(path: Path, message: str, fix: str, key: str = KEY) -> Problem:
+    return Problem(key, f'"{path}"', message, fix)

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -25,12 +26,14 @@ from pydantic_core import PydanticCustomError
 
 from stream_infer.avro.framing import Framing
 from stream_infer.kafka.offsets import OnLostOffset
-from stream_infer.steps.choices import OnDifference, Partitioning, Tombstones
+from stream_infer.steps.choices import JoinBy, OnDifference, Partitioning, Tombstones
 
 _LONGEST_TOPIC = 249
 _LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]+")
 _OWN_TOPIC = re.compile(r"[a-z0-9.-]+")
 _PIPELINE = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_DURATION = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _FIELD = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 
 
@@ -99,6 +102,14 @@ def _start(value: object) -> object:
     raise wrong(reason, 'use "earliest", "latest" or for example 2026-01-31T00:00:00Z')
 
 
+def _duration(value: object) -> int:
+    """Return the milliseconds of a duration."""
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise wrong("is no duration", 'write a number and a unit: "90s", "15m", "2h" or "7d"')
+    return int(found[1]) * _SECONDS[found[2]] * 1000
+
+
 def _path(path: Path, info: ValidationInfo) -> Path:
     return Path(info.context["folder"], path) if info.context else path
 
@@ -115,6 +126,7 @@ InputTopic = Annotated[str, AfterValidator(_topic)]
 OwnTopic = Annotated[str, AfterValidator(_own_topic)]
 FieldPath = Annotated[str, StringConstraints(pattern=_FIELD)]
 ConfigPath = Annotated[Path, AfterValidator(_path)]
+Milliseconds = Annotated[int, BeforeValidator(_duration)]
 Start = Annotated[Literal["earliest", "latest"] | datetime, PlainValidator(_start)]
 
 
@@ -180,6 +192,25 @@ class Monitoring(Section):
         tuple[Literal["PageHinkley", "ADWIN", "KSWIN"], ...], Field(min_length=1), AfterValidator(_distinct)
     ] = ("PageHinkley", "ADWIN")
     compare: Annotated[tuple[Literal["PSI", "KS"], ...], AfterValidator(_distinct)] = ("PSI",)
+
+
+class Labels(Section):
+    """Where delayed ground truth comes from, and how it is joined; without `topic` nothing is.
+
+    Without `schema` labels are records of our type `Label`. `framing` is filled in before validation.
+    """
+
+    topic: InputTopic | None = None
+    framing: Framing
+    schema_path: ConfigPath | None = Field(default=None, alias="schema")
+    join: JoinBy = JoinBy.PREDICTION_ID
+    id_field: FieldPath = "prediction_id"
+    label_field: FieldPath = "label"
+    time_field: FieldPath | None = None
+    max_delay_ms: Milliseconds = Field(default=7 * 86_400_000, alias="max_delay")
+    max_early_ms: Milliseconds = Field(default=600_000, alias="max_early")
+    max_pending: int = Field(default=100_000, ge=100, le=10_000_000)
+    window: int = Field(default=200, ge=10, le=100_000)
 
 
 class Follow(StrEnum):

@@ -27,6 +27,7 @@ from stream_infer.config.sections import (
     Delivery,
     Http,
     Input,
+    Labels,
     Model,
     Monitoring,
     Output,
@@ -51,6 +52,7 @@ class Settings(Section):
     output: Output
     dlq: DeadLetters
     monitoring: Monitoring
+    labels: Labels
     model: Model
     schema_registry: InstanceOf[RegistryProperties] | None = None
     delivery: Delivery = Field(default_factory=Delivery)
@@ -131,7 +133,8 @@ def understood(document: Mapping[str, object], environ: Mapping[str, str], *, fo
         keys = {key_of(place) for place in wrong}
         unusable |= keys | _consequences(keys, merged)
         settings = Settings.model_validate(_completed(_repaired(merged, wrong)), context=context)
-    problems += [p for p in (*_conflicts(settings), *_unregistered(settings)) if p.key not in unusable]
+    found = (*_conflicts(settings), *_unregistered(settings), *_unjoined(settings))
+    problems += [p for p in found if p.key not in unusable]
     return Reading(settings, tuple(_with_origin(p, overlay.origin) for p in problems), frozenset(unusable))
 
 
@@ -206,6 +209,7 @@ def _completed(document: Mapping[str, object]) -> dict[str, object]:
             "control_topic": f"{_named(pipeline)}.model-control.v1",
         },
     }
+    derived["labels"] = {"framing": source.get("framing", "none")}
     if source.get("framing") == Framing.CONFLUENT:
         derived["input"] = {"schema": None}
     derived["monitoring"] = {
@@ -240,7 +244,7 @@ _DERIVED = {
         "model.control_topic",
     ),
     "input.topics": ("dlq.topic",),
-    "input.framing": ("output.framing",),
+    "input.framing": ("output.framing", "labels.framing"),
 }
 
 
@@ -280,6 +284,7 @@ def _conflicts(settings: Settings) -> list[Problem]:
     for key, topic in (
         ("output.topic", settings.output.topic),
         ("dlq.topic", settings.dlq.topic),
+        ("labels.topic", settings.labels.topic),
         ("monitoring.topic", settings.monitoring.topic),
         ("monitoring.observations_topic", settings.monitoring.observations_topic),
         ("monitoring.state_topic", settings.monitoring.state_topic),
@@ -297,6 +302,19 @@ def _conflicts(settings: Settings) -> list[Problem]:
 def _unregistered(settings: Settings) -> Iterator[Problem]:
     """Yield that a framing needs a registry where none is named."""
     framings = {"input.framing": settings.input.framing, "output.framing": settings.output.framing}
+    if settings.labels.topic is not None:
+        framings["labels.framing"] = settings.labels.framing
     keys = [key for key, framing in framings.items() if framing is Framing.CONFLUENT]
     if keys and settings.schema_registry is None:
         yield registry.missing(keys[0])
+
+
+def _unjoined(settings: Settings) -> Iterator[Problem]:
+    """Yield why labels would lead to nothing."""
+    labels = settings.labels
+    if labels.topic is None and labels.model_fields_set - {"framing"}:
+        fix = 'add it to [labels], for example topic = "payments.transactions.labels.v1"'
+        yield Problem("labels.topic", "", "is required", fix)
+    if labels.topic is not None and settings.monitoring.topic is None:
+        fix = f'name it, for example topic = "{settings.pipeline}.monitoring.v1"'
+        yield Problem("monitoring.topic", "", "is required beside labels: figures go there", fix)

@@ -5,7 +5,7 @@ Plain values only. Nothing here reads, writes, decodes or knows a vendor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -49,7 +49,8 @@ class Batch:
     clock at which the batch was read (both Unix milliseconds). A null value is a tombstone.
 
     `positions` is the next offset of every partition that the reader owns, at the moment before this batch;
-    `assignment` counts how often what it owns has changed.
+    `assignment` counts how often what it owns has changed. `ended` are those that had nothing more to read
+    after this batch, where the reader takes note of that.
     """
 
     cursor: Cursor
@@ -63,6 +64,7 @@ class Batch:
     received_ms: int
     positions: Mapping[Partition, int] = field(default_factory=dict)
     assignment: int = 0
+    ended: Collection[Partition] = ()
 
     def __len__(self) -> int:
         return len(self.values)

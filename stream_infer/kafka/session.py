@@ -38,11 +38,17 @@ _LAG_EVERY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What a session needs: a complete librdkafka consumer configuration, input topics, where channels go."""
+    """What a session needs: a complete librdkafka consumer configuration, input topics, where channels go.
+
+    Whoever owns partition 0 of the first input topic also reads all partitions of the `companions`: a group
+    shares each topic out by itself, and a step that joins two of them needs both in one place. Only with
+    `enable.partition.eof` in `consumer` do batches say which partitions have ended.
+    """
 
     consumer: Mapping[str, object]
     input_topics: Sequence[str]
     channels: Mapping[Channel, str]
+    companions: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class Session:
         self._lease = _Lease(0, None)
         self._touched: set[Partition] = set()
         self._held: set[Partition] = set()
+        self._ended: set[Partition] = set()
         self._changes: list[AssignmentChanged] = []
         self._failure: StreamInferError | None = None
         self._lag_due = 0.0
@@ -195,12 +202,18 @@ class Session:
             self._raise_failure()
         if any(map(Message.error, messages)):
             messages = self._without_errors(messages)
+        elif self._ended:
+            self._ended -= {_partition(m) for m in messages}
         return self._without_touched(messages) if self._touched else messages
 
     def _without_errors(self, messages: Sequence[Message]) -> list[Message]:
         for message in messages:
             error = message.error()
-            if error is not None:
+            if error is None:
+                self._ended.discard(_partition(message))
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local error
+                self._ended.add(_partition(message))
+            else:
                 self._on_error(error, message)
         return [m for m in messages if m.error() is None]
 
@@ -211,7 +224,7 @@ class Session:
                 "another worker has joined under this slot; give each worker its own [worker] slot"
             )
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's local error
-            lost = Partition(message.topic() or "", message.partition() or 0)
+            lost = _partition(message)
             if lost not in self._position:
                 return  # it moved away while this error was on its way: seeking would take it back
             offset = self._start.after_loss(self._client, lost, self._position.get(lost, 0))
@@ -224,7 +237,7 @@ class Session:
 
     def _without_touched(self, messages: Sequence[Message]) -> list[Message]:
         """Drop rows of partitions that a callback touched while these very rows were collected."""
-        kept = [m for m in messages if Partition(m.topic() or "", m.partition() or 0) not in self._touched]
+        kept = [m for m in messages if _partition(m) not in self._touched]
         self._reposition({p: self._position[p] for p in self._touched if p in self._position})
         return kept
 
@@ -247,6 +260,7 @@ class Session:
             received_ms=time.time_ns() // 1_000_000,
             positions=positions,
             assignment=self._lease.epoch,
+            ended=frozenset(self._ended),
         )
 
     def _reposition(self, offsets: Mapping[Partition, int]) -> None:
@@ -259,6 +273,7 @@ class Session:
                 self._client.incremental_unassign([target])
                 self._client.incremental_assign([target])
             self._position[p] = offset
+            self._ended.discard(p)
 
     def _report(self) -> None:
         changes, self._changes = self._changes, []
@@ -302,25 +317,46 @@ class Session:
             raise failure
 
     def _assign(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
-        offsets = self._start.of(consumer, assigned)
+        beside = self._beside(consumer) if any(map(self._leads, assigned)) else []
+        offsets = self._start.of(consumer, [*assigned, *beside])
         consumer.incremental_assign([TopicPartition(p.topic, p.index, o) for p, o in offsets.items()])
         self._position.update(offsets)
         self._moved(offsets, "assigned", consumer.consumer_group_metadata())
 
     def _unassign(self, consumer: Consumer, gone: Sequence[TopicPartition], kind: str) -> None:
         partitions = [Partition(tp.topic, tp.partition) for tp in gone]
+        if any(map(self._leads, gone)):
+            partitions += [p for p in self._position if p.topic in self._settings.companions]
         self.release(partitions)  # librdkafka keeps a pause beyond an assignment
         for p in partitions:
             self._position.pop(p, None)
-        consumer.incremental_unassign(list(gone))
+        self._ended.difference_update(partitions)
+        consumer.incremental_unassign([TopicPartition(p.topic, p.index) for p in partitions])
         # The metadata stays: the generation goes on until the next assignment, and asking for it here would
         # wait for ever when it is `close()` that revokes.
         self._moved(partitions, kind, self._lease.group_metadata)
+
+    def _leads(self, one: TopicPartition) -> bool:
+        return bool(one.topic == self._settings.input_topics[0] and one.partition == 0)
+
+    def _beside(self, consumer: Consumer) -> list[TopicPartition]:
+        """Return all partitions of the companions. The group knows nothing of them but their offsets."""
+        found = []
+        for name in self._settings.companions:
+            topic = consumer.list_topics(name, timeout=_ADMIN_S).topics[name]
+            if topic.error is not None:
+                raise Fatal(f"cannot read {name}: {topic.error.str()}")
+            found += [TopicPartition(name, index) for index in topic.partitions]
+        return found
 
     def _moved(self, touched: Iterable[Partition], kind: str, group_metadata: object) -> None:
         self._touched.update(touched)
         self._lease = _Lease(self._lease.epoch + 1, group_metadata)
         self._changes.append(AssignmentChanged(kind, tuple(sorted(self._position))))
+
+
+def _partition(message: Message) -> Partition:
+    return Partition(message.topic() or "", message.partition() or 0)
 
 
 _FATAL = KafkaError._FATAL  # noqa: SLF001 - librdkafka's local error

@@ -185,6 +185,26 @@ TABLE: tuple[Metric, ...] = (
         "seconds",
         "Unix time at which a read last returned, with or without records.",
     ),
+    Metric(
+        "stream_infer_labels_total",
+        Kind.COUNTER,
+        "records",
+        "What became of the labels of closed windows: joined, early, late, double, conflicting, unknown, "
+        "unsampled, invalid.",
+        ("fate",),
+    ),
+    Metric(
+        "stream_infer_label_coverage_ratio",
+        Kind.GAUGE,
+        "",
+        "Part of the predictions that is remembered for its labels: a sample over the memory's budget.",
+    ),
+    Metric(
+        "stream_infer_label_pending_records",
+        Kind.GAUGE,
+        "records",
+        "Predictions and labels that are remembered.",
+    ),
 )
 
 _BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in TABLE}
@@ -248,6 +268,10 @@ class Metrics:
         self._lag = self._gauge("stream_infer_consumer_lag_records")
         self._lagging: frozenset[Partition] = frozenset()
         self._last_read = self._gauge("stream_infer_last_read_timestamp_seconds").labels(pipeline)
+        self._labels = self._counter("stream_infer_labels_total")
+        self._labels_told: Mapping[str, int] = {}
+        self._label_coverage = self._gauge("stream_infer_label_coverage_ratio").labels(pipeline)
+        self._label_pending = self._gauge("stream_infer_label_pending_records").labels(pipeline)
         self._gauge("stream_infer_build_info").labels(pipeline, build.version, build.python).set(1)
 
     def __call__(self, event: Event) -> None:
@@ -280,6 +304,14 @@ class Metrics:
         self._model_info.labels(
             self._pipeline, served.model, served.version, served.digest, served.runtime
         ).set(1)
+
+    def labelled(self, totals: Mapping[str, int], *, coverage: float, pending: int) -> None:
+        """Say what became of labels so far, in this process and those before it."""
+        for fate, total in totals.items():
+            self._labels.labels(self._pipeline, fate).inc(max(0, total - self._labels_told.get(fate, 0)))
+        self._labels_told = dict(totals)
+        self._label_coverage.set(coverage)
+        self._label_pending.set(pending)
 
     def _read(self, event: ReadFinished) -> None:
         self._last_read.set(self._clock())

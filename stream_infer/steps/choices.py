@@ -24,3 +24,10 @@ class OnDifference(StrEnum):
 
     WARN = "warn"
     REFUSE = "refuse"
+
+
+class JoinBy(StrEnum):
+    """What a prediction and its label have in common: the prediction's id, or the record key."""
+
+    PREDICTION_ID = "prediction_id"
+    KEY = "key"

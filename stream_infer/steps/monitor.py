@@ -8,28 +8,21 @@ with what was committed last. Nothing but these documents survives a batch, so a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from stream_infer.avro.record import RecordReader, RecordWriter
-from stream_infer.drift.budget import change_detectors
-from stream_infer.drift.detectors import Spec
 from stream_infer.drift.incidents import Change, Opened, Resolved
-from stream_infer.drift.labels import Counts, Join, JoinPolicy, Predicted, Truth
 from stream_infer.drift.monitor import Monitor, MonitorPolicy, References, Unsure
-from stream_infer.drift.performance import Answers, ErrorDrift, ErrorsBack, Measured, Performance, Said
 from stream_infer.drift.windows import Lane
 from stream_infer.flow.records import Batch, Channel, Headers, Outcome, Output, Partition, Rejected, Stage
-from stream_infer.steps import cloudevents, drift_event, label_event
+from stream_infer.steps import cloudevents, drift_event
 from stream_infer.steps.drift_event import Backdrop
 from stream_infer.steps.frame_record import from_record
-from stream_infer.steps.truths import PredictionReader, TruthReader
+from stream_infer.steps.judge import Judge, Judging, rows_of
 
 POSITIONS = "positions"
 """The document that says up to where the state has come; it is in every outcome."""
-JOIN = "join"
-PERFORMANCE = "performance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +47,6 @@ class Codec:
     events: RecordWriter
 
 
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """Where predictions and labels are, how they are read and joined, and what answers mean, by digest.
-
-    `window` labels of one version make a window. `detectors` watch its error; `bit_detectors` (the DDM
-    family) every single one, which finds a change sooner and alarms falsely more often.
-    """
-
-    predictions: str
-    labels: str
-    prediction_reader: PredictionReader
-    label_reader: TruthReader
-    answers: Callable[[str], Answers | None]
-    join: JoinPolicy = field(default_factory=JoinPolicy)
-    window: int = 200
-    detectors: Sequence[Spec] = field(default_factory=lambda: change_detectors(LABEL_WINDOWS))
-    bit_detectors: Sequence[Spec] = ()
-
-
-LABEL_WINDOWS = 100_000.0
-"""How many windows of labels may go by to a false alarm about errors: there are few of them."""
-
-
 class Watching:
     """A `Step`: a batch of observation frames to events and state."""
 
@@ -94,12 +64,12 @@ class Watching:
         self._stored: dict[str, bytes] = {}
         self._pending: dict[str, bytes | None] = {}
         self._monitor = self._new()
-        self._join, self._performance = self._new_judges()
+        self._judge = self._new_judge()
 
     @property
-    def counts(self) -> Counts:
-        """What became of predictions and labels so far, for metrics."""
-        return self._join.counts
+    def judge(self) -> Judge | None:
+        """Who joins labels with predictions, if there are labels: what it counts is for metrics."""
+        return self._judge
 
     @property
     def records(self) -> int:
@@ -127,23 +97,25 @@ class Watching:
         read = {key: json.loads(value) for key, value in self._stored.items()}
         self._monitor = self._new()
         self._monitor.restore(read)
-        self._join, self._performance = self._new_judges()
-        self._join.restore(_under(JOIN, read))
-        self._performance.restore(_under(PERFORMANCE, read))
+        self._judge = self._new_judge()
+        if self._judge is not None:
+            self._judge.restore(read)
 
     def __call__(self, batch: Batch) -> Outcome:
         """Take the frames of `batch`.
 
-        1. what the last outcome changed is committed; 2. each frame in order; 3. each prediction and label in
-        order; 4. an event for all that they lead to; 5. the documents that have changed, and the positions.
+        1. what the last outcome changed is committed; 2. each frame in order; 3. predictions and labels;
+        4. an event for all that they lead to; 5. the documents that have changed, and the positions.
         """
         self._settle()
-        events: list[dict[str, object]] = []
+        events: list[Mapping[str, object]] = []
         rejected: list[Rejected] = []
-        for row in _of_topic(batch, self._settings.observations):
+        for row in rows_of(batch, self._settings.observations):
             self._frame(batch, row, events, rejected)
-        if self._judging is not None:
-            self._judge(batch, self._judging, events, rejected)
+        if self._judge is not None:
+            told, bad = self._judge.take(batch)
+            events += told
+            rejected += bad
         rejected.sort(key=lambda reject: reject.row)
         self._pending = self._documents(batch)
         outputs = [self._events(events), self._state()]
@@ -162,11 +134,8 @@ class Watching:
     def _new(self) -> Monitor:
         return Monitor(self._settings.pipeline, self._settings.policy, self._references)
 
-    def _new_judges(self) -> tuple[Join, Performance]:
-        if self._judging is None:
-            return Join(JoinPolicy()), Performance(())
-        one = self._judging
-        return Join(one.join), Performance(one.detectors, window=one.window, bit_specs=one.bit_detectors)
+    def _new_judge(self) -> Judge | None:
+        return None if self._judging is None else Judge(self._settings.pipeline, self._judging)
 
     def _settle(self) -> None:
         for key, value in self._pending.items():
@@ -177,7 +146,7 @@ class Watching:
         self._pending = {}
 
     def _frame(
-        self, batch: Batch, row: int, events: list[dict[str, object]], rejected: list[Rejected]
+        self, batch: Batch, row: int, events: list[Mapping[str, object]], rejected: list[Rejected]
     ) -> None:
         try:
             frame = from_record(self._codec.frames.read(batch.values[row] or b""))
@@ -186,46 +155,6 @@ class Watching:
             return
         now_ms = batch.timestamp_ms[row]
         events += self._said(self._monitor.take(frame, now_ms), now_ms)
-
-    def _judge(
-        self,
-        batch: Batch,
-        judging: Judging,
-        events: list[dict[str, object]],
-        rejected: list[Rejected],
-    ) -> None:
-        """Join what a batch holds of predictions and labels, in the order of the batch."""
-        predictions, bad = judging.prediction_reader.read(batch, _of_topic(batch, judging.predictions))
-        rejected += bad
-        truths, bad = judging.label_reader.read(batch, _of_topic(batch, judging.labels))
-        rejected += bad
-        merged: list[tuple[int, str | None, Predicted | Truth]] = [*predictions]
-        merged += [(row, None, truth) for row, truth in truths]
-        for row, digest, one in sorted(merged, key=lambda item: item[0]):
-            if isinstance(one, Predicted):
-                self._meet(one.version, digest or "", judging)
-                self._performance.predicted(one)
-                pair = self._join.predicted(one)
-            else:
-                pair = self._join.labelled(one)
-            if pair is not None:
-                events += self._measured(self._performance.paired(pair), batch.timestamp_ms[row])
-
-    def _meet(self, version: str, digest: str, judging: Judging) -> None:
-        if not self._performance.knows(version):
-            answers = judging.answers(digest)
-            self._performance.know(version, answers or Answers((), probability=False))
-
-    def _measured(self, said: Sequence[Said], now_ms: int) -> Iterator[dict[str, object]]:
-        pipeline = self._settings.pipeline
-        for one in said:
-            match one:
-                case Measured():
-                    yield label_event.measured(pipeline, one, self._join, now_ms)
-                case ErrorDrift():
-                    yield label_event.error_drift(pipeline, one, now_ms)
-                case ErrorsBack():
-                    yield label_event.errors_back(pipeline, one, now_ms)
 
     def _said(self, changes: Sequence[Change | Unsure], now_ms: int) -> Iterator[dict[str, object]]:
         pipeline = self._settings.pipeline
@@ -257,22 +186,19 @@ class Watching:
         return Output(
             channel=Channel.EVENTS,
             rows=[],
-            keys=[f"{pipeline}/{event['incident_id'] or 'quality'}".encode() for event in events],
+            keys=[f"{pipeline}/{event['incident_id'] or event['type']}".encode() for event in events],
             values=[self._codec.events.write(event) for event in events],
             headers=headers,
         )
 
     def _documents(self, batch: Batch) -> dict[str, bytes | None]:
-        documents: dict[str, bytes | None] = {
+        changed: dict[str, object] = {**self._monitor.changed()}
+        if self._judge is not None:
+            changed |= self._judge.changed()
+        documents = {
             key: None if document is None else _json(document)
-            for key, document in self._monitor.changed().items()
-        }
-        documents |= {
-            f"{JOIN}/{name}": None if document is None else _json(document)
-            for name, document in self._join.changed().items()
-        }
-        documents |= {
-            f"{PERFORMANCE}/{name}": _json(document) for name, document in self._performance.changed().items()
+            for key, document in changed.items()
+            if document is not None or key in self._stored  # what came and went in one batch left no trace
         }
         positions = dict(self._positions)
         positions |= {self._place(p): span.next for p, span in batch.cursor.spans.items()}
@@ -287,16 +213,6 @@ class Watching:
             values=list(self._pending.values()),
             headers=[None] * len(self._pending),
         )
-
-
-def _of_topic(batch: Batch, topic: str) -> Sequence[int]:
-    places = {index for index, partition in enumerate(batch.partitions) if partition.topic == topic}
-    return [row for row, place in enumerate(batch.partition) if place in places]
-
-
-def _under(prefix: str, documents: Mapping[str, Any]) -> dict[str, Any]:
-    whole = f"{prefix}/"
-    return {key[len(whole) :]: value for key, value in documents.items() if key.startswith(whole)}
 
 
 def _json(document: object) -> bytes:

@@ -153,6 +153,11 @@ def field_problems(events: Events, known: Mapping[str, Leaf], schema: Schema) ->
         yield Problem("input.event_time", time, message, "name a timestamp, or a long of milliseconds")
 
 
+def units_per_ms(leaf: Leaf) -> int | None:
+    """Return how many of the leaf's units make a millisecond, or None when it is no point in time."""
+    return _UNITS_PER_MS[leaf.logical] if _is_time(leaf) else None
+
+
 def _what(path: str, schema: Schema) -> str:
     return other_fields(schema).get(path, "not a field")
 

@@ -1,90 +1,85 @@
 """Predictions and labels as records, for the join: which of their fields say what. Columns in, values out.
 
 The join itself is `drift.labels`. Predictions are our own records; labels are records of the user's, or of
-our type `Label`.
+our type `Label`. A record that is no label is a `Rejected`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-import pyarrow as pa
-
-from stream_infer.avro.decode import Decoder
+from stream_infer.avro.decode import Decoded, Decoder
 from stream_infer.drift.labels import Predicted, Truth
-from stream_infer.flow.records import Batch, Rejected
+from stream_infer.flow.records import Batch, Rejected, Stage
+from stream_infer.steps.choices import JoinBy
 
-PREDICTION_FIELDS = ("id", "event_time", "model_version", "model_digest", "label", "score", "value")
-
-
-class JoinBy(StrEnum):
-    """What a prediction and its label have in common: the prediction's id, or the record key."""
-
-    PREDICTION_ID = "prediction_id"
-    KEY = "key"
+PREDICTION_FIELDS = ("id", "model_version", "model_digest", "event_time", "label", "score", "value")
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFields:
-    """Where a label says what: dotted paths. `id` is unused where keys are joined; a time is in milliseconds.
+    """Where a label says what: dotted paths. Without `id` it is the record's key that counts.
 
-    `label` is the class as text (numbers and booleans are written out), `value` a number. Without `time` the
-    record's own timestamp counts.
+    `label` is the class, as text or as a number, and the value too unless that has a field of its own.
+    Without `time` the record's own timestamp says since when the truth is known; a time has so many units to
+    the millisecond.
     """
 
-    id: str | None = "prediction_id"
-    label: str | None = "label"
-    value: str | None = "value"
-    time: str | None = "labelled_at"
+    id: str | None
+    label: str
+    value: str | None = None
+    time: str | None = None
     units_per_ms: int = 1
 
     @property
-    def paths(self) -> Sequence[str]:
+    def paths(self) -> tuple[str, ...]:
         """All of them, for a decoder."""
-        return [path for path in (self.id, self.label, self.value, self.time) if path is not None]
+        return tuple(path for path in (self.id, self.label, self.value, self.time) if path is not None)
 
 
 class TruthReader:
-    """Reads labels out of batches."""
+    """Reads labels out of batches. The decoder gives the paths of `fields`."""
 
-    def __init__(self, decoder: Decoder, fields: LabelFields, join: JoinBy) -> None:
+    def __init__(self, decoder: Decoder, fields: LabelFields) -> None:
         self._decoder = decoder
         self._fields = fields
-        self._join = join
 
     def read(
         self, batch: Batch, rows: Sequence[int]
     ) -> tuple[Sequence[tuple[int, Truth]], Sequence[Rejected]]:
-        """Return (row, label) of those `rows` that are labels, and the others. Without an id it is none."""
-        decoded = self._decoder.decode(
-            [batch.values[row] for row in rows], [batch.headers[row] for row in rows]
-        )
+        """Return (row, label) of those `rows` that are labels, and why the others are none."""
+        if not rows:
+            return (), []
+        decoded = _decoded(self._decoder, batch, rows)
         columns = {path: column.to_pylist() for path, column in decoded.columns.items()}
-        found = []
+        found: list[tuple[int, Truth]] = []
+        rejected = _placed(decoded.rejected, rows)
         for at, place in enumerate(decoded.rows):
-            row = rows[place]
-            name = _key(batch, row) if self._join is JoinBy.KEY else columns[self._fields.id or ""][at]
-            if name is not None:
-                found.append((row, self._truth(batch, row, str(name), columns, at)))
-        return found, _placed(decoded.rejected, rows)
+            truth = self._truth(batch, rows[place], columns, at)
+            if isinstance(truth, Truth):
+                found.append((rows[place], truth))
+            else:
+                rejected.append(truth)
+        return found, rejected
 
-    def _truth(self, batch: Batch, row: int, name: str, columns: dict[str, list[Any]], at: int) -> Truth:
+    def _truth(self, batch: Batch, row: int, columns: Mapping[str, list[Any]], at: int) -> Truth | Rejected:
         fields = self._fields
-        label = columns[fields.label][at] if fields.label is not None else None
-        value = columns[fields.value][at] if fields.value is not None else None
-        time = columns[fields.time][at] if fields.time is not None else None
-        source = batch.source(row)
-        return Truth(
-            name,
-            batch.timestamp_ms[row] if time is None else time // fields.units_per_ms,
-            None if label is None else str(label),
-            None if value is None else float(value),
-            f"{source.topic}/{source.index}",
-            batch.offset[row],
-        )
+        name = _key(batch, row) if fields.id is None else columns[fields.id][at]
+        if name is None:
+            return Rejected(row, Stage.VALIDATE, "no_id", "The label does not say which prediction it is of.")
+        label = columns[fields.label][at]
+        value = _finite(label if fields.value is None else columns[fields.value][at])
+        if isinstance(label, float) and value is None:
+            label = None
+        if label is None and value is None:
+            return Rejected(row, Stage.VALIDATE, "no_label", "The label says nothing.")
+        time_ms = _time_ms(batch, row)
+        known = columns[fields.time][at] if fields.time is not None else None
+        known_ms = time_ms if known is None else known // fields.units_per_ms
+        return Truth(str(name), time_ms, known_ms, None if label is None else str(label), value)
 
 
 class PredictionReader:
@@ -96,30 +91,47 @@ class PredictionReader:
 
     def read(
         self, batch: Batch, rows: Sequence[int]
-    ) -> tuple[Sequence[tuple[int, str, Predicted]], Sequence[Rejected]]:
-        """Return (row, digest of the model, prediction) of those `rows` that are predictions."""
-        decoded = self._decoder.decode(
-            [batch.values[row] for row in rows], [batch.headers[row] for row in rows]
-        )
-        found = list(self._predictions(batch, [rows[place] for place in decoded.rows], decoded.columns))
-        return found, _placed(decoded.rejected, rows)
+    ) -> tuple[Sequence[tuple[int, Predicted]], Sequence[Rejected]]:
+        """Return (row, prediction) of those `rows` that are predictions and can be joined."""
+        if not rows:
+            return (), []
+        decoded = _decoded(self._decoder, batch, rows)
+        found = self._predictions(batch, [rows[place] for place in decoded.rows], decoded.columns)
+        return list(found), _placed(decoded.rejected, rows)
 
     def _predictions(
         self,
         batch: Batch,
         rows: Sequence[int],
-        columns: Any,  # noqa: ANN401 - Arrow has no types
-    ) -> Iterator[tuple[int, str, Predicted]]:
-        said: list[pa.Array] = [columns[path].to_pylist() for path in PREDICTION_FIELDS]
-        for row, name, time, version, digest, label, score, value in zip(rows, *said, strict=True):
+        columns: Mapping[str, Any],
+    ) -> Iterator[tuple[int, Predicted]]:
+        said = [columns[path].to_pylist() for path in PREDICTION_FIELDS]
+        for row, name, version, digest, event_ms, label, score, value in zip(rows, *said, strict=True):
             known = _key(batch, row) if self._join is JoinBy.KEY else name
             if known is not None:
-                yield row, digest, Predicted(known, version, time, label, score, value)
+                time_ms = _time_ms(batch, row)
+                numbers = _finite(score), _finite(value)
+                yield row, Predicted(known, version, digest, time_ms, event_ms, label, *numbers)
+
+
+def _decoded(decoder: Decoder, batch: Batch, rows: Sequence[int]) -> Decoded:
+    return decoder.decode([batch.values[row] for row in rows], [batch.headers[row] for row in rows])
+
+
+def _time_ms(batch: Batch, row: int) -> int:
+    """Return the record's time; one from the future, or none, counts as now: it would forget everything."""
+    time_ms = batch.timestamp_ms[row]
+    return min(time_ms, batch.received_ms) if time_ms >= 0 else batch.received_ms
 
 
 def _key(batch: Batch, row: int) -> str | None:
     key = batch.keys[row]
     return None if key is None else key.decode("utf-8", "backslashreplace")
+
+
+def _finite(value: object) -> float | None:
+    """Return the number, or None for what is none that a figure can hold."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _placed(rejected: Sequence[Rejected], rows: Sequence[int]) -> list[Rejected]:

@@ -123,6 +123,7 @@ class MemorySource:
             received_ms=self._received_ms,
             positions=positions,
             assignment=self._generation,
+            ended={p for p in self._next if not self._has_more(p)},
         )
 
     def rewind(self, cursor: Cursor) -> None:

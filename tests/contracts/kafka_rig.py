@@ -66,6 +66,7 @@ class KafkaRig:
             "group.id": self.name,
             "group.instance.id": instance,
             "enable.auto.commit": False,
+            "enable.partition.eof": True,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",

@@ -57,6 +57,22 @@ def test_a_batch_names_the_position_of_every_owned_partition(rig: Rig) -> None:
     assert batches[0].assignment == batches[-1].assignment
 
 
+def test_a_partition_has_ended_only_when_all_of_it_was_read(rig: Rig) -> None:
+    rig.append(0, [b"a%d" % i for i in range(40)])
+    source, _ = rig.open()
+
+    for batch in read_all(source, 40, limit=7):
+        read = {p.index: span.next for p, span in batch.cursor.spans.items()}
+        assert read[0] == 40 or {p.index for p in batch.ended} <= {1}
+
+    for _ in range(100):  # the broker tells of an end when it is asked for more
+        rig.append(0, [b"b"])
+        [batch] = read_all(source, 1)
+        if any(p.index == 1 for p in batch.ended):
+            return
+    raise AssertionError("the empty partition never ended")
+
+
 def test_a_tombstone_is_read_as_none(rig: Rig) -> None:
     rig.append(0, [None])
 

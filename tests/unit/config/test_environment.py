@@ -111,7 +111,7 @@ def test_some_variables_are_not_settings(path: Path, variable: str) -> None:
         ("STREAM_INFER_HTTP__PORT__X", "STREAM_INFER_HTTP__PORT"),
         ("STREAM_INFER_NOTHING__LIKE_IT", "unset it"),
         ("STREAM_INFER_KAFKA__", "unset it"),
-        ("STREAM_INFER_LABELS__TOPIC", "unset it"),
+        ("STREAM_INFER_LABELS__TOPICS", "STREAM_INFER_LABELS__TOPIC"),
     ],
 )
 def test_an_unknown_variable_is_a_problem_with_a_suggestion(path: Path, variable: str, fix: str) -> None:

@@ -25,6 +25,13 @@ schema = "schemas/transaction.avsc"
 package = "models/fraud-1.2.0"
 """
 
+LABELS = f"""\
+{GOOD}[monitoring]
+topic = "payments.fraud.monitoring.v1"
+[labels]
+topic = "payments.labels.v1"
+"""
+
 
 def settings_of(folder: Path, text: str, environ: dict[str, str] | None = None) -> Settings:
     path = folder / "worker.toml"
@@ -53,6 +60,16 @@ def test_a_short_file_is_enough(tmp_path: Path) -> None:
     assert settings.transactional_id == f"payments.fraud.score.{settings.worker.slot}"
     assert settings.worker.slot.endswith("-0")
     assert settings.http.port == 8900
+
+
+def test_labels_are_off_until_they_have_a_topic(tmp_path: Path) -> None:
+    assert settings_of(tmp_path, GOOD).labels.topic is None
+
+    labels = settings_of(tmp_path, LABELS + 'max_delay = "36h"\nschema = "label.avsc"\n').labels
+
+    assert (labels.max_delay_ms, labels.max_early_ms) == (36 * 3_600_000, 600_000)
+    assert labels.schema_path == tmp_path / "label.avsc"
+    assert labels.framing is Framing.NONE
 
 
 def test_paths_are_relative_to_the_folder_of_the_file(tmp_path: Path) -> None:
@@ -152,7 +169,21 @@ WRONG = {
     ),
     "a copied field twice": (GOOD + '[output]\ncopy = ["a", "a"]\n', "output.copy", "each once"),
     "a package and a store": (replaced("package =", 'store = "m"\npackage ='), "model.package", "either"),
-    "labels": (GOOD + '[labels]\ntopic = "x"\n', "labels", "remove it"),
+    "labels without a place for figures": (
+        GOOD + '[labels]\ntopic = "x"\n',
+        "monitoring.topic",
+        "payments.fraud.monitoring.v1",
+    ),
+    "labels without a topic": (GOOD + "[labels]\nwindow = 100\n", "labels.topic", "labels.v1"),
+    "labels that are predictions": (
+        LABELS.replace("payments.labels.v1", "payments.fraud.predictions.v1"),
+        "labels.topic",
+        "its own topic",
+    ),
+    "a delay that is no duration": (LABELS + 'max_delay = "a week"\n', "labels.max_delay", '"7d"'),
+    "a delay without a unit": (LABELS + "max_early = 60\n", "labels.max_early", '"90s"'),
+    "a join that is none": (LABELS + 'join = "hash"\n', "labels.join", "prediction_id"),
+    "memory for nothing": (LABELS + "max_pending = 0\n", "labels.max_pending", "100000"),
     "a schema registry that is none": (
         GOOD + "[schema_registry]\nurl = 8081\n",
         "schema_registry.url",

@@ -1,0 +1,61 @@
+"""The estimate without labels: exact sums, a calibration that learns, windows that survive a restart."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from stream_infer.drift.estimate import Bands, Calibration, Name, Promised, Promises
+
+MODEL = Name("1.0.0", "d1")
+
+
+def test_a_mean_confidence_is_exact() -> None:
+    sure = [float(one) for one in np.random.default_rng(1).uniform(0.5, 1.0, 1_000)]
+    bands = Bands()
+    for one in sure:
+        bands.add(one)
+
+    assert bands.mean == float(sum(map(Fraction, sure)) / 1_000)
+
+
+def test_without_labels_a_model_is_as_good_as_it_says() -> None:
+    bands = Bands()
+    for one in (0.5, 0.75, 1.0):
+        bands.add(one)
+
+    assert Calibration().accuracy(bands) == pytest.approx(0.75, abs=1e-12)
+
+
+def test_labels_correct_what_an_overconfident_model_says_and_fade() -> None:
+    draw = np.random.default_rng(2)
+    calibration, bands = Calibration(), Bands()
+    for _ in range(500):
+        bands.add(0.95)
+    for _ in range(2_000):
+        calibration.learn(0.95, right=bool(draw.random() < 0.7))
+    assert calibration.accuracy(bands) == pytest.approx(0.7, abs=0.03)
+
+    for _ in range(20_000):
+        calibration.learn(0.95, right=bool(draw.random() < 0.4))
+    assert calibration.accuracy(bands) == pytest.approx(0.4, abs=0.03)
+    assert calibration.labels <= 5_000
+
+
+def test_windows_are_ranges_of_offsets_whatever_happens_between() -> None:
+    promises = Promises(10)
+    told: list[Promised] = []
+    for offset in range(35):
+        model = MODEL if offset % 2 else Name("2.0.0", "d2")
+        told += promises.take("predictions/0", offset, 1_000 + offset, model, 0.9)
+        stored = json.loads(json.dumps(promises.changed()))
+        promises = Promises(10)
+        promises.restore(stored)
+
+    assert [(one.model.version, one.first_offset, one.last_offset, one.bands.total) for one in told] == [
+        (version, first, first + 9, 5) for first in (0, 10, 20) for version in ("2.0.0", "1.0.0")
+    ]
+    assert [one.time_ms for one in told[::2]] == [1_009, 1_019, 1_029]
