@@ -16,14 +16,20 @@ from contextlib import contextmanager
 from stream_infer.flow.events import Event
 
 _EVERY_S = 0.25
+_ALL_EVERY = 40
+_YOUNG, _ALL = 1, 2
 
 
 class Sweep:
-    """An observer that calls `collect` when the loop tells something, at most once in `every_s`."""
+    """An observer that calls `collect` when the loop tells something, at most once in `every_s`.
+
+    It is told to look at what is young (1), and once in 10 s at everything (2), which a model that was loaded
+    meanwhile makes 5 ms and more.
+    """
 
     def __init__(
         self,
-        collect: Callable[[], object] = gc.collect,
+        collect: Callable[[int], object] = gc.collect,
         *,
         every_s: float = _EVERY_S,
         clock: Callable[[], float] = time.monotonic,
@@ -32,12 +38,14 @@ class Sweep:
         self._every_s = every_s
         self._clock = clock
         self._due = clock() + every_s
+        self._sweeps = 0
 
     def __call__(self, _event: Event, /) -> None:
         now = self._clock()
         if now >= self._due:
             self._due = now + self._every_s
-            self._collect()
+            self._sweeps += 1
+            self._collect(_YOUNG if self._sweeps % _ALL_EVERY else _ALL)
 
 
 @contextmanager

@@ -26,8 +26,8 @@ def test_a_cycle_made_by_a_batch_is_found_after_it() -> None:
 
 def test_it_collects_no_more_often_than_asked_for() -> None:
     times = iter([0.0, 0.5, 1.0, 1.5, 2.5])
-    collected: list[bool] = []
-    sweep = Sweep(lambda: collected.append(True), every_s=1.0, clock=lambda: next(times))
+    collected: list[int] = []
+    sweep = Sweep(collected.append, every_s=1.0, clock=lambda: next(times))
     seen = []
 
     for _ in range(4):
@@ -35,6 +35,17 @@ def test_it_collects_no_more_often_than_asked_for() -> None:
         seen.append(len(collected))
 
     assert seen == [0, 1, 1, 2]
+
+
+def test_what_is_old_is_looked_at_seldom_but_is() -> None:
+    collected: list[int] = []
+    sweep = Sweep(collected.append, every_s=0.0)
+
+    for _ in range(80):
+        sweep(ReadFinished(1, 0.0))
+
+    assert collected.count(1) == 78
+    assert collected.count(2) == 2
 
 
 def test_python_collects_by_itself_again_afterwards_even_after_a_failure() -> None:
