@@ -117,6 +117,7 @@ def answer(estimator: Estimator, contract: OutputContract, frame: Frame) -> Scor
         label=label,
         score=_score(raw, winner, label, names, n),
         class_scores=raw if contract.class_scores else None,
+        winner=winner,
     )
 
 

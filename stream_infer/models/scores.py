@@ -28,13 +28,15 @@ class OutputShapeError(ValueError):
 class Scores:
     """The answers to `len(scores)` rows. A column that the contract does not name is None.
 
-    `label` holds `str(class)`; `class_scores` is (n, classes), in the order of the contract.
+    `label` holds `str(class)`; `class_scores` is (n, classes), in the order of the contract. Where each label
+    was chosen among the classes of the contract, `winner` is its index: to look it up is 12 times as slow.
     """
 
     label: Labels | None = None
     score: Floats | None = None
     value: Floats | None = None
     class_scores: Floats | None = None
+    winner: npt.NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
         column = next((c for c in (self.label, self.score, self.value) if c is not None), None)
@@ -57,7 +59,7 @@ def check(scores: Scores, contract: OutputContract, n: int) -> list[Fault]:
     ):
         if column is not None:
             _note_numbers(faults, name, column, bounded=bounded)
-    if scores.label is not None:
+    if scores.label is not None and scores.winner is None:
         _note_labels(faults, scores.label, frozenset(contract.classes))
     return [faults[row] for row in sorted(faults)]
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stream_infer.flow.records import Batch
 from stream_infer.models.container import Columns
 from stream_infer.models.load import Model
+from stream_infer.models.manifest import OutputContract
 from stream_infer.models.scores import Scores
 from stream_infer.steps.plan import EventTime, ScoringPlan
 
@@ -48,7 +49,7 @@ def prediction_columns(
         "model_name": pa.repeat(manifest.name, count),
         "model_version": pa.repeat(manifest.version, count),
         "model_digest": pa.repeat(model.digest, count),
-        **_answers(scores, manifest.output.classes if manifest.output.class_scores else ()),
+        **_answers(scores, manifest.output),
         "copied": _copied(columns, plan.copy, count),
     }
 
@@ -76,18 +77,21 @@ def _event_times(batch: Batch, rows: Rows, columns: Columns, field: EventTime | 
     return pa.array(np.where(column.is_null().to_numpy(zero_copy_only=False), stamps, times))
 
 
-def _answers(scores: Scores, classes: Sequence[str]) -> dict[str, pa.Array]:
+def _answers(scores: Scores, contract: OutputContract) -> dict[str, pa.Array]:
     """Return the columns that the model fills; the others keep their default."""
     answers = {}
-    if scores.label is not None:
+    classes = pa.array(contract.classes, pa.string())
+    if scores.winner is not None:
+        answers["label"] = classes.take(pa.array(scores.winner))
+    elif scores.label is not None:
         answers["label"] = pa.array(scores.label, pa.string())
     if scores.score is not None:
         answers["score"] = pa.array(scores.score)
     if scores.value is not None:
         answers["value"] = pa.array(scores.value)
-    if classes and scores.class_scores is not None:
+    if contract.class_scores and scores.class_scores is not None:
         count = len(scores.class_scores)
-        names = pa.array(classes, pa.string()).take(pa.array(np.tile(np.arange(len(classes)), count)))
+        names = classes.take(pa.array(np.tile(np.arange(len(classes)), count)))
         offsets = pa.array(np.arange(count + 1, dtype=np.int32) * len(classes))
         items = pa.array(np.ascontiguousarray(scores.class_scores).ravel())
         answers["class_scores"] = pa.MapArray.from_arrays(offsets, names, items)
