@@ -27,15 +27,18 @@ class Places:
     spans: Mapping[Partition, Span]
 
 
-def places(messages: Sequence[Message]) -> Places:
-    """Return the places of one or more `messages`, which are in offset order within each partition.
+def places(messages: Sequence[Message], topics: Sequence[str]) -> Places:
+    """Return the places of one or more `messages` of `topics`, in offset order within each partition.
 
-    Messages come in runs of one partition, a few per batch, so that looking at the runs is enough.
+    Messages come in runs of one partition, a few per batch, so that looking at the runs is enough. With one
+    topic, no message is asked for it.
     """
     count = len(messages)
     number = np.fromiter(map(Message.partition, messages), np.int32, count)
     offset = np.fromiter(map(Message.offset, messages), np.int64, count)
-    topic = list(map(Message.topic, messages))
+    topic: list[str | None] = [topics[0]] * count
+    if len(topics) > 1:
+        topic = list(map(Message.topic, messages))
     changes = np.flatnonzero(np.diff(number)) if topic.count(topic[0]) == count else np.arange(count - 1)
     starts = [0, *(changes + 1).tolist()]
     spans: dict[Partition, Span] = {}

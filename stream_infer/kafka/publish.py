@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from stream_infer.flow.records import Output
+from stream_infer.flow.records import Header, Output
 
 _FULL_S = 0.05
 
@@ -43,31 +43,41 @@ def produce_all(producer: Producer, topic: str, output: Output) -> None:
     `produce()` and not `produce_batch()`: the latter drops headers and the record's own partition, and is
     slower (1.9 against 1.3 us a record, measured with 2.16.1).
     """
-    targets: Sequence[int] = output.partitions if output.partitions is not None else [-1] * len(output)
-    if any(output.headers):
-        _with_headers(producer, topic, output, targets)
-        return
-    start = 0
-    while start < len(output):
-        left = iter(output.values[start:])
-        records = map(producer.produce, repeat(topic), left, output.keys[start:], targets[start:])
+    waiting = _Waiting(
+        output.values,
+        output.keys,
+        output.partitions if output.partitions is not None else [-1] * len(output),
+        [list(of_row or ()) for of_row in output.headers] if any(output.headers) else None,
+    )
+    while waiting.values:
+        values = iter(waiting.values)
         try:
-            deque(records, maxlen=0)  # a loop in C: 0.43 us a record against 0.52 in Python
+            # A loop in C: 0.43 us a record against 0.52 in Python.
+            deque(waiting.queued_by(producer, topic, values), maxlen=0)
         except BufferError:
-            start = len(output) - len(list(left)) - 1
+            waiting = waiting.after(len(waiting.values) - len(list(values)) - 1)
             producer.poll(_FULL_S)
         else:
             return
 
 
-def _with_headers(producer: Producer, topic: str, output: Output, targets: Sequence[int]) -> None:
-    for key, value, headers, partition in zip(
-        output.keys, output.values, output.headers, targets, strict=True
-    ):
-        while True:
-            try:
-                producer.produce(topic, value, key, partition, headers=list(headers or ()))
-            except BufferError:
-                producer.poll(_FULL_S)
-            else:
-                break
+class _Waiting(NamedTuple):
+    """The columns of what is to be queued; most outputs have no headers."""
+
+    values: Sequence[bytes | None]
+    keys: Sequence[bytes | None]
+    partitions: Sequence[int]
+    headers: Sequence[list[Header]] | None
+
+    def queued_by(self, producer: Producer, topic: str, values: Iterator[bytes | None]) -> Iterator[None]:
+        """Return an iterator over what `produce` returns, which is called for one record after the other."""
+        first = repeat(topic), values, self.keys, self.partitions
+        if self.headers is None:
+            return map(producer.produce, *first)
+        # By position, as a loop in C calls it: no callback under either of its names, the time of now.
+        return map(producer.produce, *first, repeat(None), repeat(None), repeat(0), self.headers)
+
+    def after(self, count: int) -> _Waiting:
+        """Return what is left when `count` records are queued."""
+        headers = None if self.headers is None else self.headers[count:]
+        return _Waiting(self.values[count:], self.keys[count:], self.partitions[count:], headers)

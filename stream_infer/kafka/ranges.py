@@ -59,6 +59,7 @@ def read_range(config: Mapping[str, object], topic: str, first: Place, last: Pla
 
 def _batches(consumer: Consumer, ends: dict[Partition, int]) -> Iterator[Batch]:
     unread = set(ends)
+    topics = sorted({p.topic for p in ends})
     while unread:
         first = consumer.poll(_ASK_S)
         if first is None:
@@ -67,7 +68,7 @@ def _batches(consumer: Consumer, ends: dict[Partition, int]) -> Iterator[Batch]:
         unread -= {p for message in messages if (p := _ended(message, ends)) is not None}
         within = [m for m in messages if m.error() is None and (m.offset() or 0) < ends[_partition(m)]]
         if within:
-            yield _batch(within)
+            yield _batch(within, topics)
 
 
 def _ended(message: Message, ends: Mapping[Partition, int]) -> Partition | None:
@@ -82,8 +83,8 @@ def _ended(message: Message, ends: Mapping[Partition, int]) -> Partition | None:
     raise Unreadable(f"{message.topic()} cannot be read: {error.str()}")
 
 
-def _batch(messages: Sequence[Message]) -> Batch:
-    read = places(messages)
+def _batch(messages: Sequence[Message], topics: Sequence[str]) -> Batch:
+    read = places(messages, topics)
     return Batch(
         cursor=Cursor(read.spans),
         partitions=read.partitions,

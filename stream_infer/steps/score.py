@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import chain, compress
+from operator import itemgetter
 from typing import TypeVar
 
 import numpy as np
@@ -28,7 +29,7 @@ from stream_infer.steps.isolate import Budget, Streak
 from stream_infer.steps.observe import Observe, Seen
 from stream_infer.steps.plan import ScoringPlan
 from stream_infer.steps.prediction import prediction_columns
-from stream_infer.steps.size import record_bytes
+from stream_infer.steps.size import longest_headers_bytes, record_bytes
 
 Rows = NDArray[np.intp]
 Cell = TypeVar("Cell")
@@ -177,7 +178,7 @@ class Score:
         )
         output = Output(
             channel=Channel.PREDICTIONS,
-            rows=rows.tolist(),
+            rows=range(len(batch)) if len(rows) == len(batch) else rows.tolist(),
             keys=_pick(batch.keys, rows),
             values=values,
             headers=_trace_headers(_pick(batch.headers, rows)),
@@ -218,20 +219,22 @@ def _rows_of(columns: Columns, rows: Rows, plan: ScoringPlan) -> Columns:
 def _trace_headers(headers: Sequence[Headers | None]) -> Sequence[Headers | None]:
     if not any(headers):  # most batches
         return [None] * len(headers)
+    if TRACE_HEADERS.issuperset(map(itemgetter(0), chain.from_iterable(filter(None, headers)))):
+        return headers  # most of the others
     return [
         tuple(header for header in of_row or () if header[0] in TRACE_HEADERS) or None for of_row in headers
     ]
 
 
-def _longest(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> int:
-    """Return the size of a record made of the longest key and the longest value."""
-    longest = (max(map(len, filter(None, cells)), default=0) for cells in (keys, values))
-    return record_bytes(None, None, ()) + sum(longest)
+def _longest(output: Output) -> int:
+    """Return the size of a record made of the longest key, value and headers."""
+    longest = (max(map(len, filter(None, cells)), default=0) for cells in (output.keys, output.values))
+    return record_bytes(None, None, ()) + sum(longest) + longest_headers_bytes(output.headers)
 
 
 def _within(output: Output, limit_bytes: int) -> _Predictions:
     """Take predictions over the limit out of `output`: a broker would refuse the whole batch for one."""
-    if not any(output.headers) and _longest(output.keys, output.values) <= limit_bytes:  # most batches
+    if _longest(output) <= limit_bytes:  # most batches
         return _Predictions(output, [])
     fits = [
         record_bytes(key, value, headers or ()) <= limit_bytes

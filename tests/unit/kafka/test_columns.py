@@ -29,7 +29,7 @@ def messages(topics: list[str], rows: list[tuple[int, int]]) -> list[Any]:
 def test_columns_say_what_the_messages_say(topics: list[str], rows: list[tuple[int, int]]) -> None:
     read = messages(topics, rows)
 
-    places = columns.places(read)
+    places = columns.places(read, topics)
 
     assert [places.partitions[i] for i in places.partition] == [
         Partition(m.topic(), m.partition()) for m in read
@@ -43,7 +43,7 @@ def test_columns_say_what_the_messages_say(topics: list[str], rows: list[tuple[i
 
 
 def test_numbers_are_taken_as_they_are_and_one_of_them_is_a_plain_int() -> None:
-    places = columns.places(messages(["a"], [(0, 0), (0, 1)]))
+    places = columns.places(messages(["a"], [(0, 0), (0, 1)]), ["a"])
 
     assert np.asarray(places.offset).dtype == np.int64
     assert type(places.offset[0]) is int

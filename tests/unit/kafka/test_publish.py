@@ -17,8 +17,16 @@ class Queue:
         self._free = 0
         self.queued: list[tuple[Any, ...]] = []
 
-    def produce(
-        self, topic: str, value: bytes, key: bytes, partition: int, headers: Headers | None = None
+    def produce(  # noqa: PLR0917 - the client's own signature
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes,
+        partition: int,
+        callback: None = None,
+        on_delivery: None = None,
+        timestamp: int = 0,
+        headers: Headers | None = None,
     ) -> None:
         if not self._free:
             raise BufferError

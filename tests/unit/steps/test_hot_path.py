@@ -9,16 +9,17 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import pytest
 from confluent_kafka import Message
 
-from stream_infer.flow.records import Batch, Channel, Output
+from stream_infer.flow.records import Batch, Channel, Headers, Output
 from stream_infer.kafka import columns
 from stream_infer.kafka.publish import produce_all
+from stream_infer.runtime.garbage import between_batches
 from tests.unit.steps import world
 
 ROWS = 2_000
+TRACE = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 CALLS_PER_BATCH = 1_000
 """A batch makes some hundred calls whatever is in it: less than half a call a record, here and above."""
 
@@ -32,11 +33,12 @@ def calls_of(program: Callable[[], object]) -> Counter[str]:
             calls[f"{event} in {frame.f_code.co_filename}:{frame.f_code.co_qualname}"] += 1
 
     before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        program()
-    finally:
-        sys.setprofile(before)
+    with between_batches():  # as in the worker; whoever is told of collections would be counted
+        sys.setprofile(count)
+        try:
+            program()
+        finally:
+            sys.setprofile(before)
     return calls
 
 
@@ -61,6 +63,16 @@ def test_the_step_calls_no_python_function_per_record(copy: tuple[str, ...]) -> 
     assert large < small + 100  # not one more in two hundred records
 
 
+def test_trace_headers_are_taken_over_without_python_per_record() -> None:
+    step = world.score()
+    batches = {rows: replace(good_batch(rows), headers=[[TRACE]] * rows) for rows in (ROWS, 10 * ROWS)}
+
+    small, large = of_two_sizes(lambda rows: step(batches[rows]))
+
+    assert step(batches[ROWS]).outputs[0].headers[0] == [TRACE]
+    assert large < small + 100
+
+
 def test_a_bad_record_has_a_few_looked_at_and_not_all() -> None:
     def spoilt(rows: int) -> Batch:
         values = list(good_batch(rows).values)
@@ -75,25 +87,27 @@ def test_a_bad_record_has_a_few_looked_at_and_not_all() -> None:
     assert large < small + ROWS / 2
 
 
-def test_messages_become_columns_without_python_per_record() -> None:
+@pytest.mark.parametrize("topics", [["t"], ["t", "u"]], ids=["one topic", "two topics"])
+def test_messages_become_columns_without_python_per_record(topics: list[str]) -> None:
     messages = {
         rows: [Message(topic="t", partition=row * 4 // rows, offset=row) for row in range(rows)]
         for rows in (ROWS, 10 * ROWS)
     }
 
-    small, large = of_two_sizes(lambda rows: columns.places(messages[rows]))
+    small, large = of_two_sizes(lambda rows: columns.places(messages[rows], topics))
 
     assert large == small
 
 
-def test_predictions_are_queued_without_python_per_record() -> None:
+@pytest.mark.parametrize("headers", [None, [TRACE]], ids=["without headers", "with headers"])
+def test_predictions_are_queued_without_python_per_record(headers: Headers | None) -> None:
     class Producer:
         queued = 0
-        produce = staticmethod(np.broadcast)  # takes anything, and is C as the client's own
+        produce = staticmethod("".format)  # takes anything, and is C as the client's own
 
     def output(rows: int) -> Output:
         return Output(
-            Channel.PREDICTIONS, range(rows), [b"k"] * rows, [b"v"] * rows, [None] * rows, [0] * rows
+            Channel.PREDICTIONS, range(rows), [b"k"] * rows, [b"v"] * rows, [headers] * rows, [0] * rows
         )
 
     producer: Any = Producer()
