@@ -122,6 +122,7 @@ def checked_on_mock(settings: Settings) -> Checked:
     _check_files(settings, report)
     names = [*settings.input.topics, settings.output.topic, settings.dlq.topic]
     names += [topic.name for _, topic in beside(settings)]
+    names += [settings.labels.topic] if settings.labels.topic is not None else []
     report.topics = partition_counts(settings.kafka, names)
     return _agreed(settings, report)
 

@@ -59,6 +59,9 @@ event_time = "seen_at"
 [output]
 copy = ["page_id"]
 
+[labels]
+topic = "{pipeline}.labels.v1"
+
 [model]
 store = "models"
 
@@ -93,7 +96,7 @@ def run_demo(broker: str, *, once: bool, as_json: bool, seed: int) -> int:
     logs.configure(sys.stderr, {"STREAM_INFER_LOG_LEVEL": "ERROR", **os.environ})
     stop, started = Stop(), time.monotonic()
     with (
-        tempfile.TemporaryDirectory(prefix="stream-infer-demo-") as folder,
+        tempfile.TemporaryDirectory(prefix="si-demo-") as folder,
         _broker(broker) as where,
         on_signals(stop),
         screen_for(as_json=as_json) as screen,
@@ -104,7 +107,7 @@ def run_demo(broker: str, *, once: bool, as_json: bool, seed: int) -> int:
         config = _config(Path(folder), where.servers, port)
         with _stage(where, config, seed, screen, stop) as stage:
             told = tell(stage, CHAPTERS)
-            if not once:
+            if not once and sum(one.happened for one in told) == len(CHAPTERS):
                 _go_on(stage, config, port)
         report = _report(told, stage.tally, where, seed, time.monotonic() - started)
         screen.end(report, (where.next_step, *_NEXT_STEPS))
@@ -156,7 +159,7 @@ def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) 
         # Its topics are new: there is no state of others of the same name.
         _running("demo-monitor", lambda own: watch(beside, own, {}), stop),
         _running("demo-worker", lambda own: serve(ready, own), stop) as worker,
-        closing(Reader(where.servers, topics, tally)) as reader,
+        closing(Reader(producer, where.servers, topics, tally)) as reader,
     ):
         sender = Sender(producer, topics.pages, phishing.Pages(data, seed=seed), tally)
         sender.start()
@@ -165,6 +168,7 @@ def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) 
         deadline = time.monotonic() + _ANSWER_WITHIN_S
         while tally.unanswered and worker.is_alive() and time.monotonic() < deadline:
             reader.read(0.1)
+        reader.finish()
 
 
 def _go_on(stage: Stage, config: Path, port: int) -> None:
@@ -196,7 +200,13 @@ def _free_port(wanted: int) -> int:
 def _topics(settings: Settings, where: _Broker) -> Iterator[tuple[Checked, Topics]]:
     """Hold the pipeline's topics, checked as `run` does; a real broker has them no longer than the block."""
     pages = settings.input.topics[0]
-    topics = Topics(pages, settings.output.topic, settings.dlq.topic, settings.monitoring.topic or "")
+    topics = Topics(
+        pages,
+        settings.output.topic,
+        settings.dlq.topic,
+        settings.labels.topic or "",
+        settings.monitoring.topic or "",
+    )
     if where.name == _MOCK:
         yield checked_on_mock(settings), topics
         return

@@ -9,30 +9,32 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 _RATE_OVER_S = 2.0
-_WINDOW = 1_000
+_MANY_LABELS = 100
 
 Event = Mapping[str, Any]
 """A monitoring event, as `app.events` gives it."""
 
 
 class Accuracy(NamedTuple):
-    """The accuracy of one model in one window, on so many pages whose truth is known."""
+    """The published accuracy of one model in one window, on so many labels, half of them as late or later."""
 
     value: float
     labels: int
+    delay_ms: int
 
 
 @dataclass(slots=True)
 class Tally:
     """Counts and events. One thread writes `sent` and adds to `truth`, another does the rest.
 
-    `accuracies` are those of each window of pages, by model version; `first` and `last` are offsets of pages
-    that were answered, by model version and partition.
+    `accuracies` are the published ones, by model version; `first` and `last` are offsets of pages that were
+    answered, by model version and partition.
     """
 
     sent: int = 0
     predicted: int = 0
     doubled: int = 0
+    labelled: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
     versions: Counter[str] = field(default_factory=Counter)
     truth: dict[str, bool] = field(default_factory=dict)
@@ -41,7 +43,6 @@ class Tally:
     events: list[Event] = field(default_factory=list)
     accuracies: dict[str, list[Accuracy]] = field(default_factory=dict)
     serving: str = ""
-    _seen: dict[str, list[bool]] = field(default_factory=dict)
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     @property
@@ -64,16 +65,14 @@ class Tally:
         return (self.answered - before) / (now - since) if now > since else 0.0
 
     def take(self, event: Event) -> None:
-        """Note a monitoring event."""
-        self.events.append(event)
-
-    def compare(self, version: str, *, right: bool) -> None:
-        """Note whether a prediction of a model was right; `_WINDOW` of them make a window."""
-        seen = self._seen.setdefault(version, [])
-        seen.append(right)
-        if len(seen) == _WINDOW:
-            self.accuracies.setdefault(version, []).append(Accuracy(sum(seen) / _WINDOW, _WINDOW))
-            seen.clear()
+        """Note a monitoring event. Of figures, of which there are several a second, accuracy is kept."""
+        performance = event["performance"]
+        if performance is None:
+            self.events.append(event)
+        elif performance["metric"] == "accuracy":
+            delay_ms = performance["label_delay_p50_ms"] or 0
+            measured = Accuracy(performance["value"], performance["labelled"], delay_ms)
+            self.accuracies.setdefault(event["model_version"], []).append(measured)
 
     def accuracy(self, version: str, *, least_labels: int) -> float | None:
         """Return the accuracy of a model over all windows; None on fewer than `least_labels` labels."""
@@ -82,8 +81,8 @@ class Tally:
         return sum(one.value * one.labels for one in measured) / labels if labels >= least_labels else None
 
     def newest_accuracy(self, version: str, *, below: float) -> float | None:
-        """Return the accuracy of a model in the newest window, if it is `below` that."""
-        windows = self.accuracies.get(version, [])
+        """Return the accuracy of a model in the newest window of many labels, if it is `below` that."""
+        windows = [one for one in self.accuracies.get(version, []) if one.labels >= _MANY_LABELS]
         return windows[-1].value if windows and windows[-1].value < below else None
 
     def find(self, kind: str, **fields: object) -> Event | None:

@@ -1,4 +1,4 @@
-"""The demo's user: produces pages, some of them broken, reads what comes of them, and knows the truth.
+"""The demo's user: produces pages, some of them broken, reads what comes of them, and labels some.
 
 Speaks to Kafka with a plain client, as a user of the worker would, and never through the worker's own code.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -24,6 +25,8 @@ from stream_infer.kafka.client import SILENT
 
 RATE = 3_000
 BROKEN_EVERY = 100
+LABELLED_EVERY = 5
+LABEL_DELAY_S = 2.0
 
 _BURST_S = 0.02
 # A slow machine gets less to do: the mock broker keeps 5 MB a partition, and forgets what nobody has read.
@@ -38,6 +41,7 @@ class Topics:
     pages: str
     predictions: str
     dead_letters: str
+    labels: str
     monitoring: str
 
 
@@ -75,11 +79,16 @@ class Sender(threading.Thread):
 
 
 class Reader:
-    """Reads predictions, dead letters and monitoring events from their beginning, and keeps the tally."""
+    """Reads predictions, dead letters and monitoring events from their beginning, and keeps the tally.
 
-    def __init__(self, servers: str, topics: Topics, tally: Tally) -> None:
-        self._topics, self._tally = topics, tally
+    For one prediction in `LABELLED_EVERY` the truth is known `LABEL_DELAY_S` later; a label then tells it.
+    """
+
+    def __init__(self, producer: Producer, servers: str, topics: Topics, tally: Tally) -> None:
+        self._producer, self._topics, self._tally = producer, topics, tally
         self._prediction = dict(contract.schema("Prediction").parsed)
+        self._label = dict(contract.schema("Label").parsed)
+        self._due: deque[tuple[float, str, bool]] = deque()
         self._consumer = Consumer(
             {
                 "bootstrap.servers": servers,
@@ -97,7 +106,7 @@ class Reader:
         self._consumer.assign([TopicPartition(t, p, 0) for t in read for p in known[t].partitions])
 
     def read(self, wait_s: float) -> Sequence[Event]:
-        """Take in what has arrived within `wait_s` seconds; return the monitoring events."""
+        """Take in what has arrived within `wait_s` seconds, tell labels; return the new `Tally.events`."""
         seen = len(self._tally.events)
         for message in self._consumer.consume(1000, wait_s):
             if message.error() is not None:
@@ -111,7 +120,12 @@ class Reader:
                 )
             elif (event := parse_event(value)) is not None:
                 self._tally.take(event)
+        self._tell_labels(time.monotonic())
         return self._tally.events[seen:]
+
+    def finish(self) -> None:
+        """Return when all labels that are due have arrived."""
+        self._producer.flush(_WITHIN_S)
 
     def close(self) -> None:
         """Let the client go."""
@@ -131,10 +145,25 @@ class Reader:
         _, partition, offset = prediction["id"].rsplit("/", 2)
         tally.first.setdefault((version, int(partition)), int(offset))
         tally.last[version, int(partition)] = int(offset)
-        tally.compare(version, right=(prediction["label"] == "1") == truth)
+        if tally.predicted % LABELLED_EVERY == 0:
+            self._due.append((time.monotonic() + LABEL_DELAY_S, prediction["id"], truth))
 
     def _take_dead_letter(self, key: str, headers: dict[str, bytes]) -> None:
         if self._tally.truth.pop(key, None) is None:
             self._tally.doubled += 1
         else:
             self._tally.dead_letters[headers["streaminfer.error.class"].decode()] += 1
+
+    def _tell_labels(self, now_s: float) -> None:
+        while self._due and self._due[0][0] <= now_s:
+            _, prediction_id, truth = self._due.popleft()
+            buffer = io.BytesIO()
+            label = {
+                "prediction_id": prediction_id,
+                "label": str(int(truth)),
+                "labelled_at": time.time_ns() // 1_000_000,
+            }
+            fastavro.schemaless_writer(buffer, self._label, label)
+            self._producer.produce(self._topics.labels, buffer.getvalue(), prediction_id)
+            self._tally.labelled += 1
+        self._producer.poll(0)

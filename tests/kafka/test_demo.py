@@ -41,6 +41,7 @@ def judge(report: dict[str, Any]) -> None:
     assert shift["feature"] == "is_popular"
     assert shift["mean_now"] > shift["mean_before"] + 0.2
     assert shift["pages"] < 40_000
+    assert change["label_delay_s"] >= 2.0
     assert change["accuracy_before"] > change["accuracy_now"] + 0.1
     assert swap["accuracy_now"] > 0.8
     assert swap["partitions"] == 4

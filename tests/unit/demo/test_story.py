@@ -129,6 +129,9 @@ def drift() -> dict[str, Any]:
         "drift": {
             "feature": "is_popular",
             "signal": "mean",
+            "detector": "PageHinkley",
+            "statistic": 12.5,
+            "threshold": 6.0,
             "reference": {"mean": 0.5},
             "current": {"mean": 0.9},
         },

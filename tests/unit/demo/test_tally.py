@@ -9,14 +9,36 @@ def event(kind: str, **fields: Any) -> dict[str, Any]:
     return {"type": kind, "model_version": "1.0.0", "drift": None, "performance": None, **fields}
 
 
-def test_accuracy_is_known_for_each_window_and_for_all_of_them() -> None:
-    tally = Tally()
-    for number in range(2_000):
-        tally.compare("1.0.0", right=number < 1_500)
-    tally.compare("1.1.0", right=True)
+def accuracy(value: float, labelled: int, version: str = "1.0.0") -> dict[str, Any]:
+    return event(
+        "performance",
+        model_version=version,
+        performance={
+            "metric": "accuracy",
+            "value": value,
+            "labelled": labelled,
+            "label_delay_p50_ms": 2_000,
+        },
+    )
 
-    assert tally.accuracy("1.0.0", least_labels=2_000) == 0.75
-    assert tally.accuracy("1.0.0", least_labels=2_001) is None
+
+def test_accuracy_is_weighed_by_labels_and_waits_for_enough_of_them() -> None:
+    tally = Tally()
+    tally.take(accuracy(0.5, 300))
+    tally.take(accuracy(1.0, 100))
+    tally.take(accuracy(0.0, 100, version="1.1.0"))
+    tally.take(event("performance", performance={"metric": "log_loss", "value": 9.0, "labelled": 300}))
+
+    assert tally.accuracy("1.0.0", least_labels=400) == 0.625
+    assert tally.accuracy("1.0.0", least_labels=401) is None
+    assert tally.accuracy("2.0.0", least_labels=1) is None
+
+
+def test_the_newest_window_counts_if_it_has_many_labels() -> None:
+    tally = Tally()
+    for value, labelled in ((0.9, 200), (0.5, 150), (1.0, 20)):
+        tally.take(accuracy(value, labelled))
+
     assert tally.newest_accuracy("1.0.0", below=0.8) == 0.5
     assert tally.newest_accuracy("1.0.0", below=0.5) is None
     assert tally.newest_accuracy("1.1.0", below=1.0) is None
