@@ -1,7 +1,7 @@
 """What replacing a model costs those who wait for predictions, and how much memory it takes.
 
     python -m benchmarks.swap
-    python -m benchmarks.swap --model large-forest --parts memory --name swap-memory
+    python -m benchmarks.swap --model large-forest --parts memory --swaps 30 --name swap-memory
 
 One worker whose model comes from a store, in two packages that are the same but for their version.
 
@@ -46,7 +46,7 @@ PARTITIONS = 4
 SWAP_EVERY_S = 1.0
 FIRST_TIME = 5
 ROLLBACKS = 5
-MANY, FEW = 100, 5
+FEW = 5
 _WARM_UP_S = 2.0
 _TRICKLE_PER_S = 200
 _WITHIN_S = 60.0
@@ -223,18 +223,18 @@ def measure(
                 into.append(quantiles(flow(stage, made.values, rate=rate, seconds=seconds, beside=beside)))
         found.first.append(quantiles(flow(stage, made.values, rate=rate, seconds=0.0, beside=serve(*new))))
     if _MEMORY in options.parts:
-        _many(stage, made, found, (one, two))
+        _many(stage, made, found, (one, two), options.swaps)
     return found
 
 
-def _many(stage: Stage, made: material.Material, found: Found, pair: tuple[str, str]) -> None:
-    """Roll back a few times, then swap a hundred times, with few events: somebody has to be answered."""
+def _many(stage: Stage, made: material.Material, found: Found, pair: tuple[str, str], swaps: int) -> None:
+    """Roll back a few times, then swap many times, with few events: somebody has to be answered."""
 
     def beside() -> None:
         stage.serve(pair[0])
         found.rollbacks_ms.extend(stage.roll_back() for _ in range(ROLLBACKS))
         found.resting = stage.footprint().resident
-        for turn in range(MANY):
+        for turn in range(swaps):
             with peak_of(stage.worker) as greatest:
                 stage.serve(pair[turn % 2])
             found.peak = max(found.peak, greatest[0])
@@ -345,12 +345,12 @@ def _latency_row(what: str, runs: Sequence[Quantiles], took: Sequence[float]) ->
     return [what, *columns, report.spread(took)]
 
 
-def _memory(found: Found) -> Iterator[str]:
+def _memory(found: Found, swaps: int) -> Iterator[str]:
     few, many = found.after_few, found.after_many
     if few is None or many is None:
         return
     yield (
-        f"Memory of the worker in MB, sampled every {_SAMPLE_EVERY_S * 1000:g} ms over {MANY} swaps at "
+        f"Memory of the worker in MB, sampled every {_SAMPLE_EVERY_S * 1000:g} ms over {swaps} swaps at "
         f"{_TRICKLE_PER_S} events/s. Rehearsals take theirs in a process of their own. {ROLLBACKS} rollbacks "
         f"took {report.spread(found.rollbacks_ms)} ms."
     )
@@ -363,7 +363,7 @@ def _memory(found: Found) -> Iterator[str]:
         f"{few.threads} / {many.threads}",
         f"{few.files} / {many.files}",
     ]
-    head = "package", "before", "peak in a swap", f"after {FEW}", f"after {MANY}", "threads", "open files"
+    head = "package", "before", "peak in a swap", f"after {FEW}", f"after {swaps}", "threads", "open files"
     yield report.table(head, [row])
 
 
@@ -371,6 +371,7 @@ def _options() -> argparse.Namespace:
     parser = report.parser(__doc__, name="swap", rounds=3)
     parser.add_argument("--model", choices=list(material.MODELS), default="linear")
     parser.add_argument("--parts", nargs="+", choices=[_LATENCY, _MEMORY], default=[_LATENCY, _MEMORY])
+    parser.add_argument("--swaps", type=int, default=100, help="of which memory is taken (default 100)")
     parser.add_argument("--rate", type=int, default=1_000, help="events a second (default 1000)")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each run (default 8)")
     return parser.parse_args()
@@ -395,7 +396,7 @@ def main() -> None:
         "was read; a batch is at least the commit interval of 20 ms. A swap is from the promotion to the "
         "announcement read: up to half a second of it is the next look into the store.",
         *_latency(found),
-        *_memory(found),
+        *_memory(found, options.swaps),
     )
 
 

@@ -24,7 +24,7 @@ from tests.kafka.worker_process import Worker, until
 from tests.unit.runtime.packages import eats_memory, exits, hangs
 
 # Longer than a rehearsal takes on a busy machine, for only the one that hangs takes that long.
-LIMITS = {"rehearsal_timeout_ms": 15_000, "rehearsal_memory_bytes": 2**28}
+LIMITS = {"rehearsal_timeout_ms": 20_000, "rehearsal_memory_bytes": 2**28}
 A_FEW = 200
 
 
@@ -60,7 +60,7 @@ BAD: dict[str, tuple[Callable[[Path, int], Path], str, str]] = {
         "made with scikit-learn 0.1.0",
     ),
     "other answers than its golden rows": (lambda f, n: line(f, n, says=0.5), "golden", "golden row"),
-    "hangs when it is loaded": (lambda f, n: line(f, n, hangs()), "timeout", "was not over after 15 s"),
+    "hangs when it is loaded": (lambda f, n: line(f, n, hangs()), "timeout", "was not over after 20 s"),
     "crashes when it is loaded": (lambda f, n: line(f, n, exits()), "crash", "said nothing"),
     "takes all memory": (lambda f, n: line(f, n, eats_memory()), "memory", "MemoryError"),
 }
