@@ -16,6 +16,7 @@ if sys.platform != "win32":
     import resource
 
 _STATUS = Path("/proc/self/status")
+_SCHEDULE = Path("/proc/thread-self/schedstat")
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 # Thread stacks and the arenas of allocators are address space that is asked for and never used.
 _UNUSED_BYTES = 512 * 2**20
@@ -79,6 +80,14 @@ def peak_bytes() -> int | None:
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return _status_bytes("VmHWM")
+
+
+def queued_s(schedule: Path = _SCHEDULE) -> float:
+    """Return for how long this thread has waited for a processor so far; 0 where nobody can tell."""
+    try:
+        return int(schedule.read_text("ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _within(wanted: int, hard: int) -> int:

@@ -13,7 +13,7 @@ from sklearn.ensemble import RandomForestRegressor
 from stream_infer.flow.errors import Refused
 from stream_infer.models.deployment import PackageRef
 from stream_infer.models.plan import Gates
-from stream_infer.runtime import rehearsal, rehearsal_child
+from stream_infer.runtime import confine, rehearsal, rehearsal_child
 from stream_infer.runtime.rehearsal import Rehearsal, exceeded, rehearse
 from stream_infer.runtime.verdicts import Limits, Measured, Verdicts
 from tests.unit.models.builders import CONVERTED, graph_of
@@ -171,6 +171,19 @@ def test_what_a_package_raises_is_told_in_its_words_unless_memory_or_network_say
         {"code": "memory", "reason": "MemoryError: "},
         {"code": "network", "reason": "no route (it tried socket.connect)"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "queued_s"), [("900 1900000000 7", 1.9), ("", 0.0), ("a b c", 0.0), (None, 0.0)]
+)
+def test_waiting_for_a_processor_is_counted_where_the_system_tells(
+    tmp_path: Path, schedule: str | None, queued_s: float
+) -> None:
+    if schedule is not None:
+        (tmp_path / "schedstat").write_text(schedule)
+
+    assert confine.queued_s(tmp_path / "schedstat") == queued_s
+    assert confine.queued_s() >= 0.0
 
 
 @pytest.mark.parametrize("said", [b"", b"{}", b"Traceback", b'{"measured": {"rows": 1}}', b"\xff"])
