@@ -13,15 +13,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from stream_infer.flow.errors import Aborted, Fatal
 from stream_infer.flow.records import Output
-from stream_infer.kafka.publish import produce_all
+from stream_infer.kafka.publish import never, produce_all
 from stream_infer.kafka.verdicts import error_of
 
 _FLUSH_S = 15.0
 _SLICE_S = 1.0
-
-
-def _never(_written: Collection[str]) -> bool:
-    return False
 
 
 class AtLeastOnce:
@@ -35,7 +31,7 @@ class AtLeastOnce:
         config: Mapping[str, object],
         *,
         logger: logging.Logger,
-        hopeless: Callable[[Collection[str]], bool] = _never,
+        hopeless: Callable[[Collection[str]], bool] = never,
     ) -> None:
         self._hopeless = hopeless
         self._config = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}

@@ -22,7 +22,7 @@ from stream_infer.flow.errors import Aborted, BrokerUnreachable, Fatal, SlotTake
 from stream_infer.flow.events import ProducerRenewed
 from stream_infer.flow.ports import Observer
 from stream_infer.flow.records import Output
-from stream_infer.kafka.publish import CommitUnknown, produce_all
+from stream_infer.kafka.publish import CommitUnknown, never, produce_all
 from stream_infer.kafka.verdicts import Verdict, error_of, verdict
 
 _DOUBT_S = 0.25
@@ -30,10 +30,6 @@ _SLICE_S = 1.0
 _OPEN_S = 30.0
 
 _SLOT_TAKEN = "another worker uses the {} of this slot; give each worker its own [worker] slot"
-
-
-def _never(_written: Collection[str]) -> bool:
-    return False
 
 
 class _Trouble(logging.Handler):
@@ -94,7 +90,7 @@ class Transactions:
         holder: Callable[[], str | None],
         observe: Observer,
         logger: logging.Logger,
-        hopeless: Callable[[Collection[str]], bool] = _never,
+        hopeless: Callable[[Collection[str]], bool] = never,
     ) -> None:
         self._config = config
         self._hopeless = hopeless

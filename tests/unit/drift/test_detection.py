@@ -39,7 +39,7 @@ def test_200_000_events_that_do_not_change_raise_nothing(seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", range(10))
 def test_a_change_is_one_incident_that_names_its_feature_within_5_000_events(name: str, seed: int) -> None:
     change, named = CHANGES[name]
     start = START + 400 * seed
