@@ -13,6 +13,7 @@ from stream_infer.flow.events import (
     AssignmentChanged,
     BatchAborted,
     BatchCommitted,
+    Degraded,
     Event,
     LagMeasured,
     Paced,
@@ -52,6 +53,7 @@ by_kind: dict[type[Event], st.SearchStrategy[Event]] = {
     ProducerRenewed: st.builds(ProducerRenewed, st.text(), seconds),
     LagMeasured: st.builds(LagMeasured, st.dictionaries(partitions, counts)),
     PartitionsHeld: st.builds(PartitionsHeld, st.lists(partitions, unique=True).map(tuple), st.text()),
+    Degraded: st.builds(Degraded, st.lists(st.text(), max_size=2).map(tuple), counts),
     Paced: st.builds(Paced, counts, seconds, st.booleans(), seconds, seconds),
 }
 events = st.one_of(*by_kind.values())
