@@ -1,0 +1,255 @@
+"""A monitor that joins labels, on a real broker: killed again and again, its figures are those of the topics.
+
+The oracle reads the raw topics and knows none of our code; scikit-learn says what the figures mean.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from confluent_kafka import Producer
+from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
+
+from stream_infer.models.package import verify
+from tests import label_oracle, label_records
+from tests.conftest import Topics
+from tests.kafka.events import Framing
+from tests.kafka.log import committed, read_all
+from tests.kafka.models import said as cli
+from tests.kafka.pipeline import Pipeline
+from tests.kafka.worker_process import Worker, until
+from tests.label_oracle import Known, Rules, Said
+
+MINUTE = 60_000
+WINDOW = 100
+PREDICTIONS = 3_000
+FRESH = 600
+LOST = "sha256:" + "0" * 64
+_WITHIN_S = 30.0
+
+
+@pytest.fixture
+def monitored(pipeline: Callable[[Framing], Pipeline], topics: Topics) -> tuple[Pipeline, str, str, Path]:
+    """Return a pipeline with labels, its topics of labels and of events, and the monitor's settings."""
+    tested = pipeline(Framing.NONE)
+    labels, events = topics("payments.labels", partitions=2), topics("payments.monitoring", partitions=1)
+    config = tested.write_config(
+        "m-0",
+        monitoring={
+            "topic": events,
+            "observations_topic": topics("payments.observations", partitions=1),
+            "state_topic": topics("payments.state", partitions=1, config={"cleanup.policy": "compact"}),
+        },
+        labels={"topic": labels, "max_delay": "10m", "max_early": "1m", "window": WINDOW},
+    )
+    return tested, labels, events, config
+
+
+@pytest.fixture
+def start_monitor() -> Iterator[Callable[[Path], Worker]]:
+    """Return what starts a monitor; all are ended with the test."""
+    started: list[Worker] = []
+
+    def start(config: Path) -> Worker:
+        started.append(Worker(config, "--role", "monitor"))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+
+
+def world(digest: str, classes: tuple[str, str]) -> tuple[list[Said], list[Known]]:
+    """Return predictions of two models within the last minutes, and labels with every kind of mishap.
+
+    Nothing lies in the future, and nothing so far back that a monitor would have forgotten it. All of these
+    predictions are written before any is read: a record of the past that comes later is not believed in.
+    """
+    draw = np.random.default_rng(6)
+    base = time.time_ns() // 1_000_000 - 15 * MINUTE
+    said, known = [], []
+    for number in range(PREDICTIONS):
+        at = base + int(draw.integers(2 * MINUTE))
+        score = float("nan") if number % 40 == 0 else float(draw.random())
+        name = f"payments/{number % 4}/{number}"
+        label = classes[int(score >= 0.5)]
+        said.append(Said(name, digest if number % 5 else LOST, at, at - 250, label, score))
+        for _ in range(draw.choice([0, 1, 1, 1, 2])):
+            after = int(draw.choice([draw.integers(5 * MINUTE)] * 6 + [-20_000, 11 * MINUTE, -2 * MINUTE]))
+            truth = classes[int(draw.random() < (0.5 if np.isnan(score) else score))]
+            known.append(Known(name, at + after, at + max(0, after), truth))
+    known += [Known(f"elsewhere/{n}", base + n * 100, base, classes[0]) for n in range(100)]
+    known += [Known(None, base + MINUTE, base)] * 40
+    return sorted(said, key=lambda one: one.time_ms), sorted(known, key=lambda one: one.time_ms)
+
+
+def fresh(digest: str, classes: tuple[str, str]) -> tuple[list[Said], list[Known], list[Known]]:
+    """Return predictions of now, labels that come before them, and labels that come after."""
+    now = time.time_ns() // 1_000_000
+    said = [
+        Said(f"payments/{n % 4}/{n}", digest, now, now, classes[n % 2], 0.1 + 0.8 * (n % 2))
+        for n in range(PREDICTIONS, PREDICTIONS + FRESH)
+    ]
+    early = [Known(one.id, now - 10_000, now - 10_000, classes[n % 3 > 0]) for n, one in enumerate(said)]
+    after = [Known(one.id, now, now, classes[n % 5 > 0]) for n, one in enumerate(said)]
+    return said, early[::2], after
+
+
+def write_predictions(bootstrap: str, topic: str, said: list[Said]) -> None:
+    """Write predictions as a scorer does, amid transactions that were aborted and are never seen."""
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{topic}.{len(said)}"})
+    producer.init_transactions(_WITHIN_S)
+    for at in range(0, len(said), 250):
+        for end in (producer.abort_transaction, producer.commit_transaction):
+            producer.begin_transaction()
+            for one in said[at : at + 250]:
+                partition = int(one.id.split("/")[1])
+                producer.produce(
+                    topic, label_records.prediction(one), partition=partition, timestamp=one.time_ms
+                )
+            producer.flush(_WITHIN_S)
+            end(_WITHIN_S)
+
+
+def write_labels(bootstrap: str, topic: str, known: list[Known]) -> None:
+    """Write labels, those of one id to one partition; some are no labels at all."""
+    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
+    for number, one in enumerate(known):
+        value = label_records.label(one) if one.id is not None or number % 2 else b"\xff"
+        partition = int(one.id.rpartition("/")[2]) % 2 if one.id is not None else 0
+        producer.produce(topic, value, partition=partition, timestamp=one.time_ms)
+    assert producer.flush(_WITHIN_S) == 0
+
+
+def test_published_figures_are_those_of_the_raw_topics_though_the_monitor_is_killed(
+    monitored: tuple[Pipeline, str, str, Path], start_monitor: Callable[[Path], Worker]
+) -> None:
+    tested, labels, events, config = monitored
+    package = verify(tested.package.path)
+    no, yes = package.manifest.output.classes
+    said, known = world(package.digest, (no, yes))
+    write_predictions(tested.bootstrap, tested.predictions, said)
+    third = len(known) // 3
+    write_labels(tested.bootstrap, labels, known[:third])
+    newer, early, after = fresh(package.digest, (no, yes))
+
+    group = f"{tested.name}.monitor"
+
+    def read() -> int:
+        asked = (labels, tested.predictions)
+        return sum(sum(committed(tested.bootstrap, group, topic).values()) for topic in asked)
+
+    for more in (known[third : 2 * third], [*known[2 * third :], *early], after):
+        already = read()
+        monitor = start_monitor(config)
+        until("something more is read", lambda already=already: read() > already, monitor)
+        monitor.kill()
+        if more is after:  # the labels before came and were read before these
+            write_predictions(tested.bootstrap, tested.predictions, newer)
+        write_labels(tested.bootstrap, labels, more)
+
+    monitor = start_monitor(config)
+    ends = counts(tested.bootstrap, labels)
+    until("all labels are read", lambda: committed(tested.bootstrap, group, labels) == ends, monitor)
+    expected = figures_of_topics(
+        tested, labels, Rules(10 * MINUTE, MINUTE, WINDOW, (no, yes), frozenset({LOST}))
+    )
+    stray = Known("stray/0", said[-1].time_ms, said[-1].time_ms, no)
+
+    def complete() -> bool:
+        write_labels(tested.bootstrap, labels, [stray])  # what is settled by time alone shows with the next
+        return len(figures(tested.bootstrap, events)) >= len(expected)
+
+    until("every window is told of", complete, monitor)
+    assert monitor.terminate() == 0
+
+    published = figures(tested.bootstrap, events)
+    assert {key: published[key] for key in expected} == expected
+    fates = {fate for *_, counted in expected.values() for fate in counted}
+    assert fates == {"joined", "early", "late", "double", "conflicting", "unknown", "invalid"}
+    sentences = cli("events", "-c", config, "--type", "performance").out.splitlines()
+    assert len(sentences) >= len(expected)
+    assert any("accuracy of model" in line and "half of them came within" in line for line in sentences)
+
+
+def test_check_misses_the_topic_of_labels_and_topics_create_makes_it(
+    monitored: tuple[Pipeline, str, str, Path],
+) -> None:
+    tested, labels, _, config = monitored
+    name = f"{tested.name}.labels"
+    config.write_text(config.read_text("utf-8").replace(labels, name), "utf-8")
+
+    missed = cli("check", "-c", config, "--json").document
+    assert [(p["key"], p["value"]) for p in missed["problems"]] == [("labels.topic", f'"{name}"')]
+
+    made = cli("topics", "create", "-c", config, "--json").document["topics"]
+    assert [(one["topic"], one["partitions"]) for one in made if one["result"] == "created"] == [(name, 4)]
+    checked = cli("check", "-c", config, "--json").document
+    assert checked["ok"], checked
+    assert "labels: io.streaminfer.v1.Label, joined by prediction_id" in checked["passed"]
+
+
+def counts(bootstrap: str, topic: str) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for record in read_all(bootstrap, topic):
+        found[record.partition] = record.offset + 1
+    return found
+
+
+def figures_of_topics(tested: Pipeline, labels: str, rules: Rules) -> dict[object, object]:
+    """Return what the oracle makes of the raw topics, once scikit-learn has agreed on what figures mean."""
+    said = [
+        label_records.said(r.value or b"", r.timestamp_ms)
+        for r in read_all(tested.bootstrap, tested.predictions)
+    ]
+    assert len(said) == PREDICTIONS + FRESH
+    first = label_oracle.first_of_each(said)
+    logs: dict[int, list[Known]] = {0: [], 1: []}
+    for record in read_all(tested.bootstrap, labels):
+        logs[record.partition].append(label_records.known(record.value, record.timestamp_ms))
+    found: dict[object, object] = {}
+    for index, log in logs.items():
+        for number in range(len(log) // rules.window):
+            one = label_oracle.window(log, number, first, rules)
+            for (digest, metric), figure in one.figures.items():
+                rest = one.pairs[digest], one.delays[digest], dict(one.fates)
+                found[f"{labels}/{index}", number, digest, metric] = figure, *rest
+    agree_with_scikit_learn(said, rules)
+    return found
+
+
+def agree_with_scikit_learn(said: list[Said], rules: Rules) -> None:
+    scored = [one for one in said if one.score is not None and 0 <= one.score <= 1 and one.digest != LOST]
+    truths = [Known(one.id, one.time_ms, one.time_ms, rules.classes[n % 2]) for n, one in enumerate(scored)]
+    whole = Rules(rules.max_delay_ms, rules.max_early_ms, len(scored), rules.classes)
+    figures = label_oracle.window(truths, 0, {one.id: one for one in scored}, whole).figures
+    truth = [one.label == rules.classes[1] for one in truths]
+    score = [one.score for one in scored]
+    [digest] = {digest for digest, _ in figures}
+    assert figures[digest, "accuracy"][0] == accuracy_score(
+        [one.label for one in truths], [one.label for one in scored]
+    )
+    assert figures[digest, "log_loss"][0] == pytest.approx(log_loss(truth, score), rel=1e-12)
+    assert figures[digest, "brier"][0] == pytest.approx(brier_score_loss(truth, score), rel=1e-12)
+
+
+def figures(bootstrap: str, topic: str) -> dict[object, object]:
+    """Return what was published: window, model and metric -> everything that the oracle knows of it."""
+    found: dict[object, object] = {}
+    for record in read_all(bootstrap, topic):
+        event = label_records.event(record.value or b"")
+        if event["type"] != "performance" or event["performance"]["metric"] == "estimated_accuracy":
+            continue
+        figure, [place] = event["performance"], event["ranges"]
+        log, number = f"{place['topic']}/{place['partition']}", place["first_offset"] // WINDOW
+        key = (log, number, event["model_digest"], figure["metric"])
+        assert key not in found, "a figure was published twice"
+        fates = {n: int(c) for n, c in event["attributes"].items() if n not in {"coverage", "estimate"}}
+        assert event["attributes"]["coverage"] == "1.0"
+        value = figure["value"], figure["labelled"]
+        found[key] = value, figure["predictions"], figure["label_delay_p50_ms"], fates
+    return found
