@@ -242,7 +242,7 @@ class Session:
         return kept
 
     def _batch(self, messages: Sequence[Message]) -> Batch:
-        read = places(messages, self._settings.input_topics)
+        read = places(messages, [*self._settings.input_topics, *self._settings.companions])
         positions = dict(self._position) | {p: span.first for p, span in read.spans.items()}
         for p, span in read.spans.items():
             if span.first < self._position[p]:
