@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import shlex
@@ -22,13 +23,14 @@ _LIBRARIES = (
 
 
 def spread(values: Sequence[float], form: str = ",.0f") -> str:
-    """Return the median, and of several the least and greatest in brackets."""
-    if not values:
+    """Return the median, and of several the least and greatest in brackets. NaN is left out."""
+    told = [value for value in values if not math.isnan(value)]
+    if not told:
         return "-"
-    middle = statistics.median(values)
-    if len(set(values)) == 1:
+    middle = statistics.median(told)
+    if len(set(told)) == 1:
         return f"{middle:{form}}"
-    return f"{middle:{form}} ({min(values):{form}}-{max(values):{form}})"
+    return f"{middle:{form}} ({min(told):{form}}-{max(told):{form}})"
 
 
 def ratios(values: Sequence[float], to: Sequence[float], form: str = ".2f") -> str:
