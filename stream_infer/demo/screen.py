@@ -99,7 +99,7 @@ class TextScreen:
         self._print(text)
 
     def quote(self, text: str) -> None:
-        self._line(f"\n{textwrap.indent(text.strip(), 2 * _INDENT)}\n", "dim")
+        self._line(f"\n{textwrap.indent(text.strip(), 2 * _INDENT)}", "dim")
 
     def chapter(self, number: int, title: str) -> None:
         self._line(f"\n{number}  {title}", "bold")
