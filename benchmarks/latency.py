@@ -103,7 +103,7 @@ def _flow(
     bootstrap: str, source: str, output: str, values: Sequence[bytes], *, rate: int, seconds: float
 ) -> NDArray[np.float64]:
     producer = Producer(
-        {"bootstrap.servers": bootstrap, "linger.ms": 0, "queue.buffering.max.messages": 1_000_000}
+        {"bootstrap.servers": bootstrap, "linger.ms": 5, "queue.buffering.max.messages": 1_000_000}
     )
     reader = Consumer(
         {
