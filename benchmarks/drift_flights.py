@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from benchmarks import report
 from stream_infer.avro import contract
+from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.record import RecordWriter
 from stream_infer.avro.schemas import NO_DEFAULT, Leaf
 from stream_infer.drift.incidents import Opened
 from stream_infer.drift.monitor import Monitor, MonitorPolicy
@@ -171,8 +171,8 @@ def _type(name: str) -> str:
 
 
 def _observe(known: Reference) -> Observe:
-    writer = RecordWriter(contract.schema("ObservationFrame"), Framing.NONE)
-    return Observe("flights", writer, lambda _: known)
+    encoder = Encoder(contract.schema("ObservationFrame"), Framing.NONE)
+    return Observe("flights", encoder, lambda _: known)
 
 
 @cache

@@ -17,8 +17,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stream_infer.avro import contract
+from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.record import RecordWriter
 from stream_infer.avro.schemas import NO_DEFAULT, Leaf
 from stream_infer.drift.frames import Frame
 from stream_infer.drift.incidents import Opened, Resolved
@@ -196,8 +196,8 @@ def frames(
 ) -> Iterator[Frame]:
     """Yield the observation frames of a stream, as the scoring step would write them."""
     rng = np.random.default_rng(stream.seed)
-    writer = RecordWriter(contract.schema("ObservationFrame"), Framing.NONE)
-    observe = Observe("bench", writer, lambda _: known, settings)
+    encoder = Encoder(contract.schema("ObservationFrame"), Framing.NONE)
+    observe = Observe("bench", encoder, lambda _: known, settings)
     places = [Partition("bench.events", index) for index in range(stream.partitions)]
     at = np.arange(stream.events)
     columns = draw(rng, stream.events)

@@ -25,7 +25,6 @@ from benchmarks.race import Contestant, Run, in_turns, run, worker
 from stream_infer.avro import contract, schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.record import RecordWriter
 from stream_infer.drift.reference import parse
 from stream_infer.flow.records import Batch
 from stream_infer.kafka.columns import places, timestamps_ms
@@ -64,7 +63,7 @@ def stages(made: Material, count: int) -> Mapping[str, Stage]:
     scores = model.predict(frame)
     everything = np.arange(count, dtype=np.intp)
     encoder = Encoder(contract.schema("Prediction"), Framing.NONE)
-    frames = RecordWriter(contract.schema("ObservationFrame"), Framing.NONE)
+    frames = Encoder(contract.schema("ObservationFrame"), Framing.NONE)
     reference = parse(package.files["reference.json"])
     observe = Observe("benchmark", frames, lambda _model: reference)
     step = step_of(made)

@@ -216,13 +216,13 @@ def _sheltered(
 ) -> Sheltered:
     """Return the sink of the loop: what monitoring suffers from cannot stop it."""
     frames = contract.schema("ObservationFrame")
-    reader, writer = RecordReader(frames, Framing.NONE), RecordWriter(frames, Framing.NONE)
+    reader, encoder = RecordReader(frames, Framing.NONE), Encoder(frames, Framing.NONE)
     return Sheltered(
         session,
         lookout,
         {
             Channel.EVENTS: WaitingEvents(),
-            Channel.OBSERVATIONS: WaitingFrames(settings.pipeline, reader, writer),
+            Channel.OBSERVATIONS: WaitingFrames(settings.pipeline, reader, encoder),
         },
         observe=observe,
         complaints=lambda: (watched.failure,) if watched is not None and watched.failure else (),
@@ -316,7 +316,7 @@ def _observe(settings: Settings) -> Observe | None:
     if settings.monitoring.topic is None:
         return None
     references = PackagedReferences(settings)
-    frames = RecordWriter(contract.schema("ObservationFrame"), Framing.NONE)
+    frames = Encoder(contract.schema("ObservationFrame"), Framing.NONE)
     return Observe(settings.pipeline, frames, lambda model: references(model.digest))
 
 

@@ -1,7 +1,7 @@
 """From columns to framed values: one datum per row.
 
-pyruhvro writes batches of flat records (scalars, enums, arrays and maps of scalars, each also nullable);
-fastavro writes the rest, row by row. A property test holds the two equal.
+pyruhvro writes batches of flat records (scalars, enums, arrays and maps of scalars, each also nullable, and
+arrays of such records); fastavro writes the rest, row by row. A property test holds the two equal.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Encoder:
             if column is None:
                 arrays.append(pa.repeat(pa.scalar(field.default, target.type), rows))
                 continue
-            arrays.append(column if column.type == target.type else column.cast(target.type))
+            arrays.append(_fitted(column, field.type, target.type))
         batch = pa.record_batch(arrays, names=bulk.target.names)
         (data,) = pyruhvro.serialize_record_batch(batch, bulk.schema, 1)
         encoded: list[bytes] = data.to_pylist()
@@ -115,7 +115,29 @@ def _bulk(record: Record) -> Bulk | None:
         return None
 
 
+def _fitted(column: pa.Array, kind: Type, target: pa.DataType) -> pa.Array:
+    """Return `column` with the type, and in records the names, that pyruhvro takes."""
+    if column.type == target:
+        return column
+    match kind:
+        case Array(Record() as items):
+            starts = pc.subtract(column.offsets, column.offsets[0])
+            return pa.ListArray.from_arrays(starts, _fitted(column.flatten(), items, target.value_type))
+        case Record():
+            fields = [
+                _fitted(pc.struct_field(column, field.name), field.type, wanted.type)
+                for field, wanted in zip(kind.fields, target.fields, strict=True)
+            ]
+            return pa.StructArray.from_arrays(fields, [wanted.name for wanted in target.fields])
+        case _:
+            return column.cast(target)
+
+
 def _is_flat(field: Field) -> bool:
+    if isinstance(field.type, Array) and isinstance(field.type.items, Record):
+        return all(
+            isinstance(inner.type, Scalar | Array) and _is_flat(inner) for inner in field.type.items.fields
+        )
     kind, _ = present(field.type)
     match kind:
         case Array():

@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.avro.encode import Encoder
+from stream_infer.avro.record import RecordReader
 from stream_infer.drift.frames import Frame, folded
 from stream_infer.flow.records import Channel, Headers, Output
-from stream_infer.steps.frame_record import from_record, to_record
+from stream_infer.steps.frame_record import frame_columns, from_record
 
 _FRAMES_BYTES = 8 * 2**20
 _MANY_EVENTS = 1_000
@@ -23,11 +24,11 @@ class WaitingFrames:
     """Observation frames in the order they came in, at most `limit_bytes` and a frame for each lane."""
 
     def __init__(
-        self, pipeline: str, reader: RecordReader, writer: RecordWriter, *, limit_bytes: int = _FRAMES_BYTES
+        self, pipeline: str, reader: RecordReader, encoder: Encoder, *, limit_bytes: int = _FRAMES_BYTES
     ) -> None:
         self._pipeline = pipeline
         self._reader = reader
-        self._writer = writer
+        self._encoder = encoder
         self._limit_bytes = limit_bytes
         self._values: list[bytes] = []
         self._keys: list[bytes | None] = []
@@ -62,7 +63,7 @@ class WaitingFrames:
             self._write(frames)
 
     def _write(self, frames: Sequence[Frame]) -> None:
-        written = frame_output(self._pipeline, frames, self._writer)
+        written = frame_output(self._pipeline, frames, self._encoder)
         self._values, self._keys = [value or b"" for value in written.values], list(written.keys)
         self._bytes = sum(map(len, self._values))
 
@@ -87,14 +88,14 @@ class WaitingEvents:
         self._waiting.clear()
 
 
-def frame_output(pipeline: str, frames: Sequence[Frame], writer: RecordWriter) -> Output:
+def frame_output(pipeline: str, frames: Sequence[Frame], encoder: Encoder) -> Output:
     """Return `frames` as an output, one record each, all of one source partition under one key."""
     nothing: list[Headers | None] = [None] * len(frames)
     return Output(
         channel=Channel.OBSERVATIONS,
         rows=[],
         keys=[f"{pipeline}/{f.source.topic}/{f.source.index}".encode() for f in frames],
-        values=[writer.write(to_record(pipeline, frame)) for frame in frames],
+        values=encoder.encode(frame_columns(pipeline, frames)),
         headers=nothing,
     )
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from stream_infer.drift.frames import Frame, Summary
 from stream_infer.flow.records import Partition
@@ -12,39 +16,53 @@ from stream_infer.flow.records import Partition
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def to_record(pipeline: str, frame: Frame) -> dict[str, object]:
-    """Return `frame` as the fields of its record."""
+def frame_columns(pipeline: str, frames: Sequence[Frame]) -> Mapping[str, pa.Array]:
+    """Return `frames` as columns of their record, for `avro.encode`."""
+    signals = [one for frame in frames for one in frame.signals]
+    first_of = np.cumsum([0, *(len(frame.signals) for frame in frames)], dtype=np.int32)
     return {
-        "pipeline": pipeline,
-        "model_version": frame.version,
-        "model_digest": frame.digest,
-        "source_topic": frame.source.topic,
-        "source_partition": frame.source.index,
-        "first_offset": frame.first_offset,
-        "last_offset": frame.last_offset,
-        "window_first_offset": frame.window_first_offset,
-        "window_last_offset": frame.window_last_offset,
-        "first_event_time": frame.first_time_ms,
-        "last_event_time": frame.last_time_ms,
-        "records": frame.records,
-        "dead_letters": frame.dead_letters,
-        "sampled": frame.sampled,
-        "signals": [
-            {
-                "name": one.name,
-                "kind": one.kind,
-                "count": one.count,
-                "nulls": one.nulls,
-                "non_finite": one.non_finite,
-                "mean": one.mean,
-                "m2": one.m2,
-                "min": one.low,
-                "max": one.high,
-                "bins": one.bins,
-            }
-            for one in frame.signals
-        ],
+        "pipeline": pa.repeat(pipeline, len(frames)),
+        "model_version": pa.array([frame.version for frame in frames], pa.string()),
+        "model_digest": pa.array([frame.digest for frame in frames], pa.string()),
+        "source_topic": pa.array([frame.source.topic for frame in frames], pa.string()),
+        "source_partition": pa.array([frame.source.index for frame in frames], pa.int32()),
+        **{
+            name: pa.array([getattr(frame, of_frame) for frame in frames], pa.int64())
+            for name, of_frame in _WHOLE.items()
+        },
+        "signals": pa.ListArray.from_arrays(first_of, _signals(signals)),
     }
+
+
+_WHOLE = {
+    "first_offset": "first_offset",
+    "last_offset": "last_offset",
+    "window_first_offset": "window_first_offset",
+    "window_last_offset": "window_last_offset",
+    "first_event_time": "first_time_ms",
+    "last_event_time": "last_time_ms",
+    "records": "records",
+    "dead_letters": "dead_letters",
+    "sampled": "sampled",
+}
+
+
+def _signals(signals: Sequence[Summary]) -> pa.StructArray:
+    first_of = np.cumsum([0, *(len(one.bins) for one in signals)], dtype=np.int32)
+    bins = np.fromiter(chain.from_iterable(one.bins for one in signals), np.int64, int(first_of[-1]))
+    columns = {
+        "name": pa.array([one.name for one in signals], pa.string()),
+        "kind": pa.array([one.kind for one in signals], pa.string()),
+        "count": pa.array([one.count for one in signals], pa.int64()),
+        "nulls": pa.array([one.nulls for one in signals], pa.int64()),
+        "non_finite": pa.array([one.non_finite for one in signals], pa.int64()),
+        "mean": pa.array([one.mean for one in signals], pa.float64()),
+        "m2": pa.array([one.m2 for one in signals], pa.float64()),
+        "min": pa.array([one.low for one in signals], pa.float64()),
+        "max": pa.array([one.high for one in signals], pa.float64()),
+        "bins": pa.ListArray.from_arrays(first_of, bins),
+    }
+    return pa.StructArray.from_arrays(list(columns.values()), list(columns))
 
 
 def from_record(record: Mapping[str, Any]) -> Frame:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stream_infer.avro.record import RecordWriter
+from stream_infer.avro.encode import Encoder
 from stream_infer.drift.frames import Frame, Summary
 from stream_infer.drift.reference import Reference
 from stream_infer.flow.records import Batch, Output, Rejected
@@ -62,12 +62,12 @@ class Observe:
     def __init__(
         self,
         pipeline: str,
-        writer: RecordWriter,
+        encoder: Encoder,
         reference: Callable[[Model], Reference | None],
         settings: ObserveSettings | None = None,
     ) -> None:
         self._pipeline = pipeline
-        self._writer = writer
+        self._encoder = encoder
         self._reference = reference
         self._settings = settings or ObserveSettings()
         self._laid: tuple[str, Layout] | None = None
@@ -76,7 +76,7 @@ class Observe:
 
     def __call__(self, batch: Batch, model: Model, seen: Seen) -> Output:
         """Return the frames of `batch`, one record each, all of one partition under one key."""
-        return frame_output(self._pipeline, self.frames(batch, model, seen), self._writer)
+        return frame_output(self._pipeline, self.frames(batch, model, seen), self._encoder)
 
     def frames(self, batch: Batch, model: Model, seen: Seen) -> Sequence[Frame]:
         """Return the frames of `batch`, in order of partition and window."""

@@ -13,11 +13,12 @@ from confluent_kafka import Producer
 
 from benchmarks.drift_streams import Stream, frames, reference, shift
 from stream_infer.avro import contract
+from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing as Frames
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.drift.frames import Frame
 from stream_infer.flow.records import Channel, Partition
-from stream_infer.steps.frame_record import from_record, to_record
+from stream_infer.steps.frame_record import frame_columns, from_record
 from stream_infer.steps.monitor import Codec, MonitorSettings, Watching
 from stream_infer.testing.memory import MemoryLog, MemorySource, StoredRecord
 from tests.conftest import Topics
@@ -120,10 +121,11 @@ def killed(config: Path, what: str, reached: Callable[[], bool]) -> None:
 
 def frame_log(pipeline: str) -> list[StoredRecord]:
     """Return the frames of the stream as a scorer would have written them."""
-    writer = RecordWriter(FRAMES, Frames.NONE)
+    seen = list(frames(STREAM, known=reference()))
+    values = Encoder(FRAMES, Frames.NONE).encode(frame_columns(pipeline, seen))
     return [
-        StoredRecord(writer.write(to_record(pipeline, frame)), timestamp_ms=frame.last_time_ms)
-        for frame in frames(STREAM, known=reference())
+        StoredRecord(value, timestamp_ms=frame.last_time_ms)
+        for value, frame in zip(values, seen, strict=True)
     ]
 
 

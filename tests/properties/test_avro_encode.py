@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 from typing import Any
 
 import fastavro
@@ -14,9 +15,13 @@ from stream_infer.avro.contract import schema
 from stream_infer.avro.decode import Decoder
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.schemas import Leaf, leaves
+from stream_infer.avro.schemas import Leaf, Schema, leaves
+from stream_infer.drift.frames import Frame, Summary
+from stream_infer.flow.records import Partition
+from stream_infer.steps.frame_record import frame_columns
 
 PREDICTION = schema("Prediction")
+OBSERVATION = schema("ObservationFrame")
 ARROW = {
     "int": pa.int32(),
     "long": pa.int64(),
@@ -82,7 +87,44 @@ def test_both_ways_of_encoding_write_the_same_bytes(rows: list[dict[str, Any]]) 
     assert in_bulk.encode(columns) == by_row.encode(columns)
 
 
-def written(row: dict[str, Any]) -> bytes:
+LONGS = st.integers(-(2**63), 2**63 - 1)
+TEXTS = st.text(max_size=3)
+SUMMARIES = st.builds(
+    Summary, TEXTS, TEXTS, LONGS, LONGS, LONGS, *[st.floats()] * 4, st.lists(LONGS, max_size=3).map(tuple)
+)
+PLACES = st.builds(Partition, TEXTS, st.integers(-(2**31), 2**31 - 1))
+FRAMES = st.builds(Frame, TEXTS, TEXTS, PLACES, *[LONGS] * 9, st.lists(SUMMARIES, max_size=3).map(tuple))
+
+
+@settings(deadline=None)
+@given(st.lists(FRAMES, max_size=4), TEXTS)
+def test_frames_are_encoded_as_fastavro_does(frames: list[Frame], pipeline: str) -> None:
+    encoder = Encoder(OBSERVATION, Framing.NONE)
+    assert encoder._bulk is not None
+
+    data = encoder.encode(frame_columns(pipeline, frames))
+
+    assert data == [written(as_record(frame, pipeline), OBSERVATION) for frame in frames]
+
+
+def as_record(frame: Frame, pipeline: str) -> dict[str, Any]:
+    whole = asdict(frame)
+    signals = [
+        {**signal, "min": signal.pop("low"), "max": signal.pop("high")} for signal in whole.pop("signals")
+    ]
+    source = whole.pop("source")
+    renamed = {
+        "model_version": whole.pop("version"),
+        "model_digest": whole.pop("digest"),
+        "source_topic": source["topic"],
+        "source_partition": source["index"],
+        "first_event_time": whole.pop("first_time_ms"),
+        "last_event_time": whole.pop("last_time_ms"),
+    }
+    return {"pipeline": pipeline, **whole, **renamed, "signals": signals}
+
+
+def written(row: dict[str, Any], of: Schema = PREDICTION) -> bytes:
     out = io.BytesIO()
-    fastavro.schemaless_writer(out, PREDICTION.parsed, row)
+    fastavro.schemaless_writer(out, of.parsed, row)
     return out.getvalue()

@@ -9,13 +9,14 @@ from typing import Any
 
 from benchmarks.drift_streams import Stream, frames, reference
 from stream_infer.avro import contract
+from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.flow.records import Channel, Partition
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.stop import Stop
-from stream_infer.steps.frame_record import to_record
+from stream_infer.steps.frame_record import frame_columns
 from stream_infer.steps.monitor import Codec, MonitorSettings, Watching
 from stream_infer.testing.memory import Crashed, Fault, MemoryLog, MemorySink, MemorySource, StoredRecord
 
@@ -34,10 +35,12 @@ def step() -> Watching:
 
 @cache
 def written(stream: Stream) -> tuple[StoredRecord, ...]:
-    writer = RecordWriter(contract.schema("ObservationFrame"), Framing.NONE)
+    encoder = Encoder(contract.schema("ObservationFrame"), Framing.NONE)
+    seen = list(frames(stream, known=reference()))
+    values = encoder.encode(frame_columns(PIPELINE, seen))
     return tuple(
-        StoredRecord(writer.write(to_record(PIPELINE, frame)), timestamp_ms=frame.last_time_ms)
-        for frame in frames(stream, known=reference())
+        StoredRecord(value, timestamp_ms=frame.last_time_ms)
+        for value, frame in zip(values, seen, strict=True)
     )
 
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from benchmarks.drift_streams import Stream, frames, reference
 from stream_infer.avro import contract
+from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.avro.record import RecordReader
 from stream_infer.drift.frames import Frame
 from stream_infer.flow.records import Channel, Headers, Output
 from stream_infer.steps.backlog import WaitingEvents, WaitingFrames, frame_output
 from stream_infer.steps.frame_record import from_record
 
 SCHEMA = contract.schema("ObservationFrame")
-READER, WRITER = RecordReader(SCHEMA, Framing.NONE), RecordWriter(SCHEMA, Framing.NONE)
+READER, ENCODER = RecordReader(SCHEMA, Framing.NONE), Encoder(SCHEMA, Framing.NONE)
 
 
 def kept(stream: Stream, limit_bytes: int) -> tuple[list[Frame], list[Frame]]:
     """Return the frames of `stream`, and those that wait after all of them were kept."""
-    waiting = WaitingFrames("bench", READER, WRITER, limit_bytes=limit_bytes)
+    waiting = WaitingFrames("bench", READER, ENCODER, limit_bytes=limit_bytes)
     given = list(frames(stream, known=reference()))
     for frame in given:
-        waiting.keep(frame_output("bench", [frame], WRITER))
+        waiting.keep(frame_output("bench", [frame], ENCODER))
         assert sum(len(value or b"") for value in waiting.output().values) <= limit_bytes
     return given, [from_record(READER.read(value or b"")) for value in waiting.output().values]
 
@@ -44,8 +45,8 @@ def test_over_the_bound_windows_become_wider_and_every_record_stays_counted() ->
 
 
 def test_what_waits_is_let_go_of_once_it_is_written() -> None:
-    waiting = WaitingFrames("bench", READER, WRITER)
-    waiting.keep(frame_output("bench", list(frames(Stream(100, 3), known=reference())), WRITER))
+    waiting = WaitingFrames("bench", READER, ENCODER)
+    waiting.keep(frame_output("bench", list(frames(Stream(100, 3), known=reference())), ENCODER))
     waiting.clear()
 
     assert len(waiting) == 0

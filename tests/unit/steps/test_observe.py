@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from benchmarks.drift_streams import NAMES, TEXTS, model, reference
 from stream_infer.avro import contract
+from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.avro.record import RecordReader
 from stream_infer.drift.reference import Reference
 from stream_infer.flow.records import Batch, Channel, Cursor, Partition
 from stream_infer.models.scores import Scores
@@ -51,7 +52,7 @@ def counts(observe: Observe, what: Seen) -> list[tuple[int, int]]:
 
 
 def test_a_column_that_cannot_be_summarised_leaves_the_counts_and_is_told() -> None:
-    observe = Observe("p", RecordWriter(SCHEMA, Framing.NONE), lambda _: reference())
+    observe = Observe("p", Encoder(SCHEMA, Framing.NONE), lambda _: reference())
 
     assert counts(observe, seen(normal_0=pa.array([{"a": 1}] * COUNT))) == [(1600, 0), (400, 0)]
     assert observe.failure is not None
@@ -65,7 +66,7 @@ def test_a_reference_that_cannot_be_had_leaves_the_counts_too() -> None:
     def broken(_: object) -> Reference:
         raise OSError("the store is away")
 
-    observe = Observe("p", RecordWriter(SCHEMA, Framing.NONE), broken)
+    observe = Observe("p", Encoder(SCHEMA, Framing.NONE), broken)
 
     assert counts(observe, seen()) == [(1600, 0), (400, 0)]
     assert observe.failure is not None
@@ -74,7 +75,7 @@ def test_a_reference_that_cannot_be_had_leaves_the_counts_too() -> None:
 
 def test_a_narrow_float_is_counted_without_a_warning() -> None:
     narrow = pa.array(np.array([1.0, np.nan, np.inf, 3e38] * (COUNT // 4), np.float32))
-    observe = Observe("p", RecordWriter(SCHEMA, Framing.NONE), lambda _: reference())
+    observe = Observe("p", Encoder(SCHEMA, Framing.NONE), lambda _: reference())
     [first, _] = observe.frames(batch(), model(), seen(normal_0=narrow))
 
     assert first.signals[0].non_finite == 800
