@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +74,13 @@ def test_every_command_in_it_exists_with_its_options(readme: str) -> None:
 
 
 def test_every_configuration_in_it_is_accepted(readme: str, tmp_path: Path) -> None:
-    for block in fenced(readme, "toml"):
-        assert tomllib.loads(block)
-        if block.lstrip().startswith("pipeline"):
-            file = tmp_path / "worker.toml"
-            file.write_text(block, "utf-8")
-            load(file, {})
+    file = tmp_path / "worker.toml"
+    blocks = fenced(readme, "toml")
+    assert len(blocks) > 1
+
+    for count in range(1, len(blocks) + 1):  # the first is a whole file, each other one adds to it
+        file.write_text("".join(blocks[:count]), "utf-8")
+        load(file, {})
 
 
 def test_every_schema_in_it_is_accepted(readme: str) -> None:

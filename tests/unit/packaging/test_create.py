@@ -162,7 +162,7 @@ def test_a_function_of_the_users_own_module_travels_with_the_package(
         path = workshop.folder / "model.joblib"
         joblib.dump(model, path)
         wanted = model.predict(frame)
-        monkeypatch.delitem(sys.modules, "own_features")
+        del sys.modules["own_features"]  # for good: monkeypatch would put it back
 
     workshop.create(path, frame, code=modules)
 
@@ -193,7 +193,10 @@ def test_a_timestamp_that_the_user_parsed_from_text_reaches_the_model_as_a_datet
     model = make_pipeline(FunctionTransformer(own_hours.hour_of), LinearRegression())
     model.fit(frame, target(events))
 
-    report = workshop.create(model, path, code=modules)
+    try:
+        report = workshop.create(model, path, code=modules)
+    finally:
+        del sys.modules["own_hours"]
 
     assert any("'started' is read as dates" in note for note in report.notes)
     assert_close(column(workshop.answers(events), "value"), model.predict(frame))
