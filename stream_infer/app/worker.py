@@ -54,6 +54,7 @@ from stream_infer.ops.progress import ProgressCell, State
 from stream_infer.runtime.audition import Desired
 from stream_infer.runtime.garbage import between_batches
 from stream_infer.runtime.loop import run
+from stream_infer.runtime.memory import keep_freed_memory
 from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.shelter import Sheltered, Unhurried
 from stream_infer.runtime.stop import Stop, leaving_within, on_signals
@@ -71,6 +72,7 @@ _log = logging.getLogger("stream_infer.worker")
 def run_worker(settings: Settings) -> int:
     """Check, then score until SIGTERM (exit code 0) or SIGINT (130). Raises what stops it otherwise."""
     logs.configure(sys.stderr, os.environ)
+    keep_freed_memory()
     stop = Stop()
     with on_signals(stop), leaving_within(stop, _LEAVE_WITHIN_S):
         serve(checked(settings), stop)
