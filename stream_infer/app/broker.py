@@ -50,18 +50,12 @@ def ask(settings: Settings, unusable: frozenset[str], *, timeout_s: float) -> An
     names = dict.fromkeys(name for _, name in _topics(settings))
     try:
         described = describe(settings.kafka, list(names), timeout_s=timeout_s)
-        group = group_operations(settings.kafka, settings.group_id, timeout_s=timeout_s)
-        monitors = (
-            group_operations(settings.kafka, settings.monitor_group_id, timeout_s=timeout_s)
-            if settings.monitoring.topic is not None
-            else frozenset[str]()
-        )
+        operations = group_operations(settings.kafka, list(_groups(settings)), timeout_s=timeout_s)
     except BrokerUnreachable as error:
         return Answers(unreachable=[_unreachable(settings, error)])
     problems = [
         *_topic_problems(settings, described),
-        *_group_problems("pipeline", settings.pipeline, settings.group_id, group),
-        *_group_problems("monitoring.topic", settings.pipeline, settings.monitor_group_id, monitors),
+        *_group_problems(settings, operations),
     ]
     if not unusable & {"input.topics", "output.topic", "output.partitioning"}:
         problems += _partition_problems(settings, described)
@@ -108,10 +102,21 @@ def _topic_problems(settings: Settings, described: Mapping[str, Topic | Absent])
                 yield Problem(key, f'"{name}"', message, f"allow it {operation} on the topic")
 
 
-def _group_problems(key: str, value: str, group: str, operations: frozenset[str]) -> Iterator[Problem]:
-    if _forbidden("READ", operations):
-        message = f"this principal may not use the consumer group {group}"
-        yield Problem(key, f'"{value}"', message, "allow it READ on the group")
+def _groups(settings: Settings) -> Mapping[str, str]:
+    """Return the key to which each group belongs."""
+    groups = {settings.group_id: "pipeline"}
+    return (
+        groups
+        if settings.monitoring.topic is None
+        else groups | {settings.monitor_group_id: "monitoring.topic"}
+    )
+
+
+def _group_problems(settings: Settings, operations: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
+    for group, key in _groups(settings).items():
+        if _forbidden("READ", operations[group]):
+            message = f"this principal may not use the consumer group {group}"
+            yield Problem(key, f'"{settings.pipeline}"', message, "allow it READ on the group")
 
 
 def _forbidden(operation: str, operations: frozenset[str]) -> bool:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public names, not marked as exported
-    AclOperation,
     AdminClient,
     ConfigResource,
+    ConsumerGroupDescription,
     NewTopic,
     ResourceType,
 )
@@ -108,14 +108,20 @@ def describe(
 
 
 def group_operations(
-    properties: Properties, group_id: str, *, timeout_s: float = ADMIN_TIMEOUT_S
-) -> frozenset[str]:
-    """Return what this principal may do with a group. Asking neither joins nor creates it."""
+    properties: Properties, group_ids: Sequence[str], *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> Mapping[str, frozenset[str]]:
+    """Return what this principal may do with each group. Asking neither joins nor creates it.
+
+    All at once: a new client waits half a second before it has found its first coordinator.
+    """
     line = _Line(properties, timeout_s)
     asked = line.client.describe_consumer_groups(
-        [group_id], include_authorized_operations=True, request_timeout=timeout_s
+        list(group_ids), include_authorized_operations=True, request_timeout=timeout_s
     )
-    answer = line.ask(asked)[group_id]
+    return {group_id: _permitted(answer) for group_id, answer in line.ask(asked).items()}
+
+
+def _permitted(answer: ConsumerGroupDescription | KafkaError) -> frozenset[str]:
     if not isinstance(answer, KafkaError):
         return _names(answer.authorized_operations)
     # A broker since 4.0 may say that the group does not exist: then nothing forbids to create it.
@@ -244,5 +250,5 @@ def _absent(error: KafkaError) -> Absent:
     return Absent(exists=None, reason=f"cannot be described: {error.str()}")
 
 
-def _names(operations: Sequence[AclOperation] | None) -> frozenset[str]:
+def _names(operations: Sequence[Enum] | None) -> frozenset[str]:
     return frozenset(operation.name for operation in operations or ())
