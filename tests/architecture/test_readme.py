@@ -79,7 +79,7 @@ def test_every_configuration_in_it_is_accepted(readme: str, tmp_path: Path) -> N
     assert len(blocks) > 1
 
     for count in range(1, len(blocks) + 1):  # the first is a whole file, each other one adds to it
-        file.write_text("".join(blocks[:count]), "utf-8")
+        file.write_text("\n".join(blocks[:count]), "utf-8")
         load(file, {})
 
 
