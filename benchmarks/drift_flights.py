@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from benchmarks import report
+from benchmarks.drift_streams import in_name_only
 from stream_infer.avro import contract
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
@@ -30,7 +31,6 @@ from stream_infer.drift.reference import Reference, parse
 from stream_infer.drift.windows import Lane
 from stream_infer.flow.records import Batch, Cursor, Partition
 from stream_infer.models.load import Model
-from stream_infer.models.manifest import Column, Container, Feature, Manifest, OutputContract, Policy
 from stream_infer.models.scores import Scores
 from stream_infer.packaging.binding import Bound
 from stream_infer.packaging.reference import summarise
@@ -177,28 +177,4 @@ def _observe(known: Reference) -> Observe:
 
 @cache
 def _model() -> Model:
-    """Return a model in name only: nothing here predicts."""
-    features = tuple(
-        Feature(
-            name,
-            name,
-            _type(name),
-            nullable=True,
-            missing=Policy.PASS,
-            nan=Policy.PASS,
-            infinite=Policy.PASS,
-        )
-        for name in NAMES
-    )
-    manifest = Manifest(
-        name="flights",
-        version="2013",
-        python="3.11",
-        libraries={"scikit-learn": "1.9.1"},
-        container=Container("pandas", tuple(Column(name, "float64", null="nan") for name in NAMES)),
-        features=features,
-        output=OutputContract("classifier", ("no", "yes"), score="probability"),
-        schema_name="flights.Departure",
-    )
-    nobody: Any = None
-    return Model(manifest, manifest.digest, nobody)
+    return in_name_only("flights", "2013", {name: _type(name) for name in NAMES}, schema="flights.Departure")

@@ -164,28 +164,34 @@ def _labels(said: Floats) -> NDArray[np.object_]:
 
 @cache
 def model() -> Model:
-    """Return a model in name only: nothing here predicts."""
+    """Return the model that is said to answer the streams."""
+    types = {name: "string" if name in TEXTS else "double" for name in NAMES}
+    return in_name_only("fraud", "1.0.0", types, schema="test.Event")
+
+
+def in_name_only(name: str, version: str, types: Mapping[str, str], *, schema: str) -> Model:
+    """Return a model of two classes that cannot predict, of features of these types."""
     features = tuple(
         Feature(
-            name,
-            name,
-            "string" if name in TEXTS else "double",
+            feature,
+            feature,
+            kind,
             nullable=True,
             missing=Policy.PASS,
             nan=Policy.PASS,
             infinite=Policy.PASS,
         )
-        for name in NAMES
+        for feature, kind in types.items()
     )
     manifest = Manifest(
-        name="fraud",
-        version="1.0.0",
+        name=name,
+        version=version,
         python="3.11",
         libraries={"scikit-learn": "1.9.1"},
-        container=Container("pandas", tuple(Column(name, "float64", null="nan") for name in NAMES)),
+        container=Container("pandas", tuple(Column(feature, "float64", null="nan") for feature in types)),
         features=features,
         output=OutputContract("classifier", ("no", "yes"), score="probability"),
-        schema_name="test.Event",
+        schema_name=schema,
     )
     nobody: Any = None
     return Model(manifest, manifest.digest, nobody)

@@ -386,11 +386,6 @@ class Join:
         return dues
 
 
-def in_sample(name: str, coverage: float) -> bool:
-    """Return whether the id `name` is in the sample of `coverage`, a power of one half."""
-    return _hash(name) < coverage * (1 << _HASH_BITS)
-
-
 def _hash(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=_HASH_BITS // 8).digest(), "big")
 

@@ -58,7 +58,6 @@ class Signal(NamedTuple):
 
 
 RECORDS = ""
-ERRORS = "errors"
 
 
 @dataclass(frozen=True, slots=True)

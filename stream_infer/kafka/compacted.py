@@ -58,12 +58,9 @@ class Tail:
         if error is None:
             headers = cast("Headers", message.headers() or [])
             return Entry(message.key() or b"", message.value(), headers)
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local error
+        if is_end(error, message):
             self._unread.discard(message.partition() or 0)
-            return None
-        if error.retriable() or is_unreachable(error):
-            return None
-        raise Unreadable(f"{message.topic()} cannot be read: {error.str()}")
+        return None
 
 
 @contextmanager
@@ -72,16 +69,7 @@ def tail(config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S) 
 
     Raises `BrokerUnreachable` when nobody answers `within_s`, and `Unreadable`.
     """
-    consumer = Consumer(
-        dict(config)
-        | {
-            "group.id": f"{topic}.reader",  # never joined, nothing committed
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-        }
-    )
+    consumer = outsider(config, topic)
     try:
         partitions = partitions_of(consumer, topic, within_s)
         consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
@@ -112,6 +100,35 @@ def newest_entries(
                 else:
                     held[entry.key] = entry
     return held
+
+
+def outsider(config: Mapping[str, object], topic: str) -> Consumer:
+    """Return a consumer that joins no group and commits nothing.
+
+    `config` is that of a client that only asks.
+    """
+    return Consumer(
+        dict(config)
+        | {
+            "group.id": f"{topic}.reader",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+        }
+    )
+
+
+def is_end(error: KafkaError, message: Message) -> bool:
+    """Tell whether `error`, which came in place of a record, is the end of a partition.
+
+    One that passes by itself is not. Raises `Unreadable` for any other.
+    """
+    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local error
+        return True
+    if error.retriable() or is_unreachable(error):
+        return False
+    raise Unreadable(f"{message.topic()} cannot be read: {error.str()}")
 
 
 def partitions_of(consumer: Consumer, topic: str, within_s: float) -> list[int]:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from stream_infer.flow.errors import BrokerUnreachable
 from stream_infer.flow.records import Batch, Cursor, Headers, Partition
 from stream_infer.kafka.columns import places, timestamps_ms
-from stream_infer.kafka.compacted import Unreadable, partitions_of
-from stream_infer.kafka.verdicts import error_of, is_unreachable
+from stream_infer.kafka.compacted import is_end, outsider, partitions_of
+from stream_infer.kafka.verdicts import error_of
 
 _ASK_S = 10.0
 _MANY = 2_000
@@ -35,16 +35,7 @@ def read_range(config: Mapping[str, object], topic: str, first: Place, last: Pla
     `END` is where the log ends when the reading begins. `config` is that of a client that only asks. Raises
     `BrokerUnreachable` when nobody answers, and `Unreadable`.
     """
-    consumer = Consumer(
-        dict(config)
-        | {
-            "group.id": f"{topic}.reader",  # never joined, nothing committed
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-        }
-    )
+    consumer = outsider(config, topic)
     try:
         asked = [TopicPartition(topic, p) for p in partitions_of(consumer, topic, _ASK_S)]
         begins, ends = _offsets(consumer, asked, first), _offsets(consumer, asked, last)
@@ -73,14 +64,9 @@ def _batches(consumer: Consumer, ends: dict[Partition, int]) -> Iterator[Batch]:
 
 def _ended(message: Message, ends: Mapping[Partition, int]) -> Partition | None:
     """Return the partition that has been read to the end of its range, as `message` shows."""
-    error = message.error()
-    if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local error
-        partition = _partition(message)
-        done = error is not None or (message.offset() or 0) + 1 >= ends[partition]
-        return partition if done else None
-    if error.retriable() or is_unreachable(error):
-        return None
-    raise Unreadable(f"{message.topic()} cannot be read: {error.str()}")
+    error, partition = message.error(), _partition(message)
+    done = (message.offset() or 0) + 1 >= ends[partition] if error is None else is_end(error, message)
+    return partition if done else None
 
 
 def _batch(messages: Sequence[Message], topics: Sequence[str]) -> Batch:

@@ -4,31 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-import psutil
+from collections.abc import Callable
 
 from tests.kafka.events import Framing, generate, send
 from tests.kafka.pipeline import Pipeline
-from tests.kafka.worker_process import Group, Worker, until
+from tests.kafka.watched import everything
+from tests.kafka.worker_process import Group, until
 
 COUNT = 20_000
-
-
-@contextmanager
-def pool(config: Path) -> Iterator[tuple[Worker, Callable[[], list[psutil.Process]]]]:
-    """Run two workers under one command, and end all of them whatever happens."""
-    command = Worker(config, "--workers", "2")
-    tree = psutil.Process(command.pid)
-    try:
-        yield command, tree.children
-    finally:
-        left = tree.children() if tree.is_running() else []
-        command.kill()
-        for process in left:
-            process.kill()
 
 
 def test_two_workers_share_the_partitions_and_one_that_is_killed_comes_back_under_its_slot(
@@ -39,7 +22,7 @@ def test_two_workers_share_the_partitions_and_one_that_is_killed_comes_back_unde
     events = generate(COUNT, Framing.NONE, seed=4)
     members = {f"{tested.group}.fraud-0": 2, f"{tested.group}.fraud-1": 2}
 
-    with pool(tested.write_config("fraud")) as (command, workers):
+    with everything(tested.write_config("fraud"), "--workers", "2") as (command, workers):
         until("each has two partitions", lambda: group.members() == members, command)
         send(tested.bootstrap, tested.input, events[: COUNT // 2])
         until("half is answered", lambda: group.committed() == COUNT // 2, command)
