@@ -27,7 +27,7 @@ from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
 from stream_infer.drift.reference import parse
 from stream_infer.flow.records import Batch
-from stream_infer.kafka.columns import places, timestamps_ms
+from stream_infer.kafka.columns import CHUNK, Gathered
 from stream_infer.kafka.publish import produce_all
 from stream_infer.models.container import assemble
 from stream_infer.models.load import load
@@ -123,14 +123,12 @@ def _messages(batch: Batch) -> list[Message]:
 
 def _read(messages: Sequence[Message]) -> object:
     """Do what `Session` does between the client's messages and a batch."""
-    return (
-        any(map(Message.error, messages)),
-        places(messages, [messages[0].topic() or ""]),
-        timestamps_ms(messages),
-        list(map(Message.key, messages)),
-        list(map(Message.value, messages)),
-        list(map(Message.headers, messages)),
-    )
+    gathered = Gathered([messages[0].topic() or ""])
+    for first in range(0, len(messages), CHUNK):
+        chunk = messages[first : first + CHUNK]
+        if not any(map(Message.error, chunk)):
+            gathered.add(chunk)
+    return gathered.batch(0)
 
 
 def _queue(count: int) -> Producer:

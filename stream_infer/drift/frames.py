@@ -6,11 +6,18 @@ Values and their merging only. Making frames out of a batch is `steps.observe`'s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import accumulate
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stream_infer.flow.records import Partition
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 FEATURE_NUMBER = "feature.number"
 FEATURE_CATEGORY = "feature.category"
@@ -60,6 +67,65 @@ class Frame:
     dead_letters: int
     sampled: int
     signals: tuple[Summary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Which features and outputs of a model are summarised, in order; `widths` is how many bins each has."""
+
+    kinds: Sequence[str]
+    names: Sequence[str]
+    widths: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Frames(Sequence[Frame]):
+    """Frames under one model in columns, a row each. As a sequence, it has them one by one.
+
+    `heads` has the numbers of each frame by their name in `Frame`. `counts` are count, nulls and non-finite,
+    `moments` are mean, m2, low and high, both (what, frames, signals). `bins` are (frames, the bins of all
+    signals one after the other).
+    """
+
+    version: str
+    digest: str
+    sources: Sequence[Partition]
+    heads: Mapping[str, Ints]
+    signals: Signals
+    counts: Ints
+    moments: Floats
+    bins: Ints
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @overload
+    def __getitem__(self, row: int, /) -> Frame: ...
+
+    @overload
+    def __getitem__(self, row: slice, /) -> list[Frame]: ...
+
+    def __getitem__(self, row: int | slice, /) -> Frame | list[Frame]:
+        if isinstance(row, slice):
+            return [self[one] for one in range(*row.indices(len(self)))]
+        numbers = {name: int(column[row]) for name, column in self.heads.items()}
+        signals = tuple(self._summaries(row))
+        return Frame(self.version, self.digest, self.sources[row], **numbers, signals=signals)
+
+    def _summaries(self, row: int) -> Iterator[Summary]:
+        counts, moments = self.counts[:, row].T.tolist(), self.moments[:, row].T.tolist()
+        ends = accumulate(self.signals.widths)
+        columns = zip(
+            self.signals.names, self.signals.kinds, counts, moments, self.signals.widths, ends, strict=True
+        )
+        for name, kind, of_counts, of_moments, width, end in columns:
+            count, nulls, non_finite = of_counts
+            mean, m2, low, high = of_moments
+            bins = tuple(self.bins[row, end - width : end].tolist())
+            yield Summary(name, kind, count, nulls, non_finite, mean, m2, low, high, bins)
 
 
 def merged(one: Summary, other: Summary) -> Summary:

@@ -68,6 +68,8 @@ _ABOVE_RECORD_BYTES = 1_000
 _PRODUCER_OWN: Mapping[str, str] = {"enable.idempotence": "true", "acks": "all"}
 _PRODUCER_DEFAULTS: Mapping[str, str] = {
     "compression.type": "lz4",
+    # Each transaction waits for its last records: to hold some back for a fuller request only delays it.
+    "linger.ms": "0",
     # At the default of 100 ms each transaction after another waits that long (confluent-kafka-python #967).
     "retry.backoff.ms": "5",
     # A batch that cannot be committed in that time is aborted and read again. Nor can partitions that a dead

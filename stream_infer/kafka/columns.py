@@ -7,55 +7,108 @@ at one row gets a plain int.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from itertools import compress
+from operator import itemgetter
+from typing import cast
 
 import numpy as np
 from confluent_kafka import Message
 from numpy.typing import NDArray
 
-from stream_infer.flow.records import Partition, Span
+from stream_infer.flow.records import Batch, Cursor, Headers, Partition, Span
+
+CHUNK = 4_000
+"""How many messages to take at a time: they go before the processor's cache has forgotten them.
+
+Reading 50,000 took 0.98 us a message at once, 0.86 in chunks of 2,000 to 8,000, and more in smaller ones.
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where messages are from: `partition[i]` indexes `partitions`; what of each partition they cover."""
+class Gathered:
+    """Messages of `topics` in columns, added by and by, in offset order within each partition."""
 
-    partitions: Sequence[Partition]
-    partition: Sequence[int]
-    offset: Sequence[int]
-    spans: Mapping[Partition, Span]
+    def __init__(self, topics: Sequence[str]) -> None:
+        self._topics = list(topics)
+        self._partition: list[NDArray[np.int32]] = []
+        self._offset: list[NDArray[np.int64]] = []
+        # With one topic, no message is asked for it.
+        self._topic: list[str | None] | None = [] if len(topics) > 1 else None
+        self._timestamp_ms = array("q")
+        self._keys: list[bytes | None] = []
+        self._values: list[bytes | None] = []
+        self._headers: list[Headers | None] = []
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def add(self, messages: Sequence[Message]) -> None:
+        """Add `messages`, which are records and no errors. A record without a timestamp has -1."""
+        count = len(messages)
+        self._partition.append(np.fromiter(map(Message.partition, messages), np.int32, count))
+        self._offset.append(np.fromiter(map(Message.offset, messages), np.int64, count))
+        if self._topic is not None:
+            self._topic += map(Message.topic, messages)
+        self._timestamp_ms += array("q", map(itemgetter(1), map(Message.timestamp, messages)))
+        self._keys += map(Message.key, messages)
+        self._values += map(Message.value, messages)
+        self._headers += cast("map[Headers | None]", map(Message.headers, messages))
+
+    def without(self, partitions: Collection[Partition]) -> Gathered:
+        """Return the messages of all other partitions."""
+        number = np.concatenate(self._partition)
+        topic: list[str | None] = self._topic or [*self._topics] * len(self)
+        kept = [Partition(t or "", n) not in partitions for t, n in zip(topic, number.tolist(), strict=True)]
+        others = Gathered(self._topics)
+        others._partition = [number[kept]]
+        others._offset = [np.concatenate(self._offset)[kept]]
+        others._topic = None if self._topic is None else list(compress(self._topic, kept))
+        others._timestamp_ms = array("q", compress(self._timestamp_ms, kept))
+        others._keys = list(compress(self._keys, kept))
+        others._values = list(compress(self._values, kept))
+        others._headers = list(compress(self._headers, kept))
+        return others
+
+    def batch(self, received_ms: int, *, lease: object = None) -> Batch:
+        """Return one or more messages as a batch.
+
+        Messages come in runs of one partition, a few per batch, so that looking at the runs is enough.
+        """
+        count = len(self)
+        number, offset = np.concatenate(self._partition), np.concatenate(self._offset)
+        topic: list[str | None] = self._topic or [*self._topics] * count
+        changes = np.flatnonzero(np.diff(number)) if topic.count(topic[0]) == count else np.arange(count - 1)
+        starts = [0, *(changes + 1).tolist()]
+        spans: dict[Partition, Span] = {}
+        runs: list[Partition] = []
+        for start, end in zip(starts, [*starts[1:], count], strict=True):
+            p = Partition(topic[start] or "", int(number[start]))
+            first = spans[p].first if p in spans else int(offset[start])
+            spans[p] = Span(first, int(offset[end - 1]) + 1)
+            runs.append(p)
+        index = {p: i for i, p in enumerate(spans)}
+        row = np.repeat([index[p] for p in runs], np.diff([*starts, count]))
+        return Batch(
+            cursor=Cursor(spans, lease),
+            partitions=list(spans),
+            partition=_plain(row.astype(np.int32), "i"),
+            offset=_plain(offset, "q"),
+            timestamp_ms=self._timestamp_ms,
+            keys=self._keys,
+            values=self._values,
+            headers=self._headers,
+            received_ms=received_ms,
+        )
+
+    @property
+    def newest_ms(self) -> int:
+        """The latest timestamp."""
+        return max(self._timestamp_ms)
 
 
-def places(messages: Sequence[Message], topics: Sequence[str]) -> Places:
-    """Return the places of one or more `messages` of `topics`, in offset order within each partition.
-
-    Messages come in runs of one partition, a few per batch, so that looking at the runs is enough. With one
-    topic, no message is asked for it.
-    """
-    count = len(messages)
-    number = np.fromiter(map(Message.partition, messages), np.int32, count)
-    offset = np.fromiter(map(Message.offset, messages), np.int64, count)
-    topic: list[str | None] = [topics[0]] * count
-    if len(topics) > 1:
-        topic = list(map(Message.topic, messages))
-    changes = np.flatnonzero(np.diff(number)) if topic.count(topic[0]) == count else np.arange(count - 1)
-    starts = [0, *(changes + 1).tolist()]
-    spans: dict[Partition, Span] = {}
-    runs: list[Partition] = []
-    for start, end in zip(starts, [*starts[1:], count], strict=True):
-        p = Partition(topic[start] or "", int(number[start]))
-        first = spans[p].first if p in spans else int(offset[start])
-        spans[p] = Span(first, int(offset[end - 1]) + 1)
-        runs.append(p)
-    index = {p: i for i, p in enumerate(spans)}
-    row = np.repeat([index[p] for p in runs], np.diff([*starts, count]))
-    return Places(list(spans), _plain(row.astype(np.int32), "i"), _plain(offset, "q"), spans)
-
-
-def timestamps_ms(messages: Sequence[Message]) -> Sequence[int]:
-    """Return the timestamp of each message; -1 where it has none."""
-    return array("q", [message.timestamp()[1] for message in messages])
+def partition_of(message: Message) -> Partition:
+    """Return where `message` was read from."""
+    return Partition(message.topic() or "", message.partition() or 0)
 
 
 def _plain(numbers: NDArray[np.integer], code: str) -> array[int]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from stream_infer.flow.errors import BrokerUnreachable
-from stream_infer.flow.records import Batch, Cursor, Headers, Partition
-from stream_infer.kafka.columns import places, timestamps_ms
+from stream_infer.flow.records import Batch, Partition
+from stream_infer.kafka.columns import Gathered, partition_of
 from stream_infer.kafka.compacted import is_end, outsider, partitions_of
 from stream_infer.kafka.verdicts import error_of
 
@@ -57,31 +56,18 @@ def _batches(consumer: Consumer, ends: dict[Partition, int]) -> Iterator[Batch]:
             raise BrokerUnreachable(f"{_ASK_S:g} s of silence before the end of the range")
         messages = [first, *consumer.consume(_MANY, 0)]
         unread -= {p for message in messages if (p := _ended(message, ends)) is not None}
-        within = [m for m in messages if m.error() is None and (m.offset() or 0) < ends[_partition(m)]]
+        within = [m for m in messages if m.error() is None and (m.offset() or 0) < ends[partition_of(m)]]
         if within:
-            yield _batch(within, topics)
+            gathered = Gathered(topics)
+            gathered.add(within)
+            yield gathered.batch(gathered.newest_ms)
 
 
 def _ended(message: Message, ends: Mapping[Partition, int]) -> Partition | None:
     """Return the partition that has been read to the end of its range, as `message` shows."""
-    error, partition = message.error(), _partition(message)
+    error, partition = message.error(), partition_of(message)
     done = (message.offset() or 0) + 1 >= ends[partition] if error is None else is_end(error, message)
     return partition if done else None
-
-
-def _batch(messages: Sequence[Message], topics: Sequence[str]) -> Batch:
-    read = places(messages, topics)
-    return Batch(
-        cursor=Cursor(read.spans),
-        partitions=read.partitions,
-        partition=read.partition,
-        offset=read.offset,
-        timestamp_ms=timestamps_ms(messages),
-        keys=list(map(Message.key, messages)),
-        values=list(map(Message.value, messages)),
-        headers=cast("list[Headers | None]", list(map(Message.headers, messages))),
-        received_ms=max(timestamps_ms(messages)),
-    )
 
 
 def _offsets(consumer: Consumer, asked: Sequence[TopicPartition], place: Place) -> dict[Partition, int]:
@@ -102,7 +88,3 @@ def _offsets(consumer: Consumer, asked: Sequence[TopicPartition], place: Place) 
             end if after else min(max(int(found or 0), earliest), end)
         )
     return offsets
-
-
-def _partition(message: Message) -> Partition:
-    return Partition(message.topic() or "", message.partition() or 0)

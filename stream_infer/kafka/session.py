@@ -17,17 +17,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream_infer.flow.errors import Aborted, Fatal, SlotTaken, StreamInferError
 from stream_infer.flow.events import AssignmentChanged, LagMeasured
 from stream_infer.flow.ports import Observer
-from stream_infer.flow.records import Batch, Channel, Cursor, Headers, Outcome, Output, Partition
-from stream_infer.kafka.columns import places, timestamps_ms
+from stream_infer.flow.records import Batch, Channel, Cursor, Outcome, Output, Partition
+from stream_infer.kafka.columns import CHUNK, Gathered, partition_of
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import CommitUnknown, Publisher
 from stream_infer.kafka.verdicts import error_of
@@ -115,11 +114,9 @@ class Session:
     # -- Source -----------------------------------------------------------------------------------------
 
     def read(self, limit: int, wait_s: float) -> Batch | None:
-        messages = self._collect(limit, wait_s)
+        gathered = self._collect(limit, wait_s)
         self._report()
-        if not messages:
-            return None
-        return self._batch(messages)
+        return self._batch(gathered) if len(gathered) else None
 
     def rewind(self, cursor: Cursor) -> None:
         """Go back to the first offset of each span still owned, and take the group's generation anew.
@@ -188,34 +185,55 @@ class Session:
             raise Fatal("the session is not open")
         return self._consumer
 
-    def _collect(self, limit: int, wait_s: float) -> list[Message]:
-        """Wait for a first record, then take what is there: `consume(n, timeout)` may wait to fill n."""
+    def _collect(self, limit: int, wait_s: float) -> Gathered:
+        """Return the records that came, up to `limit`, and act on what came in their place."""
+        gathered = Gathered([*self._settings.input_topics, *self._settings.companions])
+        errors: list[tuple[KafkaError, Message]] = []
         try:
-            first = self._client.poll(wait_s)
-            self._touched.clear()
-            if first is None:
-                return []
-            messages = [first, *self._client.consume(limit - 1, 0)] if limit > 1 else [first]
+            for messages in self._chunks(limit, wait_s):
+                self._sort(messages, gathered, errors)
         except KafkaException as exception:
             raise Fatal(f"cannot read: {error_of(exception).str()}") from exception
         finally:
             self._raise_failure()
-        if any(map(Message.error, messages)):
-            messages = self._without_errors(messages)
-        elif self._ended:
-            self._ended -= {_partition(m) for m in messages}
-        return self._without_touched(messages) if self._touched else messages
+        for error, message in errors:
+            self._on_error(error, message)
+        return self._without_touched(gathered) if self._touched and len(gathered) else gathered
 
-    def _without_errors(self, messages: Sequence[Message]) -> list[Message]:
+    def _chunks(self, limit: int, wait_s: float) -> Iterator[list[Message]]:
+        """Wait for a first record, then take what is there, which one `consume` may give only a part of.
+
+        `consume(n, timeout)` is never given a timeout: it may wait to fill n.
+        """
+        first = self._client.poll(wait_s)
+        self._touched.clear()
+        messages = [] if first is None else [first]
+        left = limit
+        while messages:
+            yield messages
+            left -= len(messages)
+            messages = self._client.consume(min(left, CHUNK), 0) if left else []
+
+    def _sort(
+        self, messages: Sequence[Message], gathered: Gathered, errors: list[tuple[KafkaError, Message]]
+    ) -> None:
+        """Tell records, errors and the marks of a partition's end apart."""
+        if not any(map(Message.error, messages)):
+            gathered.add(messages)
+            if self._ended:
+                self._ended -= set(map(partition_of, messages))
+            return
+        records = []
         for message in messages:
             error = message.error()
             if error is None:
-                self._ended.discard(_partition(message))
+                records.append(message)
+                self._ended.discard(partition_of(message))
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local error
-                self._ended.add(_partition(message))
+                self._ended.add(partition_of(message))
             else:
-                self._on_error(error, message)
-        return [m for m in messages if m.error() is None]
+                errors.append((error, message))
+        gathered.add(records)
 
     def _on_error(self, error: KafkaError, message: Message) -> None:
         """Act on an error that the consumer delivered in place of a record."""
@@ -224,7 +242,7 @@ class Session:
                 "another worker has joined under this slot; give each worker its own [worker] slot"
             )
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's local error
-            lost = _partition(message)
+            lost = partition_of(message)
             if lost not in self._position:
                 return  # it moved away while this error was on its way: seeking would take it back
             offset = self._start.after_loss(self._client, lost, self._position.get(lost, 0))
@@ -235,33 +253,20 @@ class Session:
             raise Fatal(f"cannot read {message.topic() or 'the input'}: {error.str()}")
         self._logger.warning("the consumer reports: %s", error.str())
 
-    def _without_touched(self, messages: Sequence[Message]) -> list[Message]:
+    def _without_touched(self, gathered: Gathered) -> Gathered:
         """Drop rows of partitions that a callback touched while these very rows were collected."""
-        kept = [m for m in messages if _partition(m) not in self._touched]
         self._reposition({p: self._position[p] for p in self._touched if p in self._position})
-        return kept
+        return gathered.without(self._touched)
 
-    def _batch(self, messages: Sequence[Message]) -> Batch:
-        read = places(messages, [*self._settings.input_topics, *self._settings.companions])
-        positions = dict(self._position) | {p: span.first for p, span in read.spans.items()}
-        for p, span in read.spans.items():
+    def _batch(self, gathered: Gathered) -> Batch:
+        batch = gathered.batch(time.time_ns() // 1_000_000, lease=self._lease)
+        spans = batch.cursor.spans
+        positions = dict(self._position) | {p: span.first for p, span in spans.items()}
+        for p, span in spans.items():
             if span.first < self._position[p]:
                 raise Fatal(f"{p.topic}/{p.index} went back from offset {self._position[p]} to {span.first}")
             self._position[p] = span.next
-        return Batch(
-            cursor=Cursor(read.spans, self._lease),
-            partitions=read.partitions,
-            partition=read.partition,
-            offset=read.offset,
-            timestamp_ms=timestamps_ms(messages),
-            keys=list(map(Message.key, messages)),
-            values=list(map(Message.value, messages)),
-            headers=cast("list[Headers | None]", list(map(Message.headers, messages))),
-            received_ms=time.time_ns() // 1_000_000,
-            positions=positions,
-            assignment=self._lease.epoch,
-            ended=frozenset(self._ended),
-        )
+        return replace(batch, positions=positions, assignment=self._lease.epoch, ended=frozenset(self._ended))
 
     def _reposition(self, offsets: Mapping[Partition, int]) -> None:
         """Read on from `offsets`. A partition whose fetcher is not up yet cannot seek: assign it anew."""
@@ -353,10 +358,6 @@ class Session:
         self._touched.update(touched)
         self._lease = _Lease(self._lease.epoch + 1, group_metadata)
         self._changes.append(AssignmentChanged(kind, tuple(sorted(self._position))))
-
-
-def _partition(message: Message) -> Partition:
-    return Partition(message.topic() or "", message.partition() or 0)
 
 
 _FATAL = KafkaError._FATAL  # noqa: SLF001 - librdkafka's local error

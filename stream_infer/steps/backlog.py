@@ -13,7 +13,7 @@ from itertools import groupby
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.record import RecordReader
 from stream_infer.drift.frames import Frame, folded
-from stream_infer.flow.records import Channel, Headers, Output
+from stream_infer.flow.records import Channel, Headers, Output, Partition
 from stream_infer.steps.frame_record import frame_columns, from_record
 
 _FRAMES_BYTES = 8 * 2**20
@@ -89,13 +89,19 @@ class WaitingEvents:
 
 
 def frame_output(pipeline: str, frames: Sequence[Frame], encoder: Encoder) -> Output:
-    """Return `frames` as an output, one record each, all of one source partition under one key."""
-    nothing: list[Headers | None] = [None] * len(frames)
+    """Return `frames` as an output, one record each."""
+    values = encoder.encode(frame_columns(pipeline, frames))
+    return observations(pipeline, [frame.source for frame in frames], values)
+
+
+def observations(pipeline: str, sources: Sequence[Partition], values: Sequence[bytes]) -> Output:
+    """Return the `values` of frames as an output, all of one source partition under one key."""
+    nothing: list[Headers | None] = [None] * len(values)
     return Output(
         channel=Channel.OBSERVATIONS,
         rows=[],
-        keys=[f"{pipeline}/{f.source.topic}/{f.source.index}".encode() for f in frames],
-        values=encoder.encode(frame_columns(pipeline, frames)),
+        keys=[f"{pipeline}/{source.topic}/{source.index}".encode() for source in sources],
+        values=values,
         headers=nothing,
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from stream_infer.drift.frames import Frame, Summary
+from stream_infer.drift.frames import Frame, Frames, Summary
 from stream_infer.flow.records import Partition
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,18 +19,56 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def frame_columns(pipeline: str, frames: Sequence[Frame]) -> Mapping[str, pa.Array]:
     """Return `frames` as columns of their record, for `avro.encode`."""
     signals = [one for frame in frames for one in frame.signals]
-    first_of = np.cumsum([0, *(len(frame.signals) for frame in frames)], dtype=np.int32)
     return {
         "pipeline": pa.repeat(pipeline, len(frames)),
         "model_version": pa.array([frame.version for frame in frames], pa.string()),
         "model_digest": pa.array([frame.digest for frame in frames], pa.string()),
-        "source_topic": pa.array([frame.source.topic for frame in frames], pa.string()),
-        "source_partition": pa.array([frame.source.index for frame in frames], pa.int32()),
+        **_sources([frame.source for frame in frames]),
         **{
-            name: pa.array([getattr(frame, of_frame) for frame in frames], pa.int64())
-            for name, of_frame in _WHOLE.items()
+            field: pa.array([getattr(frame, of_frame) for frame in frames], pa.int64())
+            for field, of_frame in _WHOLE.items()
         },
-        "signals": pa.ListArray.from_arrays(first_of, _signals(signals)),
+        "signals": _listed(
+            [len(frame.signals) for frame in frames],
+            _signals(
+                {
+                    "name": pa.array([one.name for one in signals], pa.string()),
+                    "kind": pa.array([one.kind for one in signals], pa.string()),
+                    **{
+                        field: np.array([getattr(one, of_summary) for one in signals], dtype)
+                        for names, dtype in ((_COUNTS, np.int64), (_MOMENTS, np.float64))
+                        for field, of_summary in names.items()
+                    },
+                },
+                [len(one.bins) for one in signals],
+                np.array([count for one in signals for count in one.bins], np.int64),
+            ),
+        ),
+    }
+
+
+def columns_of(pipeline: str, frames: Frames) -> Mapping[str, pa.Array]:
+    """Return the same of frames that are in columns already."""
+    count, signals = len(frames), frames.signals
+    return {
+        "pipeline": pa.repeat(pipeline, count),
+        "model_version": pa.repeat(frames.version, count),
+        "model_digest": pa.repeat(frames.digest, count),
+        **_sources(frames.sources),
+        **{field: pa.array(frames.heads[of_frame]) for field, of_frame in _WHOLE.items()},
+        "signals": _listed(
+            [len(signals)] * count,
+            _signals(
+                {
+                    "name": pa.array([*signals.names] * count, pa.string()),
+                    "kind": pa.array([*signals.kinds] * count, pa.string()),
+                    **dict(zip(_COUNTS, frames.counts.reshape(len(_COUNTS), -1), strict=True)),
+                    **dict(zip(_MOMENTS, frames.moments.reshape(len(_MOMENTS), -1), strict=True)),
+                },
+                [*signals.widths] * count,
+                frames.bins.ravel(),
+            ),
+        ),
     }
 
 
@@ -45,24 +83,26 @@ _WHOLE = {
     "dead_letters": "dead_letters",
     "sampled": "sampled",
 }
+_COUNTS = {"count": "count", "nulls": "nulls", "non_finite": "non_finite"}
+_MOMENTS = {"mean": "mean", "m2": "m2", "min": "low", "max": "high"}
 
 
-def _signals(signals: Sequence[Summary]) -> pa.StructArray:
-    first_of = np.cumsum([0, *(len(one.bins) for one in signals)], dtype=np.int32)
-    bins = np.fromiter(chain.from_iterable(one.bins for one in signals), np.int64, int(first_of[-1]))
-    columns = {
-        "name": pa.array([one.name for one in signals], pa.string()),
-        "kind": pa.array([one.kind for one in signals], pa.string()),
-        "count": pa.array([one.count for one in signals], pa.int64()),
-        "nulls": pa.array([one.nulls for one in signals], pa.int64()),
-        "non_finite": pa.array([one.non_finite for one in signals], pa.int64()),
-        "mean": pa.array([one.mean for one in signals], pa.float64()),
-        "m2": pa.array([one.m2 for one in signals], pa.float64()),
-        "min": pa.array([one.low for one in signals], pa.float64()),
-        "max": pa.array([one.high for one in signals], pa.float64()),
-        "bins": pa.ListArray.from_arrays(first_of, bins),
+def _sources(sources: Sequence[Partition]) -> Mapping[str, pa.Array]:
+    return {
+        "source_topic": pa.array([source.topic for source in sources], pa.string()),
+        "source_partition": pa.array([source.index for source in sources], pa.int32()),
     }
-    return pa.StructArray.from_arrays(list(columns.values()), list(columns))
+
+
+def _signals(
+    columns: Mapping[str, pa.Array | NDArray[np.generic]], widths: Sequence[int], bins: NDArray[np.int64]
+) -> pa.StructArray:
+    arrays = [*map(pa.array, columns.values()), _listed(widths, bins)]
+    return pa.StructArray.from_arrays(arrays, [*columns, "bins"])
+
+
+def _listed(lengths: Sequence[int], items: pa.Array | NDArray[np.generic]) -> pa.ListArray:
+    return pa.ListArray.from_arrays(np.cumsum([0, *lengths], dtype=np.int32), items)
 
 
 def from_record(record: Mapping[str, Any]) -> Frame:

@@ -10,16 +10,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from stream_infer.drift.frames import FEATURE_CATEGORY, FEATURE_NUMBER, OUTPUT_CATEGORY, OUTPUT_NUMBER
+from stream_infer.drift.frames import (
+    FEATURE_CATEGORY,
+    FEATURE_NUMBER,
+    OUTPUT_CATEGORY,
+    OUTPUT_NUMBER,
+    Floats,
+    Signals,
+)
 from stream_infer.drift.reference import LABEL, Reference
 from stream_infer.models.manifest import Manifest
 
-Floats = NDArray[np.float64]
-
 HUGE = 1e100
 """A number from here on counts as not finite: its square, summed over a window, would not be."""
+
+NO_SIGNALS = Signals((), (), ())
 
 _TEXT = frozenset({"string", "enum"})
 
@@ -42,6 +48,11 @@ class Numbers:
     least: Floats
     most: Floats
 
+    @property
+    def signals(self) -> list[tuple[str, str, int]]:
+        """Kind, name and bins of each column."""
+        return [(self.kind, name, bins) for name, bins in zip(self.names, self.bins, strict=True)]
+
 
 @dataclass(frozen=True, slots=True)
 class Categories:
@@ -52,15 +63,21 @@ class Categories:
     source: str
     known: pa.Array | None
 
+    @property
+    def signal(self) -> tuple[str, str, int]:
+        """Kind, name and bins: one for each known category, one for all others."""
+        return self.kind, self.name, 0 if self.known is None else len(self.known) + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Everything that is counted for one model."""
+    """Everything that is counted for one model; `signals` in the order of the other fields."""
 
     features: Numbers
     texts: Sequence[Categories]
     outputs: Numbers
     label: Categories | None
+    signals: Signals
 
 
 def layout(manifest: Manifest, reference: Reference | None) -> Layout:
@@ -70,17 +87,25 @@ def layout(manifest: Manifest, reference: Reference | None) -> Layout:
     contract = manifest.output
     outputs = ["score"] if contract.score is not None else []
     outputs += ["value"] if contract.kind == "regressor" else []
-    return Layout(
-        _numbers(FEATURE_NUMBER, [f.name for f in numbers], [f.source for f in numbers], reference),
-        [
-            Categories(FEATURE_CATEGORY, f.name, f.source, _known(FEATURE_CATEGORY, f.name, reference))
-            for f in texts
-        ],
-        _numbers(OUTPUT_NUMBER, outputs, outputs, reference),
+    features = _numbers(FEATURE_NUMBER, [f.name for f in numbers], [f.source for f in numbers], reference)
+    categories = [
+        Categories(FEATURE_CATEGORY, f.name, f.source, _known(FEATURE_CATEGORY, f.name, reference))
+        for f in texts
+    ]
+    answers = _numbers(OUTPUT_NUMBER, outputs, outputs, reference)
+    label = (
         None
         if contract.kind == "regressor"
-        else Categories(OUTPUT_CATEGORY, LABEL, LABEL, _known(OUTPUT_CATEGORY, LABEL, reference)),
+        else Categories(OUTPUT_CATEGORY, LABEL, LABEL, _known(OUTPUT_CATEGORY, LABEL, reference))
     )
+    counted = [
+        *features.signals,
+        *(text.signal for text in categories),
+        *answers.signals,
+        *([] if label is None else [label.signal]),
+    ]
+    signals = Signals(*zip(*counted, strict=True)) if counted else NO_SIGNALS
+    return Layout(features, categories, answers, label, signals)
 
 
 def _known(kind: str, name: str, reference: Reference | None) -> pa.Array | None:

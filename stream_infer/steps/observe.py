@@ -7,8 +7,9 @@ frames of a window are merged. What is counted is in `layout`; judging it is the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,18 +17,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stream_infer.avro.encode import Encoder
-from stream_infer.drift.frames import Frame, Summary
+from stream_infer.drift.frames import Floats, Frames, Ints, Signals
 from stream_infer.drift.reference import Reference
 from stream_infer.flow.records import Batch, Output, Rejected
 from stream_infer.models.container import Columns
 from stream_infer.models.load import Model
 from stream_infer.models.scores import Scores
-from stream_infer.steps.backlog import frame_output
-from stream_infer.steps.layout import HUGE, Categories, Layout, Numbers, layout
+from stream_infer.steps.backlog import observations
+from stream_infer.steps.frame_record import columns_of
+from stream_infer.steps.layout import HUGE, NO_SIGNALS, Categories, Layout, Numbers, layout
 
 Rows = NDArray[np.intp]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,49 +76,42 @@ class Observe:
 
     def __call__(self, batch: Batch, model: Model, seen: Seen) -> Output:
         """Return the frames of `batch`, one record each, all of one partition under one key."""
-        return frame_output(self._pipeline, self.frames(batch, model, seen), self._encoder)
+        frames = self.frames(batch, model, seen)
+        values = self._encoder.encode(columns_of(self._pipeline, frames)) if len(frames) else []
+        return observations(self._pipeline, frames.sources, values)
 
-    def frames(self, batch: Batch, model: Model, seen: Seen) -> Sequence[Frame]:
+    def frames(self, batch: Batch, model: Model, seen: Seen) -> Frames:
         """Return the frames of `batch`, in order of partition and window."""
-        if not len(batch):
-            return ()
-        groups = _groups(batch, self._settings.window_offsets)
+        groups = _groups(batch, self._settings.window_offsets) if len(batch) else _NO_GROUPS
         sampled = _sample(groups, seen.readable, self._settings.sample_bits)
-        signals = self._signals(model, seen, groups, sampled)
-        chosen = np.bincount(groups.of_row[seen.readable[sampled]], minlength=groups.count)
         bad = np.asarray([reject.row for reject in seen.rejected], np.intp)
-        dead = np.bincount(groups.of_row[bad], minlength=groups.count)
-        version, window = model.manifest.version, self._settings.window_offsets
-        return [
-            Frame(
-                version=version,
-                digest=model.digest,
-                source=batch.partitions[groups.place[g]],
-                first_offset=int(groups.first[g]),
-                last_offset=int(groups.last[g]),
-                window_first_offset=int(groups.window[g]) * window,
-                window_last_offset=int(groups.window[g]) * window + window - 1,
-                first_time_ms=int(groups.first_time[g]),
-                last_time_ms=int(groups.last_time[g]),
-                records=int(groups.records[g]),
-                dead_letters=int(dead[g]),
-                sampled=int(chosen[g]),
-                signals=signals[g],
-            )
-            for g in range(groups.count)
-        ]
+        signals, tables = self._summaries(model, seen, groups, sampled)
+        return Frames(
+            version=model.manifest.version,
+            digest=model.digest,
+            sources=[batch.partitions[place] for place in groups.place.tolist()],
+            heads={
+                **groups.heads,
+                "dead_letters": np.bincount(groups.of_row[bad], minlength=groups.count),
+                "sampled": np.bincount(groups.of_row[seen.readable[sampled]], minlength=groups.count),
+            },
+            signals=signals,
+            counts=tables.counts,
+            moments=tables.moments,
+            bins=tables.bins,
+        )
 
-    def _signals(
-        self, model: Model, seen: Seen, groups: _Groups, sampled: Rows
-    ) -> Sequence[tuple[Summary, ...]]:
+    def _summaries(self, model: Model, seen: Seen, groups: _Groups, sampled: Rows) -> tuple[Signals, _Tables]:
         """Return the summaries of each group, none when they cannot be made: counting still goes on."""
         try:
-            signals = _signals(self._layout(model), seen, groups, sampled)
+            of_model = self._layout(model)
+            with np.errstate(over="ignore", invalid="ignore"):
+                tables = _summed(of_model, seen, groups, sampled)
         except Exception as failure:  # noqa: BLE001 - monitoring can never stop scoring
             self.failure = f"what was scored cannot be summarised: {type(failure).__name__}: {failure}"
-            return [()] * groups.count
+            return NO_SIGNALS, _Tables.empty(groups.count, NO_SIGNALS)
         self.failure = None
-        return signals
+        return of_model.signals, tables
 
     def _layout(self, model: Model) -> Layout:
         if self._laid is None or self._laid[0] != model.digest:
@@ -130,20 +123,22 @@ class Observe:
 class _Groups:
     """The (partition, window) pairs of a batch: which row is in which, and what is exact about each.
 
-    `offset` and `index` are those of each row.
+    `offset` and `index` are those of each row, `heads` the numbers of each group by their name in `Frame`.
     """
 
-    count: int
     of_row: Rows
     offset: Ints
     index: Ints
     place: Ints
-    window: Ints
-    records: Ints
-    first: Ints
-    last: Ints
-    first_time: Ints
-    last_time: Ints
+    heads: Mapping[str, Ints]
+
+    @property
+    def count(self) -> int:
+        return len(self.place)
+
+
+_NOTHING = np.empty(0, np.int64)
+_NO_GROUPS = _Groups(_NOTHING, _NOTHING, _NOTHING, _NOTHING, {})
 
 
 def _groups(batch: Batch, window_offsets: int) -> _Groups:
@@ -155,190 +150,230 @@ def _groups(batch: Batch, window_offsets: int) -> _Groups:
     windows = offset // window_offsets
     least = windows.min()
     span = int(windows.max() - least) + 1
-    dense = np.bincount(place * span + (windows - least), minlength=len(batch.partitions) * span)
+    cell = place * span + (windows - least)
+    dense = np.bincount(cell, minlength=len(batch.partitions) * span)
     keys = np.flatnonzero(dense)
     rank = np.empty(len(dense), np.intp)
     rank[keys] = np.arange(len(keys))
-    of_row = rank[place * span + (windows - least)]
-    order = np.argsort(of_row, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(dense[keys])[:-1]])
+    of_row = rank[cell]
+    window = (keys % span + least) * window_offsets
+    # A group is a few runs of rows, mostly one.
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(of_row)) + 1])
+    of_run = of_row[starts]
+    first, first_time = (_joined(np.minimum, of, starts, of_run, len(keys)) for of in (offset, times))
+    last, last_time = (_joined(np.maximum, of, starts, of_run, len(keys)) for of in (offset, times))
     return _Groups(
-        len(keys),
         of_row,
         offset,
         np.asarray([p.index for p in batch.partitions], np.int64)[place],
         keys // span,
-        keys % span + least,
-        dense[keys],
-        np.minimum.reduceat(offset[order], starts),
-        np.maximum.reduceat(offset[order], starts),
-        np.minimum.reduceat(times[order], starts),
-        np.maximum.reduceat(times[order], starts),
+        {
+            "first_offset": first,
+            "last_offset": last,
+            "window_first_offset": window,
+            "window_last_offset": window + window_offsets - 1,
+            "first_time_ms": first_time,
+            "last_time_ms": last_time,
+            "records": dense[keys],
+        },
     )
+
+
+def _joined(extreme: np.ufunc, numbers: Ints, starts: Rows, of_run: Rows, count: int) -> Ints:
+    """Return the least or greatest number of each group, whose runs of rows begin at `starts`."""
+    of_runs = extreme.reduceat(numbers, starts)
+    found = np.empty(count, np.int64)
+    found[of_run] = of_runs  # something of the group to begin with
+    extreme.at(found, of_run, of_runs)
+    return found
 
 
 def _sample(groups: _Groups, readable: Rows, bits: int) -> Rows:
     """Return which of the readable rows are sampled: those whose hash begins with `bits` zeros.
 
-    The hash is the finaliser of SplitMix64 over partition and offset.
+    They are in order of groups. The hash is the finaliser of SplitMix64 over partition and offset.
     """
-    if not bits:
-        return np.arange(len(readable), dtype=np.intp)
     mixed = groups.offset[readable].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed += groups.index[readable].astype(np.uint64) * np.uint64(0xD1B54A32D192ED03)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
-    return np.flatnonzero((mixed >> np.uint64(64 - bits)) == 0)
+    sampled = np.flatnonzero((mixed >> np.uint64(64 - bits)) == 0) if bits else np.arange(len(readable))
+    return sampled[np.argsort(groups.of_row[readable[sampled]], kind="stable")]
 
 
-def _signals(of_model: Layout, seen: Seen, groups: _Groups, sampled: Rows) -> Sequence[tuple[Summary, ...]]:
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """The summaries of all groups, as in `Frames`; filled signal by signal."""
+
+    counts: Ints
+    moments: Floats
+    bins: Ints
+
+    @classmethod
+    def empty(cls, groups: int, signals: Signals) -> _Tables:
+        """Return tables in which nothing is counted yet."""
+        shape = groups, len(signals)
+        return cls(
+            np.zeros((3, *shape), np.int64),
+            np.zeros((4, *shape)),
+            np.zeros((groups, sum(signals.widths)), np.int64),
+        )
+
+
+def _summed(of_model: Layout, seen: Seen, groups: _Groups, sampled: Rows) -> _Tables:
     """Return the summaries of each group."""
+    tables = _Tables.empty(groups.count, of_model.signals)
     group = groups.of_row[seen.readable]
-    taken = pa.array(sampled)
-    of_feature = [seen.columns[source] for source in of_model.features.sources]
-    matrix = _matrix([column.take(taken) for column in of_feature], len(sampled))
-    exact = [_exact(column, group, groups.count) for column in of_feature]
-    columns = list(_numbers(of_model.features, matrix, group[sampled], exact, groups.count))
+    where = group[sampled]
+    columns = [seen.columns[source] for source in of_model.features.sources]
+    matrix = np.empty((len(columns), len(sampled)))
+    for row, column in enumerate(columns):
+        _exact(column, group, tables.counts[:, :, row])
+        _pick(column, sampled, matrix[row])
+    at = _Place(0, 0)
+    at = _numbers(of_model.features, matrix, where, tables, at)
     for text in of_model.texts:
         column = seen.columns[text.source]
-        nulls, _ = _exact(column, group, groups.count)
-        columns.append(_categories(text, column.take(taken), group[sampled], nulls, groups.count))
-    columns += _outputs(of_model, seen, group, sampled, groups.count)
-    return list(zip(*columns, strict=True)) if columns else [()] * groups.count
+        _exact(column, group, tables.counts[:, :, at.signal])
+        at = _categories(text, column.take(pa.array(sampled)), where, tables, at)
+    _outputs(of_model, seen, where, sampled, tables, at)
+    return tables
 
 
-def _outputs(
-    of_model: Layout, seen: Seen, group: Rows, sampled: Rows, count: int
-) -> Iterator[Sequence[Summary]]:
-    is_sampled = np.zeros(len(seen.readable), np.bool_)
-    is_sampled[sampled] = True
-    rows = np.flatnonzero(is_sampled[seen.scored])
-    where = group[seen.scored[rows]]
-    zeros = np.zeros(count, np.int64)
-    answers: list[Floats] = [
-        np.empty(0) if column is None else column[rows]
-        for column in (getattr(seen.scores, source) for source in of_model.outputs.sources)
-    ]
-    if answers:
-        width = len(rows) if all(len(answer) for answer in answers) else 0
-        matrix = np.array([answer[:width] for answer in answers]).reshape(len(answers), width)
-        yield from _numbers(of_model.outputs, matrix, where[:width], [(zeros, zeros)] * len(answers), count)
+class _Place(NamedTuple):
+    """Where the next signal goes: its number, and the first of its bins."""
+
+    signal: int
+    bin: int
+
+
+def _outputs(of_model: Layout, seen: Seen, where: Rows, sampled: Rows, tables: _Tables, at: _Place) -> None:
+    rows = sampled
+    if len(seen.scored) < len(seen.readable):
+        number = np.full(len(seen.readable), -1)
+        number[seen.scored] = np.arange(len(seen.scored))
+        rows = number[sampled]
+        where, rows = where[rows >= 0], rows[rows >= 0]
+    answers = [getattr(seen.scores, source) for source in of_model.outputs.sources]
+    if any(answer is None for answer in answers):  # no row was scored
+        answers, where, rows = [np.empty(0)] * len(answers), where[:0], rows[:0]
+    matrix = np.array([answer[rows] for answer in answers]).reshape(len(answers), len(rows))
+    at = _numbers(of_model.outputs, matrix, where, tables, at)
     if of_model.label is not None:
         said = np.empty(0, np.object_) if seen.scores.label is None else seen.scores.label[rows]
-        yield _categories(of_model.label, pa.array(said, pa.string()), where[: len(said)], zeros, count)
+        _categories(of_model.label, pa.array(said, pa.string()), where[: len(said)], tables, at)
 
 
-def _matrix(columns: Sequence[pa.Array], width: int) -> Floats:
-    matrix = np.empty((len(columns), width))
-    for row, column in enumerate(columns):
-        values = column.cast(pa.float64(), safe=False) if column.type != pa.float64() else column
-        matrix[row] = values.to_numpy(zero_copy_only=False)  # a null is NaN here
-    return matrix
+def _pick(column: pa.Array, rows: Rows, into: Floats) -> None:
+    """Write `rows` of a column of numbers into `into`; a null is NaN there."""
+    if column.type == pa.float64() and not column.null_count:
+        np.take(column.to_numpy(), rows, out=into, mode="clip")  # the mode that needs no copy
+        return
+    taken = column.take(pa.array(rows))
+    values = taken.cast(pa.float64(), safe=False) if column.type != pa.float64() else taken
+    into[:] = values.to_numpy(zero_copy_only=False)
 
 
-def _exact(column: pa.Array, group: Rows, count: int) -> tuple[Ints, Ints]:
-    """Return nulls and non-finite values of each group, of every row; one look when there are none."""
-    nulls = wild = np.zeros(count, np.int64)
+def _exact(column: pa.Array, group: Rows, counts: Ints) -> None:
+    """Count nulls and non-finite values of every row into `counts` (what, groups)."""
     if column.null_count:
         missing = column.is_null().to_numpy(zero_copy_only=False)
-        nulls = np.bincount(group[missing], minlength=count)
+        counts[_NULLS] = np.bincount(group[missing], minlength=counts.shape[1])
     if pa.types.is_floating(column.type):
         values = (column.fill_null(0) if column.null_count else column).to_numpy()
-        # A comparison is also False for NaN; a narrower float cannot hold what is too large.
-        tame = np.abs(values) < HUGE if values.dtype == np.float64 else np.isfinite(values)
-        if not tame.all():
-            wild = np.bincount(group[~tame], minlength=count)
-    return nulls, wild
+        if not _all_tame(values):
+            counts[_NON_FINITE] = np.bincount(group[~_tame(values)], minlength=counts.shape[1])
 
 
-def _numbers(
-    of_model: Numbers,
-    matrix: Floats,
-    group: Rows,
-    exact: Sequence[tuple[Ints, Ints]],
-    count: int,
-) -> Iterator[Sequence[Summary]]:
-    """Yield the summaries of each column, one per group. `matrix` is (columns, sampled rows)."""
-    moments = _moments(of_model, matrix, group, count)
-    bins = _bins(of_model, matrix, group, count)
-    for row, name in enumerate(of_model.names):
-        nulls, wild = exact[row]
-        width = of_model.bins[row]
-        cells = zip(
-            nulls.tolist(), wild.tolist(), moments[row].tolist(), bins[row, :, :width].tolist(), strict=True
-        )
-        yield [
-            Summary(name, of_model.kind, int(n), missing, other, mean, m2, low, high, tuple(of_bin))
-            for missing, other, (n, mean, m2, low, high), of_bin in cells
-        ]
+_NULLS, _NON_FINITE = 1, 2
 
 
-def _moments(of_model: Numbers, matrix: Floats, group: Rows, count: int) -> Floats:
-    """Return count, mean, m2, least and greatest: (columns, groups, 5)."""
-    moments = np.zeros((len(matrix), count, 5))
-    sizes = np.bincount(group, minlength=count)
-    there = np.flatnonzero(sizes)
-    if not len(there) or not len(matrix):
-        return moments
-    matrix = matrix[:, np.argsort(group, kind="stable")]
-    starts = np.concatenate([[0], np.cumsum(sizes[there])[:-1]])
+def _all_tame(values: NDArray[np.floating]) -> bool:
+    """Return whether surely no value is wild: one pass in place of three, for nearly every column."""
+    if values.dtype != np.float64:
+        return bool(np.isfinite(values).all())
+    return bool(np.dot(values, values) < HUGE)
+
+
+def _tame(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+    # A comparison is also False for NaN; a narrower float cannot hold what is too large.
+    tame: NDArray[np.bool_] = np.abs(values) < HUGE if values.dtype == np.float64 else np.isfinite(values)
+    return tame
+
+
+def _numbers(of_model: Numbers, matrix: Floats, group: Rows, tables: _Tables, at: _Place) -> _Place:
+    """Count columns of numbers. `matrix` is (columns, sampled rows), `group` ascending.
+
+    Returns where the next signal goes.
+    """
+    columns, bins = len(of_model.names), sum(of_model.bins)
     good = np.abs(matrix) < HUGE  # also False for NaN
+    mine = slice(at.signal, at.signal + columns)
+    if len(group) and columns:
+        _moments(of_model, matrix, good, group, tables.counts[0, :, mine], tables.moments[:, :, mine])
+        tables.bins[:, at.bin : at.bin + bins] = _bins(of_model, matrix, good, group, len(tables.bins))
+    return _Place(at.signal + columns, at.bin + bins)
+
+
+def _moments(
+    of_model: Numbers, matrix: Floats, good: NDArray[np.bool_], group: Rows, counts: Ints, moments: Floats
+) -> None:
+    """Write count (groups, columns), mean, m2, least and greatest (what, groups, columns)."""
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1])
+    there, sizes = group[starts], np.diff([*starts, len(group)])
     whole = bool(good.all())
     cut = np.clip(matrix, of_model.least[:, None], of_model.most[:, None])
-    counts = (
-        np.broadcast_to(sizes[there], (len(matrix), len(there)))
+    number = (
+        np.broadcast_to(sizes, (len(matrix), len(there)))
         if whole
         else np.add.reduceat(good, starts, axis=1, dtype=np.int64)
     )
     if not whole:
         cut[~good] = 0.0
-    mean = np.add.reduceat(cut, starts, axis=1) / np.maximum(counts, 1)
-    cut -= np.repeat(mean, sizes[there], axis=1)
+    mean = np.add.reduceat(cut, starts, axis=1) / np.maximum(number, 1)
+    cut -= np.repeat(mean, sizes, axis=1)
     if not whole:
         cut[~good] = 0.0
     m2 = np.add.reduceat(np.square(cut, out=cut), starts, axis=1)
     low = np.minimum.reduceat(matrix if whole else np.where(good, matrix, np.inf), starts, axis=1)
     high = np.maximum.reduceat(matrix if whole else np.where(good, matrix, -np.inf), starts, axis=1)
-    some = counts > 0
-    moments[:, there] = np.stack(
-        [counts, mean, m2, np.where(some, low, 0.0), np.where(some, high, 0.0)], axis=-1
-    )
-    return moments
+    some = number > 0
+    counts[there] = number.T
+    for what, values in enumerate((mean, m2, np.where(some, low, 0.0), np.where(some, high, 0.0))):
+        moments[what, there] = values.T
 
 
-def _bins(of_model: Numbers, matrix: Floats, group: Rows, count: int) -> Ints:
-    """Return counts (columns, groups, bins): below the edges, in each bin, above; the last bin is closed."""
+def _bins(of_model: Numbers, matrix: Floats, good: NDArray[np.bool_], group: Rows, count: int) -> Ints:
+    """Return counts (groups, bins): of each column below the edges, in each bin, above.
+
+    The last bin is closed.
+    """
     columns, edges = of_model.edges.shape
     width = edges + 1
-    # A comparison with every edge beats a search for each column: one call for all of them.
-    place = np.zeros(matrix.shape, np.int64)
+    # A comparison with every edge beats a search for each column: one call for all of them. Counted in bytes.
+    place = np.zeros(matrix.shape, np.int8 if edges < _BYTE else np.int64)
     for edge in range(edges):
         place += matrix >= of_model.edges[:, edge, None]
     place -= matrix == of_model.last[:, None]
-    place += group * width + (np.arange(columns) * (count * width))[:, None]
-    good = np.abs(matrix) < HUGE
-    inside = place.ravel() if good.all() else place[good]
-    return np.bincount(inside, minlength=columns * count * width).reshape(columns, count, width)
+    cell = place + (group * (columns * width) + (np.arange(columns) * width)[:, None])
+    inside = cell.ravel() if good.all() else cell[good]
+    counts = np.bincount(inside, minlength=count * columns * width).reshape(count, columns, width)
+    return counts[:, np.arange(width) < np.asarray(of_model.bins)[:, None]]
 
 
-def _categories(
-    of_model: Categories, column: pa.Array, group: Rows, nulls: Ints, count: int
-) -> Sequence[Summary]:
+_BYTE = 127
+
+
+def _categories(of_model: Categories, column: pa.Array, group: Rows, tables: _Tables, at: _Place) -> _Place:
+    """Count a column of text; return where the next signal goes."""
+    count = len(tables.bins)
     there = column.is_valid().to_numpy(zero_copy_only=False)
-    counts = np.bincount(group[there], minlength=count)
-    bins = None
-    if of_model.known is not None:
-        width = len(of_model.known) + 1
-        found = pc.index_in(column, value_set=of_model.known).fill_null(width - 1).to_numpy()
-        bins = np.bincount((group * width + found)[there], minlength=count * width).reshape(count, width)
-    return [
-        Summary(
-            of_model.name,
-            of_model.kind,
-            int(counts[g]),
-            int(nulls[g]),
-            bins=() if bins is None else tuple(bins[g].tolist()),
-        )
-        for g in range(count)
-    ]
+    tables.counts[0, :, at.signal] = np.bincount(group[there], minlength=count)
+    if of_model.known is None:
+        return _Place(at.signal + 1, at.bin)
+    width = len(of_model.known) + 1
+    found = pc.index_in(column, value_set=of_model.known).fill_null(width - 1).to_numpy()
+    bins = np.bincount((group * width + found)[there], minlength=count * width).reshape(count, width)
+    tables.bins[:, at.bin : at.bin + width] = bins
+    return _Place(at.signal + 1, at.bin + width)

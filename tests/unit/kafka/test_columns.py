@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_infer.flow.records import Partition, Span
-from stream_infer.kafka import columns
+from stream_infer.kafka.columns import Gathered, partition_of
 
 
 def messages(topics: list[str], rows: list[tuple[int, int]]) -> list[Any]:
@@ -18,33 +18,64 @@ def messages(topics: list[str], rows: list[tuple[int, int]]) -> list[Any]:
     for topic, number in ((topics[t % len(topics)], n) for t, n in rows):
         offset = ends.get((topic, number), 10 * number)
         ends[topic, number] = offset + 1
-        made.append(Message(topic=topic, partition=number, offset=offset, timestamp=(1, offset)))
+        made.append(
+            Message(
+                topic=topic, partition=number, offset=offset, key=b"%d" % number, value=b"%d" % offset,
+                timestamp=(1, offset), headers=[("from", topic.encode())],
+            )
+        )  # fmt: skip
     return made
 
 
-@given(
-    topics=st.sampled_from([["a"], ["a", "b"]]),
-    rows=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3)), min_size=1, max_size=40),
-)
-def test_columns_say_what_the_messages_say(topics: list[str], rows: list[tuple[int, int]]) -> None:
+TOPICS = st.sampled_from([["a"], ["a", "b"]])
+ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3)), min_size=1, max_size=40)
+
+
+def gathered(read: list[Any], topics: list[str], chunk: int) -> Gathered:
+    """Return `read`, added in chunks."""
+    columns = Gathered(topics)
+    for first in range(0, len(read), chunk):
+        columns.add(read[first : first + chunk])
+    return columns
+
+
+@given(topics=TOPICS, rows=ROWS, chunk=st.integers(1, 40))
+def test_columns_say_what_the_messages_say(
+    topics: list[str], rows: list[tuple[int, int]], chunk: int
+) -> None:
     read = messages(topics, rows)
 
-    places = columns.places(read, topics)
+    batch = gathered(read, topics, chunk).batch(7)
 
-    assert [places.partitions[i] for i in places.partition] == [
-        Partition(m.topic(), m.partition()) for m in read
-    ]
-    assert list(places.offset) == [m.offset() for m in read]
-    for partition, span in places.spans.items():
-        offsets = [m.offset() for m in read if Partition(m.topic(), m.partition()) == partition]
+    assert [batch.source(row) for row in range(len(read))] == list(map(partition_of, read))
+    assert list(batch.offset) == [m.offset() for m in read]
+    assert list(batch.timestamp_ms) == [m.timestamp()[1] for m in read]
+    assert list(batch.keys) == [m.key() for m in read]
+    assert list(batch.values) == [m.value() for m in read]
+    assert list(batch.headers) == [m.headers() for m in read]
+    for partition, span in batch.cursor.spans.items():
+        offsets = [m.offset() for m in read if partition_of(m) == partition]
         assert span == Span(offsets[0], offsets[-1] + 1)
-    assert set(places.spans) == set(places.partitions)
-    assert list(columns.timestamps_ms(read)) == [m.timestamp()[1] for m in read]
+    assert set(batch.cursor.spans) == set(batch.partitions)
+
+
+@given(topics=TOPICS, rows=ROWS, gone=st.sets(st.integers(0, 3)))
+def test_without_some_partitions_it_is_as_if_they_had_never_come(
+    topics: list[str], rows: list[tuple[int, int]], gone: set[int]
+) -> None:
+    read = messages(topics, rows)
+    left = [m for m in read if m.partition() not in gone]
+
+    kept = gathered(read, topics, 7).without({Partition(t, p) for t in topics for p in gone})
+
+    assert len(kept) == len(left)
+    if left:
+        assert kept.batch(7) == gathered(left, topics, 40).batch(7)
 
 
 def test_numbers_are_taken_as_they_are_and_one_of_them_is_a_plain_int() -> None:
-    places = columns.places(messages(["a"], [(0, 0), (0, 1)]), ["a"])
+    batch = gathered(messages(["a"], [(0, 0), (0, 1)]), ["a"], 1).batch(7)
 
-    assert np.asarray(places.offset).dtype == np.int64
-    assert type(places.offset[0]) is int
-    assert type(places.partition[0]) is int
+    assert np.asarray(batch.offset).dtype == np.int64
+    assert type(batch.offset[0]) is int
+    assert type(batch.partition[0]) is int

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Message
 
 from stream_infer.flow.records import Batch, Channel, Headers, Output
-from stream_infer.kafka import columns
+from stream_infer.kafka.columns import Gathered
 from stream_infer.kafka.publish import produce_all
 from stream_infer.runtime.garbage import between_batches
 from tests.unit.steps import world
@@ -94,7 +94,12 @@ def test_messages_become_columns_without_python_per_record(topics: list[str]) ->
         for rows in (ROWS, 10 * ROWS)
     }
 
-    small, large = of_two_sizes(lambda rows: columns.places(messages[rows], topics))
+    def read(rows: int) -> Batch:
+        gathered = Gathered(topics)
+        gathered.add(messages[rows])
+        return gathered.batch(0)
+
+    small, large = of_two_sizes(read)
 
     assert large == small
 
