@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from stream_infer.runtime.garbage import importing
+
 ConfigFile = Annotated[
     Path,
     typer.Option(
@@ -55,7 +57,8 @@ def demo(
     seed: Annotated[int, typer.Option(help="What the order of events is drawn from.")] = 0,
 ) -> None:
     """Run the worker on real data, with nothing to install: events, predictions and accuracy on screen."""
-    from stream_infer.demo.main import run_demo  # noqa: PLC0415 - imports scikit-learn and river
+    with importing():
+        from stream_infer.demo.main import run_demo  # noqa: PLC0415 - imports scikit-learn and river
 
     raise typer.Exit(run_demo(broker=broker, once=once, as_json=as_json, seed=seed))
 
@@ -69,9 +72,10 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Find every problem that `run` would meet before it joins a group, or a package once it is promoted."""
-    from stream_infer.app.check import CheckFailed  # noqa: PLC0415 - imports scikit-learn
-    from stream_infer.app.check import check as report_on  # noqa: PLC0415 - as above
-    from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
+    with importing():
+        from stream_infer.app.check import CheckFailed  # noqa: PLC0415 - imports scikit-learn
+        from stream_infer.app.check import check as report_on  # noqa: PLC0415 - as above
+        from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
 
     report = report_on(read(config, os.environ), package=package)
     if as_json:
@@ -112,7 +116,8 @@ def run(
     ] = Role.SCORE,
 ) -> None:
     """Score, or monitor, until told to stop, after the same check as `check`."""
-    from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
+    with importing():
+        from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
 
     environ = {**os.environ, **({_SLOT_VARIABLE: slot} if slot is not None else {})}
     reading = read(config, environ)
@@ -122,7 +127,8 @@ def run(
         report = check(reading)
         raise CheckFailed(report.problems, report.exit_code)
     if role is Role.MONITOR:
-        from stream_infer.app.watcher import run_monitor  # noqa: PLC0415 - imports river
+        with importing():
+            from stream_infer.app.watcher import run_monitor  # noqa: PLC0415 - imports river
 
         raise typer.Exit(run_monitor(reading.settings))
     monitored = role is Role.ALL and reading.settings.monitoring.topic is not None
@@ -130,7 +136,8 @@ def run(
         from stream_infer.app.workers import run_workers  # noqa: PLC0415 - the other way runs without it
 
         raise typer.Exit(run_workers(reading.settings, config, environ, workers, monitored=monitored))
-    from stream_infer.app.worker import run_worker  # noqa: PLC0415 - imports scikit-learn
+    with importing():
+        from stream_infer.app.worker import run_worker  # noqa: PLC0415 - imports scikit-learn
 
     raise typer.Exit(run_worker(reading.settings))
 

@@ -7,7 +7,7 @@ is in `app.check`. librdkafka's mock cluster answers `partition_counts` only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TypeVar
@@ -207,8 +207,8 @@ class _Line:
 
     def ask(self, futures: Mapping[Key, Future[Answer]]) -> dict[Key, Answer | KafkaError]:
         """Return the answer to each question, or the error that the broker gave in its place."""
-        while not all(future.done() for future in futures.values()):
-            self.client.poll(_POLL_S)
+        while wait(futures.values(), _POLL_S).not_done:
+            self.client.poll(0)
         answers: dict[Key, Answer | KafkaError] = {}
         for key, future in futures.items():
             exception = future.exception()

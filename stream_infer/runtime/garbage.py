@@ -50,14 +50,31 @@ class Sweep:
 
 @contextmanager
 def between_batches() -> Iterator[Sweep]:
-    """Leave cycles to the `Sweep` while the block runs. What exists at its beginning is taken to stay."""
+    """Leave cycles to the `Sweep` while the block runs. What exists at its beginning is taken to stay.
+
+    Nor is it looked through first: that takes 0.2 s, and finds a thousand objects among 170,000.
+    """
     automatic = gc.isenabled()
-    gc.collect()
     gc.freeze()
     gc.disable()
     try:
         yield Sweep()
     finally:
         gc.unfreeze()
+        if automatic:
+            gc.enable()
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Look for no cycles while the block imports: it makes objects by the hundred thousand, and they stay.
+
+    A quarter of the time of `run`'s imports was looking through them, again and again.
+    """
+    automatic = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
         if automatic:
             gc.enable()
