@@ -13,11 +13,18 @@ from stream_infer.flow.records import Batch, Channel, Cursor, Partition, Span
 from stream_infer.models.load import load
 from stream_infer.models.package import verify
 from stream_infer.models.slot import Lineup, Slot
+from stream_infer.steps.observe import Observe
 from stream_infer.steps.plan import Events, plan
 from stream_infer.steps.score import Score, ScoreSettings
 
 
-def step_of(material: Material, *, copy: tuple[str, ...] = (), framing: Framing = Framing.NONE) -> Score:
+def step_of(
+    material: Material,
+    *,
+    copy: tuple[str, ...] = (),
+    framing: Framing = Framing.NONE,
+    observe: Observe | None = None,
+) -> Score:
     """Return the step of the online role for this workload."""
     schema = schemas.parse(material.schema.read_text("utf-8"))
     slot = Slot(Lineup(load(verify(material.package)), generation=0))
@@ -26,6 +33,7 @@ def step_of(material: Material, *, copy: tuple[str, ...] = (), framing: Framing 
         partial(plan, events=Events(framing, [schema], event_time=None, copy=copy)),
         Encoder(contract.schema("Prediction"), framing),
         ScoreSettings(pipeline="benchmark", group_id="benchmark.score"),
+        observe=observe,
     )
 
 

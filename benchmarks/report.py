@@ -33,6 +33,12 @@ def spread(values: Sequence[float], form: str = ",.0f") -> str:
     return f"{middle:{form}} ({min(told):{form}}-{max(told):{form}})"
 
 
+def quartiles(values: Sequence[float], form: str = ".2f") -> str:
+    """Return the median, and in brackets the first and third quartile."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{middle:{form}} ({low:{form}}-{high:{form}})"
+
+
 def ratios(values: Sequence[float], to: Sequence[float], form: str = ".2f") -> str:
     """Return the spread of the ratios of runs of the same round."""
     return spread([a / b for a, b in zip(values, to, strict=True)], form)

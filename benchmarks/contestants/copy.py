@@ -7,6 +7,7 @@ made beforehand, so that compression and broker have the same work. No record is
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
 from itertools import cycle, islice
 
 from confluent_kafka import Consumer, Producer
@@ -14,15 +15,19 @@ from confluent_kafka import Consumer, Producer
 from benchmarks.job import Job, read_pool
 
 
-def main() -> None:
-    """Copy until killed."""
-    job = Job.from_json(sys.argv[1])
-    values = cycle(read_pool(job.pool))
+def open_clients(job: Job) -> tuple[Consumer, Producer]:
+    """Return a consumer and a producer that are ready for `copies`."""
     producer = Producer(job.producer)
     if job.transactional:
         producer.init_transactions(30)
     consumer = Consumer(job.consumer)
     consumer.subscribe([job.input])
+    return consumer, producer
+
+
+def copies(job: Job, consumer: Consumer, producer: Producer) -> Generator[int]:
+    """Copy a batch at a time, for ever; yield how many records each has."""
+    values = cycle(read_pool(job.pool))
     topic, produce = job.output, producer.produce
     while True:
         first = consumer.poll(0.1)
@@ -44,6 +49,14 @@ def main() -> None:
         else:
             producer.flush(30)
             consumer.commit(offsets=offsets, asynchronous=False)
+        yield len(messages)
+
+
+def main() -> None:
+    """Copy until killed."""
+    job = Job.from_json(sys.argv[1])
+    for _ in copies(job, *open_clients(job)):
+        pass
 
 
 if __name__ == "__main__":
