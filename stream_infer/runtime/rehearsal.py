@@ -92,7 +92,7 @@ def rehearse(path: Path, digest: str, *, limits: Limits, cancelled: Callable[[],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=_environment(),
-        start_new_session=True,
+        process_group=0,  # no session of its own: Linux shares time out by session before niceness counts
     )
     _yield_to_scoring(child.pid)
     try:
