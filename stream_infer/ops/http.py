@@ -31,6 +31,7 @@ _LOG = logging.getLogger(__name__)
 _CLOSE_S = 1.9
 _GRACE_S = 1
 _BACKLOG = 64
+_ABORTING_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,11 @@ class Readiness:
     waiting_for: tuple[str, ...]
 
 
-def readiness(progress: Progress) -> Readiness:
-    """Judge `progress`: ready means running, with a model, in the group. Lag and monitoring are no part."""
+def readiness(progress: Progress, now: float) -> Readiness:
+    """Judge `progress` at `now` (on its clock): ready means running, with a model, in the group, committing.
+
+    An abort is nothing; half a minute of nothing else is. Lag and monitoring are no part.
+    """
     waiting_for = []
     if progress.state is not State.RUNNING:
         waiting_for.append("the loop")
@@ -50,6 +54,8 @@ def readiness(progress: Progress) -> Readiness:
         waiting_for.append("a model")
     if not progress.joined:
         waiting_for.append("an assignment")
+    if progress.aborting is not None and (aborted_s := now - progress.aborting.since) > _ABORTING_S:
+        waiting_for.append(f"a commit: aborted for {aborted_s:.0f} s, last for {progress.aborting.reason}")
     return Readiness(not waiting_for, tuple(waiting_for))
 
 
@@ -74,7 +80,7 @@ def application(
 
     async def readyz(_: Request) -> Response:
         now = progress()
-        verdict = readiness(now)
+        verdict = readiness(now, clock())
         body = {
             "ready": verdict.ready,
             "waiting_for": list(verdict.waiting_for),

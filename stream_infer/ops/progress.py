@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from stream_infer.flow.events import AssignmentChanged, BatchCommitted, Degraded, Event
+from stream_infer.flow.events import AssignmentChanged, BatchAborted, BatchCommitted, Degraded, Event
 from stream_infer.flow.records import Partition
 
 
@@ -25,12 +25,20 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Aborting:
+    """No batch has been committed since `since` (on the cell's clock); the last was aborted for `reason`."""
+
+    since: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """The loop at one moment. `active_at` is on the monotonic clock of the cell, in seconds.
 
     `joined` is true from the first assignment on, even of no partition at all: a spare worker is a ready one.
     It turns false when the partitions are lost, until the next assignment. `degraded` says what the worker
-    goes on without.
+    goes on without. `aborting` since when and why batches have been aborted, one after another.
     """
 
     active_at: float
@@ -39,6 +47,7 @@ class Progress:
     owned: tuple[Partition, ...] = ()
     model_version: str | None = None
     degraded: tuple[str, ...] = ()
+    aborting: Aborting | None = None
 
 
 def advance(progress: Progress, event: Event, *, now: float) -> Progress:
@@ -46,9 +55,13 @@ def advance(progress: Progress, event: Event, *, now: float) -> Progress:
     match event:
         case AssignmentChanged():
             joined = event.kind == "assigned" or (progress.joined and event.kind != "lost")
-            return replace(progress, active_at=now, joined=joined, owned=event.owned)
+            # Its records may be another's now.
+            return replace(progress, active_at=now, joined=joined, owned=event.owned, aborting=None)
         case BatchCommitted():
-            return replace(progress, active_at=now, model_version=event.model_version)
+            return replace(progress, active_at=now, model_version=event.model_version, aborting=None)
+        case BatchAborted():
+            since = now if progress.aborting is None else progress.aborting.since
+            return replace(progress, active_at=now, aborting=Aborting(since, event.reason))
         case Degraded():
             return replace(progress, active_at=now, degraded=event.reasons)
         case _:

@@ -15,7 +15,7 @@ from stream_infer.flow.events import ReadFinished
 from stream_infer.flow.records import Partition
 from stream_infer.ops.http import HttpServer, application, listen, readiness
 from stream_infer.ops.metrics import Build, Metrics
-from stream_infer.ops.progress import Progress, State
+from stream_infer.ops.progress import Aborting, Progress, State
 
 READY = Progress(
     active_at=100.0,
@@ -102,13 +102,18 @@ def test_readyz_says_what_the_worker_waits_for(worker: Worker) -> None:
         (replace(READY, model_version=None), ("a model",)),
         (replace(READY, joined=False), ("an assignment",)),
         (replace(READY, state=State.DRAINING), ("the loop",)),
+        (replace(READY, aborting=Aborting(70.0, "no broker")), ()),
+        (
+            replace(READY, aborting=Aborting(69.0, "no broker")),
+            ("a commit: aborted for 31 s, last for no broker",),
+        ),
     ],
 )
-def test_ready_means_running_with_a_model_in_the_group(
+def test_ready_means_running_with_a_model_in_the_group_and_committing(
     progress: Progress, waiting_for: tuple[str, ...]
 ) -> None:
-    assert readiness(progress).waiting_for == waiting_for
-    assert readiness(progress).ready == (not waiting_for)
+    assert readiness(progress, 100.0).waiting_for == waiting_for
+    assert readiness(progress, 100.0).ready == (not waiting_for)
 
 
 def test_metrics_are_prometheus_text(worker: Worker) -> None:

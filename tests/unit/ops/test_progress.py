@@ -15,7 +15,7 @@ from stream_infer.flow.events import (
     ReadFinished,
 )
 from stream_infer.flow.records import Partition
-from stream_infer.ops.progress import Progress, ProgressCell, State, advance
+from stream_infer.ops.progress import Aborting, Progress, ProgressCell, State, advance
 
 OWNED = (Partition("in", 0), Partition("in", 3))
 
@@ -55,6 +55,18 @@ def test_revoked_partitions_leave_the_worker_joined_and_lost_ones_do_not() -> No
 
     assert (revoked.joined, revoked.owned) == (True, OWNED[:1])
     assert (lost.joined, lost.owned) == (False, ())
+
+
+def test_aborts_count_from_the_first_one_after_a_commit() -> None:
+    committed = BatchCommitted(1, 1, 0, {}, "1.0.0", 0.1, 0.1)
+    once = advance(Progress(active_at=0.0), BatchAborted(1, "timed out"), now=1.0)
+    read = advance(once, ReadFinished(1, 0.5), now=2.0)
+
+    twice = advance(read, BatchAborted(1, "fenced"), now=3.0)
+
+    assert twice.aborting == Aborting(1.0, "fenced")
+    assert advance(twice, committed, now=4.0).aborting is None
+    assert advance(twice, AssignmentChanged("revoked", ()), now=4.0).aborting is None
 
 
 def test_the_model_version_is_that_of_the_last_commit() -> None:
