@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -192,7 +193,7 @@ def main() -> None:
     keep_freed_memory()
     took = measure(options.contestants, options.events, Turns.asked_for(options))
     rounds = len(next(iter(took.values())))
-    rows = [[name, f"{1e6 / us:,.0f}", report.quartiles(took[name])] for name, us in _medians(took).items()]
+    rows = [[name, f"{1e6 / statistics.median(us):,.0f}", report.quartiles(us)] for name, us in took.items()]
     ratios = [
         f"- {one} / {other}: {report.quartiles([b / a for a, b in zip(took[one], took[other], strict=True)])}"
         for one, other in _PAIRS
@@ -208,10 +209,6 @@ def main() -> None:
         report.table(("contestant", "events/s", "us an event"), rows),
         "\n".join(ratios),
     )
-
-
-def _medians(took: Mapping[str, list[float]]) -> Mapping[str, float]:
-    return {name: sorted(us)[len(us) // 2] for name, us in took.items()}
 
 
 def _options() -> argparse.Namespace:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from stream_infer.runtime.garbage import importing
+from stream_infer.runtime.garbage import without_collections
 
 ConfigFile = Annotated[
     Path,
@@ -57,7 +57,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="What the order of events is drawn from.")] = 0,
 ) -> None:
     """Run the worker on real data, with nothing to install: events, predictions and accuracy on screen."""
-    with importing():
+    with without_collections():
         from stream_infer.demo.main import run_demo  # noqa: PLC0415 - imports scikit-learn and river
 
     raise typer.Exit(run_demo(broker=broker, once=once, as_json=as_json, seed=seed))
@@ -72,7 +72,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Find every problem that `run` would meet before it joins a group, or a package once it is promoted."""
-    with importing():
+    with without_collections():
         from stream_infer.app.check import CheckFailed  # noqa: PLC0415 - imports scikit-learn
         from stream_infer.app.check import check as report_on  # noqa: PLC0415 - as above
         from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
@@ -116,7 +116,7 @@ def run(
     ] = Role.SCORE,
 ) -> None:
     """Score, or monitor, until told to stop, after the same check as `check`."""
-    with importing():
+    with without_collections():
         from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
 
     environ = {**os.environ, **({_SLOT_VARIABLE: slot} if slot is not None else {})}
@@ -127,7 +127,7 @@ def run(
         report = check(reading)
         raise CheckFailed(report.problems, report.exit_code)
     if role is Role.MONITOR:
-        with importing():
+        with without_collections():
             from stream_infer.app.watcher import run_monitor  # noqa: PLC0415 - imports river
 
         raise typer.Exit(run_monitor(reading.settings))
@@ -136,7 +136,7 @@ def run(
         from stream_infer.app.workers import run_workers  # noqa: PLC0415 - the other way runs without it
 
         raise typer.Exit(run_workers(reading.settings, config, environ, workers, monitored=monitored))
-    with importing():
+    with without_collections():
         from stream_infer.app.worker import run_worker  # noqa: PLC0415 - imports scikit-learn
 
     raise typer.Exit(run_worker(reading.settings))

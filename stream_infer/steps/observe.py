@@ -158,7 +158,7 @@ def _groups(batch: Batch, window_offsets: int) -> _Groups:
     of_row = rank[cell]
     window = (keys % span + least) * window_offsets
     # A group is a few runs of rows, mostly one.
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(of_row)) + 1])
+    starts = _runs(of_row)
     of_run = of_row[starts]
     first, first_time = (_joined(np.minimum, of, starts, of_run, len(keys)) for of in (offset, times))
     last, last_time = (_joined(np.maximum, of, starts, of_run, len(keys)) for of in (offset, times))
@@ -177,6 +177,11 @@ def _groups(batch: Batch, window_offsets: int) -> _Groups:
             "records": dense[keys],
         },
     )
+
+
+def _runs(group: Rows) -> Rows:
+    """Return where each run of rows of one group begins. There is at least one row."""
+    return np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1])
 
 
 def _joined(extreme: np.ufunc, numbers: Ints, starts: Rows, of_run: Rows, count: int) -> Ints:
@@ -320,7 +325,7 @@ def _moments(
     of_model: Numbers, matrix: Floats, good: NDArray[np.bool_], group: Rows, counts: Ints, moments: Floats
 ) -> None:
     """Write count (groups, columns), mean, m2, least and greatest (what, groups, columns)."""
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1])
+    starts = _runs(group)
     there, sizes = group[starts], np.diff([*starts, len(group)])
     whole = bool(good.all())
     cut = np.clip(matrix, of_model.least[:, None], of_model.most[:, None])
@@ -372,7 +377,7 @@ def _categories(of_model: Categories, column: pa.Array, group: Rows, tables: _Ta
     tables.counts[0, :, at.signal] = np.bincount(group[there], minlength=count)
     if of_model.known is None:
         return _Place(at.signal + 1, at.bin)
-    width = len(of_model.known) + 1
+    _, _, width = of_model.signal
     found = pc.index_in(column, value_set=of_model.known).fill_null(width - 1).to_numpy()
     bins = np.bincount((group * width + found)[there], minlength=count * width).reshape(count, width)
     tables.bins[:, at.bin : at.bin + width] = bins

@@ -13,10 +13,11 @@ from stream_infer.avro.record import RecordReader
 from stream_infer.drift.reference import Reference
 from stream_infer.flow.records import Batch, Channel, Cursor, Partition
 from stream_infer.models.scores import Scores
-from stream_infer.steps.frame_record import from_record
+from stream_infer.steps.frame_record import frame_columns, from_record
 from stream_infer.steps.observe import Observe, Seen
 
 SCHEMA = contract.schema("ObservationFrame")
+ENCODER = Encoder(SCHEMA, Framing.NONE)
 COUNT = 2_000
 
 
@@ -52,7 +53,7 @@ def counts(observe: Observe, what: Seen) -> list[tuple[int, int]]:
 
 
 def test_a_column_that_cannot_be_summarised_leaves_the_counts_and_is_told() -> None:
-    observe = Observe("p", Encoder(SCHEMA, Framing.NONE), lambda _: reference())
+    observe = Observe("p", ENCODER, lambda _: reference())
 
     assert counts(observe, seen(normal_0=pa.array([{"a": 1}] * COUNT))) == [(1600, 0), (400, 0)]
     assert observe.failure is not None
@@ -66,7 +67,7 @@ def test_a_reference_that_cannot_be_had_leaves_the_counts_too() -> None:
     def broken(_: object) -> Reference:
         raise OSError("the store is away")
 
-    observe = Observe("p", Encoder(SCHEMA, Framing.NONE), broken)
+    observe = Observe("p", ENCODER, broken)
 
     assert counts(observe, seen()) == [(1600, 0), (400, 0)]
     assert observe.failure is not None
@@ -75,7 +76,17 @@ def test_a_reference_that_cannot_be_had_leaves_the_counts_too() -> None:
 
 def test_a_narrow_float_is_counted_without_a_warning() -> None:
     narrow = pa.array(np.array([1.0, np.nan, np.inf, 3e38] * (COUNT // 4), np.float32))
-    observe = Observe("p", Encoder(SCHEMA, Framing.NONE), lambda _: reference())
+    observe = Observe("p", ENCODER, lambda _: reference())
     [first, _] = observe.frames(batch(), model(), seen(normal_0=narrow))
 
     assert first.signals[0].non_finite == 800
+
+
+def test_frames_have_the_same_bytes_in_columns_and_one_by_one() -> None:
+    odd = pa.array([None, 1.0, float("nan"), 1e120] * (COUNT // 4))
+    observe = Observe("p", ENCODER, lambda _: reference())
+    what = seen(normal_0=odd)
+    frames = observe.frames(batch(), model(), what)
+
+    assert len(frames) == 2
+    assert list(observe(batch(), model(), what).values) == ENCODER.encode(frame_columns("p", list(frames)))
