@@ -6,7 +6,6 @@ The same loop as scoring, in a group, and a process, of its own: whatever happen
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -88,9 +87,11 @@ def run_monitor(settings: Settings) -> int:
     """Watch until SIGTERM (exit code 0) or SIGINT (130). Raises what stops it otherwise."""
     logs.configure(sys.stderr, os.environ)
     stop = Stop()
-    with on_signals(stop), leaving_within(stop, _LEAVE_WITHIN_S):
-        watch(settings, stop, _check(settings))
-    return 130 if stop.signal == signal.SIGINT else 0
+    with on_signals(stop), leaving_within(stop, _LEAVE_WITHIN_S) as begun:
+        incarnations = _check(settings)
+        begun.set()
+        watch(settings, stop, incarnations)
+    return stop.exit_code
 
 
 def policy(settings: Settings) -> MonitorPolicy:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,9 +73,11 @@ def run_worker(settings: Settings) -> int:
     logs.configure(sys.stderr, os.environ)
     keep_freed_memory()
     stop = Stop()
-    with on_signals(stop), leaving_within(stop, _LEAVE_WITHIN_S):
-        serve(checked(settings), stop)
-    return 130 if stop.signal == signal.SIGINT else 0
+    with on_signals(stop), leaving_within(stop, _LEAVE_WITHIN_S) as begun:
+        ready = checked(settings)
+        begun.set()
+        serve(ready, stop)
+    return stop.exit_code
 
 
 def serve(ready: Checked, stop: Stop, *, observers: Sequence[Observer] = ()) -> None:

@@ -116,7 +116,8 @@ class Code:
 
     def _take(self) -> dict[str, ModuleType]:
         """Remove every module under the names of this package from `sys.modules` and return them."""
-        names = [name for name in sys.modules if name.partition(".")[0] in self._roots]
+        # Another thread may import something meanwhile: names are taken from a copy, made in one step.
+        names = [name for name in list(sys.modules) if name.partition(".")[0] in self._roots]
         return {name: sys.modules.pop(name) for name in names}
 
 

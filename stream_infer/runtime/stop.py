@@ -38,6 +38,11 @@ class Stop:
         """Whether the end has been asked for."""
         return self._event.is_set()
 
+    @property
+    def exit_code(self) -> int:
+        """What a process that was asked to end ends with: 130 after SIGINT, else 0."""
+        return 130 if self.signal == signal.SIGINT else 0
+
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until the end is asked for, at most `timeout_s` seconds; return whether it was."""
         return self._event.wait(timeout_s)
@@ -74,23 +79,27 @@ def _take_no_action(_number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def leaving_within(stop: Stop, seconds: float) -> Iterator[None]:
+def leaving_within(stop: Stop, seconds: float) -> Iterator[threading.Event]:
     """End the process with exit code 1, stacks on stderr, if the block outlives a stop by `seconds`.
 
     A client that hangs in its `close()` (confluent-kafka-python #1667) must not hold up a deployment. Leaving
-    hard is safe: what was not committed is read again.
+    hard is safe: what was not committed is read again. The block sets the event that it is given when it
+    begins to hold anything; until then it only asks, a broker that may be silent, and a stop ends the process
+    at once with `Stop.exit_code`.
     """
-    left = threading.Event()
+    begun, left = threading.Event(), threading.Event()
 
     def watch() -> None:
         stop.wait(None)
+        if not begun.is_set() and not left.is_set():
+            os._exit(stop.exit_code)
         if not left.wait(seconds):
             faulthandler.dump_traceback()
             os._exit(1)
 
     threading.Thread(target=watch, name="stop-watchdog", daemon=True).start()
     try:
-        yield
+        yield begun
     finally:
         left.set()
         stop.request()

@@ -102,7 +102,7 @@ def supervise(
         return final
     if killed:
         return 1
-    return 130 if stop.signal == signal.SIGINT else 0
+    return stop.exit_code
 
 
 class _Seat:

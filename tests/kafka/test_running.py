@@ -14,7 +14,6 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from tests.conftest import Topics
-from tests.kafka.broker import Broker
 from tests.kafka.clients import admin
 from tests.kafka.events import Event, Framing, Poison, generate, poisoned, send
 from tests.kafka.log import read_all
@@ -275,8 +274,9 @@ def test_a_worker_that_is_asked_to_leave_does(
     assert tested.uncommitted() == 0
 
 
-def test_a_worker_leaves_while_it_checks_a_broker_that_does_not_answer(
-    broker: Broker, tested: Pipeline, start_worker: Start
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_worker_leaves_at_once_while_it_asks_a_broker_that_does_not_answer(
+    tested: Pipeline, start_worker: Start, number: signal.Signals, code: int
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         config = tested.write_config("0", bootstrap=f"127.0.0.1:{silent.getsockname()[1]}")
@@ -284,6 +284,6 @@ def test_a_worker_leaves_while_it_checks_a_broker_that_does_not_answer(
         silent.settimeout(WITHIN_S)
         connection, _address = silent.accept()
         with connection:
-            worker.send_signal(signal.SIGTERM)
+            worker.send_signal(number)
 
-            assert worker.wait(within_s=12) == 1
+            assert worker.wait(within_s=10) == code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import LinearSVC
 
 from stream_infer.flow.errors import Refused
+from stream_infer.models.code import Code
 from stream_infer.models.container import assemble
 from stream_infer.models.load import Model, load
 from stream_infer.models.manifest import OutputContract
@@ -262,6 +264,31 @@ def test_own_modules_import_each_other_early_late_and_relatively(home: Path) -> 
     assert first.predict(at_3).value == pytest.approx([6.0])
     assert second.predict(at_3).value == pytest.approx([15.0])
     assert not [name for name in sys.modules if name.startswith("own_")]
+
+
+def test_a_package_is_loaded_while_another_thread_imports() -> None:
+    code = Code({"code/own_steps.py": b""}, "sha256:0")
+    stop = threading.Event()
+
+    def imports() -> None:
+        while not stop.is_set():
+            for number in range(50):
+                sys.modules[f"elsewhere_{number}"] = sys
+            for number in range(50):
+                del sys.modules[f"elsewhere_{number}"]
+
+    before = sys.getswitchinterval()
+    thread = threading.Thread(target=imports)
+    thread.start()
+    try:
+        sys.setswitchinterval(1e-6)
+        for _ in range(300):
+            with code.importable():
+                pass
+    finally:
+        sys.setswitchinterval(before)
+        stop.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("name", ["json", "numpy", "stream_infer"])
