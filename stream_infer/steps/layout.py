@@ -71,12 +71,16 @@ class Categories:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Everything that is counted for one model; `signals` in the order of the other fields."""
+    """Everything that is counted for one model; `signals` in the order of the other fields.
+
+    `classes` are the labels that it can give.
+    """
 
     features: Numbers
     texts: Sequence[Categories]
     outputs: Numbers
     label: Categories | None
+    classes: pa.Array
     signals: Signals
 
 
@@ -105,7 +109,7 @@ def layout(manifest: Manifest, reference: Reference | None) -> Layout:
         *([] if label is None else [label.signal]),
     ]
     signals = Signals(*zip(*counted, strict=True)) if counted else NO_SIGNALS
-    return Layout(features, categories, answers, label, signals)
+    return Layout(features, categories, answers, label, pa.array(contract.classes, pa.string()), signals)
 
 
 def _known(kind: str, name: str, reference: Reference | None) -> pa.Array | None:

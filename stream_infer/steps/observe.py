@@ -26,8 +26,7 @@ from stream_infer.models.scores import Scores
 from stream_infer.steps.backlog import observations
 from stream_infer.steps.frame_record import columns_of
 from stream_infer.steps.layout import HUGE, NO_SIGNALS, Categories, Layout, Numbers, layout
-
-Rows = NDArray[np.intp]
+from stream_infer.steps.rows import Rows, numbers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,22 +147,17 @@ def _groups(batch: Batch, window_offsets: int) -> _Groups:
     if times.min() < 0:  # a record without a timestamp has -1
         times = np.where(times < 0, batch.received_ms, times)
     windows = offset // window_offsets
+    # A group is a few runs of rows, mostly one.
+    starts = _starts((place[1:] != place[:-1]) | (windows[1:] != windows[:-1]))
+    sizes = np.diff(starts, append=len(place))
     least = windows.min()
     span = int(windows.max() - least) + 1
-    cell = place * span + (windows - least)
-    dense = np.bincount(cell, minlength=len(batch.partitions) * span)
-    keys = np.flatnonzero(dense)
-    rank = np.empty(len(dense), np.intp)
-    rank[keys] = np.arange(len(keys))
-    of_row = rank[cell]
+    keys, of_run = np.unique(place[starts] * span + (windows[starts] - least), return_inverse=True)
     window = (keys % span + least) * window_offsets
-    # A group is a few runs of rows, mostly one.
-    starts = _runs(of_row)
-    of_run = of_row[starts]
     first, first_time = (_joined(np.minimum, of, starts, of_run, len(keys)) for of in (offset, times))
     last, last_time = (_joined(np.maximum, of, starts, of_run, len(keys)) for of in (offset, times))
     return _Groups(
-        of_row,
+        np.repeat(of_run, sizes),
         offset,
         np.asarray([p.index for p in batch.partitions], np.int64)[place],
         keys // span,
@@ -174,14 +168,14 @@ def _groups(batch: Batch, window_offsets: int) -> _Groups:
             "window_last_offset": window + window_offsets - 1,
             "first_time_ms": first_time,
             "last_time_ms": last_time,
-            "records": dense[keys],
+            "records": np.bincount(of_run, sizes).astype(np.int64),
         },
     )
 
 
-def _runs(group: Rows) -> Rows:
-    """Return where each run of rows of one group begins. There is at least one row."""
-    return np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1])
+def _starts(changed: NDArray[np.bool_]) -> Rows:
+    """Return where each run of equal rows begins: at the first, and at each that has `changed`."""
+    return np.concatenate([[0], np.flatnonzero(changed) + 1])
 
 
 def _joined(extreme: np.ufunc, numbers: Ints, starts: Rows, of_run: Rows, count: int) -> Ints:
@@ -198,8 +192,8 @@ def _sample(groups: _Groups, readable: Rows, bits: int) -> Rows:
 
     They are in order of groups. The hash is the finaliser of SplitMix64 over partition and offset.
     """
-    mixed = groups.offset[readable].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed += groups.index[readable].astype(np.uint64) * np.uint64(0xD1B54A32D192ED03)
+    mixed = numbers_of(groups.offset, readable).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed += numbers_of(groups.index, readable).astype(np.uint64) * np.uint64(0xD1B54A32D192ED03)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
@@ -229,7 +223,7 @@ class _Tables:
 def _summed(of_model: Layout, seen: Seen, groups: _Groups, sampled: Rows) -> _Tables:
     """Return the summaries of each group."""
     tables = _Tables.empty(groups.count, of_model.signals)
-    group = groups.of_row[seen.readable]
+    group = numbers_of(groups.of_row, seen.readable)
     where = group[sampled]
     columns = [seen.columns[source] for source in of_model.features.sources]
     matrix = np.empty((len(columns), len(sampled)))
@@ -266,8 +260,14 @@ def _outputs(of_model: Layout, seen: Seen, where: Rows, sampled: Rows, tables: _
     matrix = np.array([answer[rows] for answer in answers]).reshape(len(answers), len(rows))
     at = _numbers(of_model.outputs, matrix, where, tables, at)
     if of_model.label is not None:
-        said = np.empty(0, np.object_) if seen.scores.label is None else seen.scores.label[rows]
-        _categories(of_model.label, pa.array(said, pa.string()), where[: len(said)], tables, at)
+        _categories(of_model.label, _labels(of_model.classes, seen.scores, rows), where, tables, at)
+
+
+def _labels(classes: pa.Array, scores: Scores, rows: Rows) -> pa.Array:
+    """Return the labels of `rows`, of which there are none where nothing was scored."""
+    if scores.winner is not None:
+        return classes.take(pa.array(scores.winner[rows]))
+    return pa.array([] if scores.label is None else scores.label[rows], pa.string())
 
 
 def _pick(column: pa.Array, rows: Rows, into: Floats) -> None:
@@ -325,7 +325,7 @@ def _moments(
     of_model: Numbers, matrix: Floats, good: NDArray[np.bool_], group: Rows, counts: Ints, moments: Floats
 ) -> None:
     """Write count (groups, columns), mean, m2, least and greatest (what, groups, columns)."""
-    starts = _runs(group)
+    starts = _starts(group[1:] != group[:-1])
     there, sizes = group[starts], np.diff([*starts, len(group)])
     whole = bool(good.all())
     cut = np.clip(matrix, of_model.least[:, None], of_model.most[:, None])
@@ -358,8 +358,10 @@ def _bins(of_model: Numbers, matrix: Floats, good: NDArray[np.bool_], group: Row
     width = edges + 1
     # A comparison with every edge beats a search for each column: one call for all of them. Counted in bytes.
     place = np.zeros(matrix.shape, np.int8 if edges < _BYTE else np.int64)
+    above = np.empty(matrix.shape, np.bool_)
     for edge in range(edges):
-        place += matrix >= of_model.edges[:, edge, None]
+        np.greater_equal(matrix, of_model.edges[:, edge, None], out=above)
+        place += above
     place -= matrix == of_model.last[:, None]
     cell = place + (group * (columns * width) + (np.arange(columns) * width)[:, None])
     inside = cell.ravel() if good.all() else cell[good]

@@ -19,8 +19,7 @@ from stream_infer.models.load import Model
 from stream_infer.models.manifest import OutputContract
 from stream_infer.models.scores import Scores
 from stream_infer.steps.plan import EventTime, ScoringPlan
-
-Rows = NDArray[np.intp]
+from stream_infer.steps.rows import Rows, numbers_of
 
 
 def prediction_columns(
@@ -38,8 +37,8 @@ def prediction_columns(
     `columns` are fields of the event and `scores` answers, of these rows and in their order.
     """
     count = len(rows)
-    partition = np.asarray(batch.partition, dtype=np.int32)[rows]
-    offset = pa.array(np.asarray(batch.offset, dtype=np.int64)[rows])
+    partition = numbers_of(np.asarray(batch.partition, dtype=np.int32), rows)
+    offset = pa.array(numbers_of(np.asarray(batch.offset, dtype=np.int64), rows))
     manifest = model.manifest
     return {
         **_source(batch, partition, offset),
@@ -68,7 +67,7 @@ def _source(batch: Batch, partition: NDArray[np.int32], offset: pa.Array) -> Map
 
 
 def _event_times(batch: Batch, rows: Rows, columns: Columns, field: EventTime | None) -> pa.Array:
-    stamps = np.asarray(batch.timestamp_ms, dtype=np.int64)[rows]
+    stamps = numbers_of(np.asarray(batch.timestamp_ms, dtype=np.int64), rows)
     stamps = np.where(stamps < 0, batch.received_ms, stamps)  # a record without a timestamp has -1
     if field is None:
         return pa.array(stamps)

@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress
 from operator import itemgetter
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from stream_infer.avro.encode import Encoder
 from stream_infer.flow.records import Batch, Channel, Headers, Outcome, Output, Rejected, Stage
@@ -29,10 +27,8 @@ from stream_infer.steps.isolate import Budget, Streak
 from stream_infer.steps.observe import Observe, Seen
 from stream_infer.steps.plan import ScoringPlan
 from stream_infer.steps.prediction import prediction_columns
+from stream_infer.steps.rows import Rows, cells_of, numbers_of
 from stream_infer.steps.size import longest_headers_bytes, record_bytes
-
-Rows = NDArray[np.intp]
-Cell = TypeVar("Cell")
 
 TRACE_HEADERS = frozenset({"traceparent", "tracestate", "baggage"})
 """What a prediction takes over from its event's headers (W3C trace context and baggage)."""
@@ -112,7 +108,7 @@ class Score:
         plan = self._plan_of(model)
 
         present = self._present(batch)
-        decoded = plan.decoder.decode(_pick(batch.values, present), _pick(batch.headers, present))
+        decoded = plan.decoder.decode(cells_of(batch.values, present), cells_of(batch.headers, present))
         readable = present[_index(decoded.rows)]
         inferred = infer(model, decoded.columns, budget)
         streak = self._committed.streak.after(
@@ -179,9 +175,9 @@ class Score:
         output = Output(
             channel=Channel.PREDICTIONS,
             rows=range(len(batch)) if len(rows) == len(batch) else rows.tolist(),
-            keys=_pick(batch.keys, rows),
+            keys=cells_of(batch.keys, rows),
             values=values,
-            headers=_trace_headers(_pick(batch.headers, rows)),
+            headers=_trace_headers(cells_of(batch.headers, rows)),
             partitions=self._partitions(batch, rows),
         )
         return _within(output, self._settings.prediction_limit_bytes)
@@ -190,7 +186,7 @@ class Score:
         if self._settings.partitioning is Partitioning.KEY:
             return None
         indexes = np.asarray([source.index for source in batch.partitions])
-        places: list[int] = indexes[np.asarray(batch.partition)[rows]].tolist()
+        places: list[int] = indexes[numbers_of(np.asarray(batch.partition), rows)].tolist()
         return places
 
 
@@ -199,11 +195,6 @@ def _index(rows: Sequence[int]) -> Rows:
     if isinstance(rows, range):
         return np.arange(rows.start, rows.stop, rows.step, dtype=np.intp)
     return np.asarray(rows, dtype=np.intp)
-
-
-def _pick(cells: Sequence[Cell], rows: Rows) -> Sequence[Cell]:
-    """Return the cells of `rows`, which are ascending: all of them when there are as many."""
-    return cells if len(rows) == len(cells) else [cells[row] for row in rows.tolist()]
 
 
 def _rows_of(columns: Columns, rows: Rows, plan: ScoringPlan) -> Columns:
