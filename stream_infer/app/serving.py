@@ -20,14 +20,16 @@ from stream_infer.models.slot import Lineup, Slot
 from stream_infer.runtime.audition import Audition, Desired
 from stream_infer.runtime.deployed import DeployerStatus
 from stream_infer.runtime.deployer import Deployer
-from stream_infer.runtime.rehearsal import Rehearsal
+from stream_infer.runtime.rehearsal import Rehearsal, Run
 from stream_infer.runtime.verdicts import Limits, beside
 
 _LOG = logging.getLogger("stream_infer")
 
 
 @contextmanager
-def serving(ready: Checked, desired: Desired | None, reporters: Sequence[Reporter]) -> Iterator[Slot]:
+def serving(
+    ready: Checked, desired: Desired | None, reporters: Sequence[Reporter], rehearsing: Run
+) -> Iterator[Slot]:
     """Hold the slot of the serving lineup while the block runs, and let the deployer replace it.
 
     Raises `Refused` when neither the desired package nor the one before it can serve.
@@ -52,7 +54,7 @@ def serving(ready: Checked, desired: Desired | None, reporters: Sequence[Reporte
         _warn(verified, [one.reason for one in warned])
 
     verdicts = beside(model.store)
-    rehearsal = Rehearsal(_limits(model), verdicts)
+    rehearsal = Rehearsal(_limits(model), verdicts, rehearsing)
     deployer = Deployer(Audition(desired, rehearsal, admit), verdicts, report=report)
     slot = Slot(deployer.start())
     with deployer.following(slot):

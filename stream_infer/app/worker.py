@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -51,10 +51,12 @@ from stream_infer.ops.fanout import Fanout
 from stream_infer.ops.metrics import Build, Metrics, Served
 from stream_infer.ops.progress import ProgressCell, State
 from stream_infer.runtime.audition import Desired
+from stream_infer.runtime.forkserver import forkserver
 from stream_infer.runtime.garbage import between_batches
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.memory import keep_freed_memory
 from stream_infer.runtime.pacing import Pace, Pacing
+from stream_infer.runtime.rehearsal import Run, spawned
 from stream_infer.runtime.shelter import Sheltered, Unhurried
 from stream_infer.runtime.stop import Stop, leaving_within, on_signals
 from stream_infer.steps.activation import Announcer
@@ -73,15 +75,26 @@ def run_worker(settings: Settings) -> int:
     logs.configure(sys.stderr, os.environ)
     keep_freed_memory()
     stop = Stop()
-    with on_signals(stop), leaving_within(stop, _LEAVE_WITHIN_S) as begun:
+    changing = settings.model.store is not None
+    # First of all: nobody may be forked from a process with threads in it.
+    with (
+        forkserver() if changing else nullcontext(spawned) as rehearsing,
+        on_signals(stop),
+        leaving_within(stop, _LEAVE_WITHIN_S) as begun,
+    ):
         ready = checked(settings)
         begun.set()
-        serve(ready, stop)
+        serve(ready, stop, rehearsing=rehearsing)
     return stop.exit_code
 
 
-def serve(ready: Checked, stop: Stop, *, observers: Sequence[Observer] = ()) -> None:
-    """Score with what was checked until `stop` is requested. Any thread may call this, once a process."""
+def serve(
+    ready: Checked, stop: Stop, *, observers: Sequence[Observer] = (), rehearsing: Run = spawned
+) -> None:
+    """Score with what was checked until `stop` is requested. Any thread may call this, once a process.
+
+    New packages are rehearsed by `rehearsing`.
+    """
     settings = ready.settings
     progress = ProgressCell()
     metrics = Metrics(settings.pipeline, build=Build(__version__))
@@ -90,7 +103,8 @@ def serve(ready: Checked, stop: Stop, *, observers: Sequence[Observer] = ()) -> 
         stack.enter_context(_http(settings, progress, metrics))
         sweep = stack.enter_context(between_batches())
         reporters = stack.enter_context(_reporters(ready))
-        slot = stack.enter_context(serving(ready, stack.enter_context(_desired(settings)), reporters))
+        desired = stack.enter_context(_desired(settings))
+        slot = stack.enter_context(serving(ready, desired, reporters, rehearsing))
         lookout = stack.enter_context(_lookout(ready))
         model_info = ModelInfo(slot, metrics, progress)
         model_info.show()

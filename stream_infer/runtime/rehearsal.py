@@ -3,8 +3,9 @@
 A pickle that crashes, hangs or takes all memory does so to the child. What the child does is in
 `rehearsal_child`, what confines it in `confine`.
 
-The child is started anew (`spawn`), never forked: a fork of a process with a Kafka client and threads in it
-may hang or worse. That costs some 3 s of imports, so what was measured is kept (`verdicts`).
+A child is never forked from the worker: a fork of a process with a Kafka client and threads in it may hang or
+worse. It is started anew (`spawned`), which costs 2 s of imports, or comes from a process that was forked off
+before there were threads (`forkserver`). What was measured is kept (`verdicts`).
 """
 
 from __future__ import annotations
@@ -28,10 +29,36 @@ from stream_infer.runtime.verdicts import Limits, Measured, Verdicts
 
 _MODULE = "stream_infer.runtime.rehearsal_child"
 _LOOK_EVERY_S = 0.1
-_NICE = 10
+NICE = 10
+"""Of the child, so that scoring comes first."""
+
 _PIPE_CLOSES_WITHIN_S = 1.0
 # The package has no business with what the worker was given: passwords of the broker, for one.
 _OWN_VARIABLES = "STREAM_INFER_"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a child is to do: rehearse the package at `path` under `limits`."""
+
+    path: Path
+    digest: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a child ended: what it said, and its exit code, or minus the signal that killed it."""
+
+    said: bytes
+    returncode: int
+
+
+Run = Callable[[Task, Callable[[], bool]], Ended | None]
+"""Carries out a task in a child, under niceness; returns None when it was cancelled.
+
+Raises `Refused("timeout")`, and `OSError` when no child can be started.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +78,44 @@ class _Report:
 _REPORT = TypeAdapter(_Report)
 
 
+def spawned(task: Task, cancelled: Callable[[], bool]) -> Ended | None:
+    """Carry out `task` in a new Python process."""
+    child = subprocess.Popen(  # noqa: S603 - this very Python, with a module of ours
+        [sys.executable, "-P", "-m", _MODULE, str(task.path), task.digest, json.dumps(asdict(task.limits))],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(),
+        process_group=0,  # no session of its own: Linux shares time out by session before niceness counts
+    )
+    _yield_to_scoring(child.pid)
+    try:
+        said = _wait(child, task.limits.timeout_s, cancelled)
+    finally:
+        _end(child)
+    return None if said is None else Ended(said, child.returncode)
+
+
+def rehearse(
+    path: Path, digest: str, *, limits: Limits, cancelled: Callable[[], bool], run: Run = spawned
+) -> Measured | None:
+    """Verify, load, replay and measure the package at `path` in a child; None when `cancelled` says so.
+
+    Blocks for at most `limits.timeout_s` and a second; `cancelled` is called every tenth of a second. Raises
+    `Refused`: what `verify` and `load` raise, `golden`, `batch_of_one` (a row alone is answered otherwise
+    than in a batch), `memory`, `network`, `timeout`, `crash`. Raises `OSError` when no child can be started.
+    """
+    ended = run(Task(path, digest, limits), cancelled)
+    return None if ended is None else _read(ended)
+
+
 class Rehearsal:
     """Rehearses packages under `limits`, and does not measure again what `verdicts` knows to be good."""
 
-    def __init__(self, limits: Limits, verdicts: Verdicts) -> None:
+    def __init__(self, limits: Limits, verdicts: Verdicts, run: Run = spawned) -> None:
         self._limits = limits
         self._verdicts = verdicts
+        self._run = run
 
     def __call__(
         self, path: Path, digest: str, *, gates: Gates, cancelled: Callable[[], bool]
@@ -69,7 +128,7 @@ class Rehearsal:
         # What failed for being slow or large may have had a busy machine: it is measured anew.
         if known is not None and exceeded(known, self._limits, gates) is None:
             return known
-        measured = rehearse(path, digest, limits=self._limits, cancelled=cancelled)
+        measured = rehearse(path, digest, limits=self._limits, cancelled=cancelled, run=self._run)
         if measured is None:
             return None
         self._verdicts.keep(digest, self._limits, measured)
@@ -77,29 +136,6 @@ class Rehearsal:
         if refused is not None:
             raise refused
         return measured
-
-
-def rehearse(path: Path, digest: str, *, limits: Limits, cancelled: Callable[[], bool]) -> Measured | None:
-    """Verify, load, replay and measure the package at `path` in a child; None when `cancelled` says so.
-
-    Blocks for at most `limits.timeout_s` and a second; `cancelled` is called every tenth of a second. Raises
-    `Refused`: what `verify` and `load` raise, `golden`, `batch_of_one` (a row alone is answered otherwise
-    than in a batch), `memory`, `network`, `timeout`, `crash`. Raises `OSError` when no child can be started.
-    """
-    child = subprocess.Popen(  # noqa: S603 - this very Python, with a module of ours
-        [sys.executable, "-P", "-m", _MODULE, str(path), digest, json.dumps(asdict(limits))],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=_environment(),
-        process_group=0,  # no session of its own: Linux shares time out by session before niceness counts
-    )
-    _yield_to_scoring(child.pid)
-    try:
-        said = _wait(child, limits.timeout_s, cancelled)
-    finally:
-        _end(child)
-    return None if said is None else _read(said, child.returncode)
 
 
 def exceeded(measured: Measured, limits: Limits, gates: Gates) -> Refused | None:
@@ -113,11 +149,16 @@ def exceeded(measured: Measured, limits: Limits, gates: Gates) -> Refused | None
     return None
 
 
+def late(timeout_s: float) -> Refused:
+    """Return the refusal of a package whose rehearsal took too long."""
+    return Refused("timeout", f"the rehearsal was not over after {timeout_s:g} s")
+
+
 def _yield_to_scoring(pid: int) -> None:
     """Let the child have what scoring leaves of the processors. What it measures does not count waiting."""
     if sys.platform != "win32":
         with contextlib.suppress(OSError):  # it has ended, or this user may not
-            os.setpriority(os.PRIO_PROCESS, pid, _NICE)
+            os.setpriority(os.PRIO_PROCESS, pid, NICE)
 
 
 def _wait(child: subprocess.Popen[bytes], timeout_s: float, cancelled: Callable[[], bool]) -> bytes | None:
@@ -126,7 +167,7 @@ def _wait(child: subprocess.Popen[bytes], timeout_s: float, cancelled: Callable[
     while not cancelled():
         left_s = deadline - time.monotonic()
         if left_s <= 0:
-            raise Refused("timeout", f"the rehearsal was not over after {timeout_s:g} s")
+            raise late(timeout_s)
         try:
             return child.communicate(timeout=min(_LOOK_EVERY_S, left_s))[0]
         except subprocess.TimeoutExpired:
@@ -151,19 +192,19 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _read(said: bytes, returncode: int) -> Measured:
+def _read(ended: Ended) -> Measured:
     try:
-        report = _REPORT.validate_json(said)
+        report = _REPORT.validate_json(ended.said)
     except ValidationError:
         report = _Report()
     if report.refused is not None:
         raise Refused(report.refused.code, report.refused.reason)
     if report.measured is None:
-        raise Refused("crash", f"the process that rehearsed it {_ended(returncode)} and said nothing")
+        raise Refused("crash", f"the process that rehearsed it {_how(ended.returncode)} and said nothing")
     return report.measured
 
 
-def _ended(returncode: int) -> str:
+def _how(returncode: int) -> str:
     if returncode >= 0:
         return f"ended with exit code {returncode}"
     try:

@@ -1,7 +1,7 @@
 """The child of a rehearsal: verify, load, replay, measure, say so in one line of JSON, end.
 
-Run by `rehearsal` as a program of its own, which may crash, hang or eat all the memory that it was given. The
-parent believes this process as far as the package is honest: code of the package runs in it.
+In a process of its own (see `rehearsal` and `forkserver`), which may crash, hang or eat all the memory that
+it was given. Whoever started it believes it as far as the package is honest: code of the package runs in it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import cycle, islice
 from pathlib import Path
+from typing import NoReturn
 
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema, SchemaRefused, parse
@@ -40,21 +41,27 @@ _ALONE = 32
 _BATCHES = 5
 _SHOWN_FAILURES = 3
 _LONGEST_REASON = 1_000
+_GRACE_S = 1.0
+"""Who started this process ends it in time, and knows why; it ends by itself when nobody is left to do so."""
 
 
 def main() -> None:
-    """Rehearse the package that the arguments name, under the limits that they give."""
+    """Rehearse the package that the arguments name, under the limits that they give; report on stdout."""
     path, digest, text = sys.argv[1:]
-    limits = Limits(**json.loads(text))
-    # What the package prints must not be taken for the report.
     report_to = os.dup(1)
+    # What the package prints must not be taken for the report.
     os.dup2(2, 1)
-    end_within(limits.timeout_s)
+    rehearse_here(Path(path), digest, Limits(**json.loads(text)), report_to)
+
+
+def rehearse_here(path: Path, digest: str, limits: Limits, report_to: int) -> NoReturn:
+    """Rehearse the package at `path` in this process, which ends with it, and write the report to a file."""
+    end_within(limits.timeout_s + _GRACE_S)
     tried = refuse_network()
     before = peak_bytes()
     limit_memory(limits.memory_bytes)
     try:
-        measured = _rehearsed(Path(path), digest, limits, before)
+        measured = _rehearsed(path, digest, limits, before)
         report: dict[str, object] = {"measured": asdict(measured)}
     except BaseException as error:  # noqa: BLE001 - code of the package raises what it likes
         report = _refusal(error, tried)

@@ -14,7 +14,7 @@ from stream_infer.flow.errors import Refused
 from stream_infer.models.deployment import PackageRef
 from stream_infer.models.plan import Gates
 from stream_infer.runtime import confine, rehearsal, rehearsal_child
-from stream_infer.runtime.rehearsal import Rehearsal, exceeded, rehearse
+from stream_infer.runtime.rehearsal import Ended, Rehearsal, exceeded, rehearse
 from stream_infer.runtime.verdicts import Limits, Measured, Verdicts
 from tests.unit.models.builders import CONVERTED, graph_of
 from tests.unit.runtime.packages import (
@@ -189,7 +189,7 @@ def test_waiting_for_a_processor_is_counted_where_the_system_tells(
 @pytest.mark.parametrize("said", [b"", b"{}", b"Traceback", b'{"measured": {"rows": 1}}', b"\xff"])
 def test_who_ends_without_a_report_has_crashed(said: bytes) -> None:
     with pytest.raises(Refused, match="exit code 7") as refused:
-        rehearsal._read(said, 7)
+        rehearsal._read(Ended(said, 7))
 
     assert refused.value.code == "crash"
 
