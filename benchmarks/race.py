@@ -24,6 +24,7 @@ from confluent_kafka import ConsumerGroupState
 from numpy.typing import NDArray
 
 from benchmarks.job import BATCH, Job
+from benchmarks.limits import limited
 from benchmarks.topics import Topics
 from benchmarks.turns import Turns
 
@@ -39,6 +40,7 @@ class Contestant:
     """`command` makes the command line of one process from its job and a folder for its files.
 
     A slow one may get only a `share` of the events of the race. `monitored` says that it watches its model.
+    Each process may use `cores` of the processors' time, None for all.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Contestant:
     batch: int = BATCH
     share: float = 1.0
     environment: Mapping[str, str] | None = None
+    cores: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +266,10 @@ def _started(contestant: Contestant, job: Job, folder: Path) -> Iterator[Process
         "TMPDIR": str(folder),
         **(contestant.environment or {}),
     }
-    process = Process(contestant.command(job, folder), environment, folder / f"{job.slot}.log")
-    try:
-        yield process
-    finally:
-        process.end()
+    with limited(contestant.cores) as limit:
+        process = Process(contestant.command(job, folder), environment, folder / f"{job.slot}.log")
+        try:
+            limit(process.pid)
+            yield process
+        finally:
+            process.end()

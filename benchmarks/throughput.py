@@ -3,6 +3,7 @@
     python -m benchmarks.throughput                    # what is promised: 0.1 kB, linear, one process
     python -m benchmarks.throughput --contestants worker worker-at-least-once worker-unmonitored
     python -m benchmarks.throughput --processes 1 2 --contestants copy worker        # two workers, two copies
+    python -m benchmarks.throughput --processes 1 2 --contestants copy worker --cores 0.3
     python -m benchmarks.throughput --sizes 100 1000 10000 --models linear histgb forest --rounds 3
 
 A run takes about 4 s and as long as its events do; each contestant runs once a round.
@@ -118,7 +119,9 @@ def _named(name: str, processes: int) -> str:
 def main() -> None:
     """Race."""
     options = _options()
-    contestants = racing(options.contestants, options.processes)
+    contestants = [
+        replace(one, cores=options.cores) for one in racing(options.contestants, options.processes)
+    ]
     table: list[list[str]] = []
     ratios: list[str] = []
     cells = [(size, model) for size in options.sizes for model in options.models]
@@ -149,10 +152,16 @@ def _tell(options: argparse.Namespace, table: list[list[str]], ratios: list[str]
         f"{LARGE_BATCH:,} (copy-large-batches; worker, by its pace), {HANDWRITTEN_BATCH:,} (hand-written). "
         "In turns; median of the rounds (least-greatest); ratios are of runs of one round. Client "
         f"settings are the worker's own, with {', '.join(f'{k}={v}' for k, v in GROUP.items())}. The worker "
-        "monitors unless it says otherwise. Broker and contestants share the cores.",
+        f"monitors unless it says otherwise. {_limit(options.cores)}",
         report.table(_HEAD, table),
         "\n".join(ratios),
     )
+
+
+def _limit(cores: float | None) -> str:
+    if cores is None:
+        return "Broker and contestants share the cores."
+    return f"Each process may use {cores:g} of a core: they and the broker find one whenever they want it."
 
 
 def _options() -> argparse.Namespace:
@@ -162,6 +171,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100], help="bytes of an event")
     parser.add_argument("--models", nargs="+", default=["linear"], choices=sorted(material.MODELS))
     parser.add_argument("--processes", type=int, nargs="+", default=[1])
+    parser.add_argument("--cores", type=float, help="processor time that each process may use (root, Linux)")
     parser.add_argument("--contestants", nargs="+", default=list(_PROMISED), choices=sorted(CONTESTANTS))
     return parser.parse_args()
 

@@ -26,7 +26,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
-from stream_infer.runtime.rehearsal import NICE, Ended, Run, Task, late, spawned
+from stream_infer.runtime.rehearsal import NICE, OWN_VARIABLES, Ended, Run, Task, late, spawned
 from stream_infer.runtime.rehearsal_child import rehearse_here
 from stream_infer.runtime.verdicts import Limits
 
@@ -36,8 +36,6 @@ _ANSWERS_WITHIN_S = 5.0
 _LEAVES_WITHIN_S = 1.0
 _MESSAGE_BYTES = 2**16
 _REPORT_BYTES = 2**13  # more than any report, and still one message with every byte escaped
-# The package has no business with what the worker was given: passwords of the broker, for one.
-_OWN_VARIABLES = "STREAM_INFER_"
 
 
 @contextmanager
@@ -114,7 +112,7 @@ def _serve(line: socket.socket) -> NoReturn:
         # A group, so that Ctrl-C is the worker's alone, and no session: see `rehearsal.spawned`.
         os.setpgid(0, 0)
         os.nice(NICE)
-        for name in [name for name in os.environ if name.startswith(_OWN_VARIABLES)]:
+        for name in [name for name in os.environ if name.startswith(OWN_VARIABLES)]:
             del os.environ[name]
         while message := line.recv(_MESSAGE_BYTES):
             if message != _CANCEL:  # one that came too late

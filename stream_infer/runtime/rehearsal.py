@@ -33,8 +33,11 @@ NICE = 10
 """Of the child, so that scoring comes first."""
 
 _PIPE_CLOSES_WITHIN_S = 1.0
-# The package has no business with what the worker was given: passwords of the broker, for one.
-_OWN_VARIABLES = "STREAM_INFER_"
+OWN_VARIABLES = "STREAM_INFER_"
+"""How environment variables begin that are not for the child.
+
+The package has no business with what the worker was given: passwords of the broker, for one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,5 +218,5 @@ def _how(returncode: int) -> str:
 
 def _environment() -> dict[str, str]:
     """Return the child's environment: the same libraries from the same places, and no secrets of ours."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OWN_VARIABLES)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
     return {**inherited, "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from stream_infer.files.durable import replace_file
@@ -21,7 +23,7 @@ from tests.kafka.lines import Feeder, Rehearsed, line
 from tests.kafka.models import said
 from tests.kafka.stage import Event, Stage, Told, listening, stage
 from tests.kafka.worker_process import Worker, until
-from tests.unit.runtime.packages import eats_memory, exits, hangs
+from tests.unit.runtime.packages import eats_memory, exits, hangs, touches
 
 # Longer than a rehearsal takes on a busy machine, for only the one that hangs takes that long.
 LIMITS = {"rehearsal_timeout_ms": 20_000, "rehearsal_memory_bytes": 2**28}
@@ -212,3 +214,24 @@ def test_a_rollback_to_what_was_too_slow_once_is_taken(lines: Stage, two_lines: 
 
     assert outcome.faults == []
     assert [c.version for c in outcome.changes if c.place[0] == 0] == ["1.0.0", "2.0.0", "1.0.0", "2.0.0"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
+def test_rehearsals_are_forked_off_a_process_that_ends_with_the_worker(
+    lines: Stage, two_lines: Rehearsed, tmp_path: Path
+) -> None:
+    lines.promote(two_lines.packages[0])
+    with rig_of(lines) as rig:
+        rig.feed_a_few()
+        [server] = psutil.Process(rig.worker.pid).children()
+        loading = tmp_path / "loading"
+        desire(lines, line(lines.store.folder, 3, touches(loading, hangs())))
+        until("it is loaded", lambda: loading.exists() and loading.read_text() != "", rig.worker)
+        child = psutil.Process(int(loading.read_text()))
+        forked_by = child.ppid()
+
+        rig.worker.kill()
+        _gone, left = psutil.wait_procs([server, child], timeout=20)
+
+    assert forked_by == server.pid
+    assert left == []
