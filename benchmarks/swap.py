@@ -5,8 +5,8 @@
 
 One worker whose model comes from a store, in two packages that are the same but for their version.
 
-- latency: a while without swaps and a while with one a second, in turns; packages seen for the first time,
-  which are rehearsed beside the stream.
+- latency: a while without swaps, one with a swap a second, and one with packages seen for the first time, one
+  right after the other, which are rehearsed beside the stream; in turns.
 - memory: a hundred swaps, with memory, threads and open files after the fifth and after the last; rollbacks.
 
 Latency counts from when an event was due to when a `read_committed` reader has its prediction. Broker,
@@ -201,7 +201,7 @@ def measure(
     """Go through all that the module's docstring lists."""
     found = Found(package_bytes=sum(f.stat().st_size for f in made.package.rglob("*") if f.is_file()))
     rate, seconds = options.rate, options.seconds
-    one, two, *new = (next(names) for _ in range(2 + FIRST_TIME))
+    one, two = next(names), next(names)
 
     def serve(*wanted: str) -> Callable[[], None]:
         return lambda: found.first_ms.extend(stage.serve(name) for name in wanted)
@@ -219,9 +219,12 @@ def measure(
     found.first_ms.clear()
     if _LATENCY in options.parts:
         for turn in Turns.asked_for(options):
-            for into, beside in ((found.quiet, rest), (found.swapping, swap))[:: 1 if turn % 2 == 0 else -1]:
-                into.append(quantiles(flow(stage, made.values, rate=rate, seconds=seconds, beside=beside)))
-        found.first.append(quantiles(flow(stage, made.values, rate=rate, seconds=0.0, beside=serve(*new))))
+            new = serve(*(next(names) for _ in range(FIRST_TIME)))
+            phases = (
+                (found.quiet, rest, seconds), (found.swapping, swap, seconds), (found.first, new, 0.0)
+            )  # fmt: skip
+            for into, beside, least_s in phases[:: 1 if turn % 2 == 0 else -1]:
+                into.append(quantiles(flow(stage, made.values, rate=rate, seconds=least_s, beside=beside)))
     if _MEMORY in options.parts:
         _many(stage, made, found, (one, two), options.swaps)
     return found
@@ -332,11 +335,16 @@ def _latency(found: Found) -> Iterator[str]:
         _latency_row(f"one swap every {SWAP_EVERY_S:g} s", found.swapping, found.swaps_ms),
         _latency_row(f"{FIRST_TIME} first-time swaps", found.first, found.first_ms),
     ]
-    excess = [swapping[1] - quiet[1] for quiet, swapping in zip(found.quiet, found.swapping, strict=True)]
     yield report.table(("phase", "p50", "p99", "p99.9", "greatest", "swap, ms"), rows)
     yield (
-        f"p99 with one swap every {SWAP_EVERY_S:g} s, less that of the same round without: "
-        + report.spread(excess, "+.1f")
+        f"p99 less that of the same round without swaps: {_excess(found.swapping, found)} with one every "
+        f"{SWAP_EVERY_S:g} s, {_excess(found.first, found)} with {FIRST_TIME} first-time swaps."
+    )
+
+
+def _excess(runs: Sequence[Quantiles], found: Found) -> str:
+    return report.spread(
+        [with_[1] - quiet[1] for quiet, with_ in zip(found.quiet, runs, strict=True)], "+.1f"
     )
 
 
@@ -391,10 +399,11 @@ def main() -> None:
         options.name,
         "Replacing a model while it runs",
         f"{options.model} model, {options.rate:,} events/s, {material.FEATURES} features, {PARTITIONS} "
-        f"partitions; {len(found.quiet)} rounds of {options.seconds:g} s in turns after {_WARM_UP_S:g} s of "
-        "warm-up; median (least-greatest). Latency in ms, from when an event was due to when its prediction "
-        "was read; a batch is at least the commit interval of 20 ms. A swap is from the promotion to the "
-        "announcement read: up to half a second of it is the next look into the store.",
+        f"partitions; {len(found.quiet)} rounds in turns, of {options.seconds:g} s or as long as the first-time "
+        f"swaps take, after {_WARM_UP_S:g} s of warm-up; median (least-greatest). Latency in ms, from when an "
+        "event was due to when its prediction was read; a batch is at least the commit interval of 20 ms. A "
+        "swap is from the promotion to the announcement read: up to half a second of it is the next look into "
+        "the store.",
         *_latency(found),
         *_memory(found, options.swaps),
     )
