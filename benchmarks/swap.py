@@ -399,11 +399,11 @@ def main() -> None:
         options.name,
         "Replacing a model while it runs",
         f"{options.model} model, {options.rate:,} events/s, {material.FEATURES} features, {PARTITIONS} "
-        f"partitions; {len(found.quiet)} rounds in turns, of {options.seconds:g} s or as long as the first-time "
-        f"swaps take, after {_WARM_UP_S:g} s of warm-up; median (least-greatest). Latency in ms, from when an "
-        "event was due to when its prediction was read; a batch is at least the commit interval of 20 ms. A "
-        "swap is from the promotion to the announcement read: up to half a second of it is the next look into "
-        "the store.",
+        f"partitions; {len(found.quiet)} rounds in turns, of {options.seconds:g} s or as long as first-time "
+        f"swaps take, after {_WARM_UP_S:g} s of warm-up; median (least-greatest). Latency in ms, from when "
+        "an event was due to when its prediction was read; a batch is at least the commit interval of 20 ms. "
+        "A swap is from the promotion to the announcement read: up to half a second of it is the next look "
+        "into the store.",
         *_latency(found),
         *_memory(found, options.swaps),
     )
