@@ -58,7 +58,7 @@ class Ended:
 
 
 Run = Callable[[Task, Callable[[], bool]], Ended | None]
-"""Carries out a task in a child, under niceness; returns None when it was cancelled.
+"""Carries out a task in a child that gives way to scoring; returns None when it was cancelled.
 
 Raises `Refused("timeout")`, and `OSError` when no child can be started.
 """
