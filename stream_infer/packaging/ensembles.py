@@ -73,6 +73,14 @@ class Ensemble:
         """How many nodes all trees have."""
         return sum(len(tree.left) for tree in self.trees)
 
+    @property
+    def copies(self) -> int:
+        """How often each tree of the estimator is here: once for each of several classes, in a forest.
+
+        scikit-learn walks it once for all of them.
+        """
+        return len(self.base) if self.link is Link.CLASSES else 1
+
     def splits(self) -> list[Floats]:
         """Return the thresholds of each feature, each of them once."""
         feature = np.concatenate([tree.feature[tree.inner] for tree in self.trees])

@@ -61,8 +61,19 @@ def test_every_kind_of_ensemble_is_converted_and_answers_the_same(kind: str) -> 
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
     assert wanted.label is None or (said.label is not None and said.label.tolist() == wanted.label.tolist())
     assert found.conversion.rows == proof.RANDOM_ROWS + len(MATRIX)
-    assert found.conversion.up_to_rows == UP_TO_ROWS
     assert [gain.rows for gain in found.gains] == [1, 10, 100]
+
+
+@pytest.mark.parametrize(
+    ("kind", "up_to_rows"),
+    [
+        ("forest", UP_TO_ROWS),
+        ("forest of three classes", UP_TO_ROWS // 3),
+        ("boosting of three classes", UP_TO_ROWS),
+    ],
+)
+def test_large_batches_are_left_to_scikit_learn_where_it_is_as_fast(kind: str, up_to_rows: int) -> None:
+    assert converted(ZOO[kind]()).conversion.up_to_rows == up_to_rows
 
 
 def test_a_graph_has_the_same_bytes_every_time() -> None:
