@@ -42,8 +42,8 @@ def copies(job: Job, consumer: Consumer, producer: Producer) -> Generator[int]:
             for partition in consumer.committed(consumer.assignment(), 10):
                 partition.offset = max(partition.offset, 0)
                 consumer.seek(partition)
-            continue
-        yield len(messages)
+        else:
+            yield len(messages)
 
 
 def _copy(

@@ -148,8 +148,7 @@ def _groups(batch: Batch, window_offsets: int) -> _Groups:
         times = np.where(times < 0, batch.received_ms, times)
     windows = offset // window_offsets
     # A group is a few runs of rows, mostly one.
-    starts = _starts((place[1:] != place[:-1]) | (windows[1:] != windows[:-1]))
-    sizes = np.diff(starts, append=len(place))
+    starts, sizes = _runs((place[1:] != place[:-1]) | (windows[1:] != windows[:-1]))
     least = windows.min()
     span = int(windows.max() - least) + 1
     keys, of_run = np.unique(place[starts] * span + (windows[starts] - least), return_inverse=True)
@@ -173,9 +172,10 @@ def _groups(batch: Batch, window_offsets: int) -> _Groups:
     )
 
 
-def _starts(changed: NDArray[np.bool_]) -> Rows:
-    """Return where each run of equal rows begins: at the first, and at each that has `changed`."""
-    return np.concatenate([[0], np.flatnonzero(changed) + 1])
+def _runs(changed: NDArray[np.bool_]) -> tuple[Rows, Rows]:
+    """Return where each run of equal rows begins, and its size. `changed` is of each row after the first."""
+    starts = np.concatenate([[0], np.flatnonzero(changed) + 1])
+    return starts, np.diff(starts, append=len(changed) + 1)
 
 
 def _joined(extreme: np.ufunc, numbers: Ints, starts: Rows, of_run: Rows, count: int) -> Ints:
@@ -325,8 +325,8 @@ def _moments(
     of_model: Numbers, matrix: Floats, good: NDArray[np.bool_], group: Rows, counts: Ints, moments: Floats
 ) -> None:
     """Write count (groups, columns), mean, m2, least and greatest (what, groups, columns)."""
-    starts = _starts(group[1:] != group[:-1])
-    there, sizes = group[starts], np.diff([*starts, len(group)])
+    starts, sizes = _runs(group[1:] != group[:-1])
+    there = group[starts]
     whole = bool(good.all())
     cut = np.clip(matrix, of_model.least[:, None], of_model.most[:, None])
     number = (
