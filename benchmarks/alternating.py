@@ -30,10 +30,10 @@ from benchmarks.predictions import step_of
 from benchmarks.race import addressed
 from benchmarks.throughput import CONTESTANTS, PARTITIONS
 from benchmarks.turns import Turns
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
-from stream_infer.drift.reference import parse
+from stream_infer.drift.reference import parse_reference
 from stream_infer.flow.events import BatchCommitted, Event
 from stream_infer.flow.records import Channel, Cursor, Partition, Span
 from stream_infer.kafka.at_least_once import AtLeastOnce
@@ -42,12 +42,12 @@ from stream_infer.kafka.publish import Publisher
 from stream_infer.kafka.session import Session, SessionSettings
 from stream_infer.kafka.transactions import Transactions
 from stream_infer.models.package import verify
-from stream_infer.runtime.garbage import between_batches
+from stream_infer.runtime.gc_schedule import between_batches
 from stream_infer.runtime.loop import run
-from stream_infer.runtime.memory import keep_freed_memory
+from stream_infer.runtime.malloc import keep_freed_memory
 from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.stop import Stop
-from stream_infer.steps.observe import Observe
+from stream_infer.steps.observing.observe import Observe
 
 NAMES = (
     "copy", "copy-large-batches", "copy-at-least-once", "worker", "worker-unmonitored", "worker-at-least-once"
@@ -116,8 +116,8 @@ def _worker(job: Job, made: material.Material) -> Iterator[Turn]:
     observe = None
     if job.monitoring:
         channels |= {Channel.EVENTS: job.monitoring, Channel.OBSERVATIONS: job.observations}
-        reference = parse(verify(made.package).files["reference.json"])
-        frames = Encoder(contract.schema("ObservationFrame"), Framing.NONE)
+        reference = parse_reference(verify(made.package).files["reference.json"])
+        frames = Encoder(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
         observe = Observe("benchmark", frames, lambda _model: reference)
     settings = SessionSettings({**job.consumer, "auto.offset.reset": "error"}, [job.input], channels)
     logger = logging.getLogger("benchmark")

@@ -18,7 +18,7 @@ from benchmarks.job import Job, write_pool
 from benchmarks.material import Material
 from benchmarks.predictions import predictions
 from benchmarks.topics import Topics
-from tests.kafka.broker import running_broker
+from tests.support.broker import running_broker
 
 
 @dataclass(frozen=True, slots=True)

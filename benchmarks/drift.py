@@ -31,11 +31,11 @@ from benchmarks.drift_streams import (
     widen,
 )
 from stream_infer.drift.budget import change_detectors
-from stream_infer.drift.detectors import Kind, Spec
-from stream_infer.drift.frames import Frame
-from stream_infer.drift.incidents import Nature, Opened
+from stream_infer.drift.detector_bank import DetectionPolicy
+from stream_infer.drift.detectors import DetectorKind, DetectorSpec
+from stream_infer.drift.frames import ObservationFrame
+from stream_infer.drift.incidents import IncidentOpened, Nature
 from stream_infer.drift.monitor import Monitor, MonitorPolicy
-from stream_infer.drift.watch import WatchPolicy
 
 SEEDS, STILL, BEFORE, AFTER = 10, 200_000, 24_000, 64_000
 
@@ -52,23 +52,23 @@ CHANGES: dict[str, tuple[Callable[[], Change], str, int]] = {
 }
 
 
-def deaf(_run_length: float) -> Sequence[Spec]:
+def deaf(_run_length: float) -> Sequence[DetectorSpec]:
     """Return a detector that never fires, to see what the comparison with the reference does alone."""
-    return (Spec(Kind.PAGE_HINKLEY, {"threshold": 1e12}),)
+    return (DetectorSpec(DetectorKind.PAGE_HINKLEY, {"threshold": 1e12}),)
 
 
-def only(kind: Kind) -> MonitorPolicy:
+def only(kind: DetectorKind) -> MonitorPolicy:
     """Return the shipped policy with one change detector, and no comparison with the reference."""
-    return MonitorPolicy(watch=WatchPolicy(detectors=partial(change_detectors, kinds=[kind]), compare=()))
+    return MonitorPolicy(watch=DetectionPolicy(detectors=partial(change_detectors, kinds=[kind]), compare=()))
 
 
 POLICIES: dict[str, MonitorPolicy] = {
     "as shipped": MonitorPolicy(),
-    "PageHinkley": only(Kind.PAGE_HINKLEY),
-    "ADWIN": only(Kind.ADWIN),
-    "KSWIN": only(Kind.KSWIN),
-    "PSI": MonitorPolicy(watch=WatchPolicy(detectors=deaf, compare=("PSI",))),
-    "KS": MonitorPolicy(watch=WatchPolicy(detectors=deaf, compare=("KS",))),
+    "PageHinkley": only(DetectorKind.PAGE_HINKLEY),
+    "ADWIN": only(DetectorKind.ADWIN),
+    "KSWIN": only(DetectorKind.KSWIN),
+    "PSI": MonitorPolicy(watch=DetectionPolicy(detectors=deaf, compare=("PSI",))),
+    "KS": MonitorPolicy(watch=DetectionPolicy(detectors=deaf, compare=("KS",))),
 }
 
 
@@ -80,14 +80,14 @@ class Found:
     delay: int | None
 
 
-def judged(log: Sequence[Frame], policy: MonitorPolicy, start: int, name: str) -> Found:
+def judged(log: Sequence[ObservationFrame], policy: MonitorPolicy, start: int, name: str) -> Found:
     """Return what `policy` says of the frames of a stream that changes in `name` at event `start`."""
     known = reference()
     monitor = Monitor("bench", policy, lambda _: known)
     incidents, delay = 0, None
     for frame in log:
         for change in monitor.take(frame, frame.last_time_ms):
-            if not isinstance(change, Opened) or change.incident.nature is not Nature.DRIFT:
+            if not isinstance(change, IncidentOpened) or change.incident.nature is not Nature.DRIFT:
                 continue
             incidents += 1
             at = (frame.last_time_ms - START_MS) // 10 + 1

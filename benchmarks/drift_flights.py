@@ -21,21 +21,21 @@ import pyarrow as pa
 
 from benchmarks import report
 from benchmarks.drift_streams import in_name_only
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import NO_DEFAULT, Leaf
-from stream_infer.drift.incidents import Opened
+from stream_infer.drift.incidents import IncidentOpened
 from stream_infer.drift.monitor import Monitor, MonitorPolicy
-from stream_infer.drift.reference import Reference, parse
-from stream_infer.drift.windows import Lane
+from stream_infer.drift.reference import Reference, parse_reference
+from stream_infer.drift.windows import StreamKey
 from stream_infer.flow.records import Batch, Cursor, Partition
 from stream_infer.models.load import Model
 from stream_infer.models.scores import Scores
 from stream_infer.packaging.binding import Bound
-from stream_infer.packaging.reference import summarise
-from stream_infer.steps.drift_event import Backdrop, opened
-from stream_infer.steps.observe import Observe, Seen
+from stream_infer.packaging.reference import summarise_reference
+from stream_infer.steps.monitoring.drift_event import EventContext, opened_event
+from stream_infer.steps.observing.observe import Observe, ScoredRows
 
 NUMBERS = ("dep_delay", "arr_delay", "air_time", "distance", "hour")
 TEXTS = ("carrier", "origin")
@@ -94,9 +94,11 @@ def raised() -> list[Raised]:
     for batch, seen in _batches(stream, moments):
         for frame in _observe(known).frames(batch, _model(), seen):
             for change in monitor.take(frame, frame.last_time_ms):
-                if isinstance(change, Opened):
-                    watch = monitor.watch_of(Lane(SOURCE, frame.digest))
-                    event = opened("flights", change, Backdrop(known, watch.learned), frame.last_time_ms)
+                if isinstance(change, IncidentOpened):
+                    watch = monitor.bank_of(StreamKey(SOURCE, frame.digest))
+                    event = opened_event(
+                        "flights", change, EventContext(known, watch.learned), frame.last_time_ms
+                    )
                     alarm = change.incident.alarm
                     incidents.append(
                         Raised(
@@ -132,7 +134,7 @@ day are no independent events, which the alarm budget is about: what is found ar
 none is false. A window is 1.7 days."""
 
 
-def _batches(stream: pd.DataFrame, moments: Sequence[datetime]) -> Iterator[tuple[Batch, Seen]]:
+def _batches(stream: pd.DataFrame, moments: Sequence[datetime]) -> Iterator[tuple[Batch, ScoredRows]]:
     arrays = {name: pa.array(stream[name], pa.float64(), from_pandas=True) for name in NUMBERS}
     arrays |= {name: pa.array(stream[name], pa.string(), from_pandas=True) for name in TEXTS}
     times = [round(moment.timestamp() * 1000) for moment in moments]
@@ -154,12 +156,12 @@ def _batches(stream: pd.DataFrame, moments: Sequence[datetime]) -> Iterator[tupl
         everything = np.arange(count, dtype=np.intp)
         said = Scores(label=np.empty(0, np.object_), score=np.empty(0))
         columns = {name: array.slice(first, count) for name, array in arrays.items()}
-        yield batch, Seen(columns, everything, everything[:0], said, ())
+        yield batch, ScoredRows(columns, everything, everything[:0], said, ())
 
 
 def _reference(frame: pd.DataFrame) -> Reference:
     texts = frame[[*NAMES]].astype(dict.fromkeys(TEXTS, object))
-    return parse(summarise(texts, [Bound(name, _leaf(name)) for name in NAMES], Scores()))
+    return parse_reference(summarise_reference(texts, [Bound(name, _leaf(name)) for name in NAMES], Scores()))
 
 
 def _leaf(name: str) -> Leaf:
@@ -171,7 +173,7 @@ def _type(name: str) -> str:
 
 
 def _observe(known: Reference) -> Observe:
-    encoder = Encoder(contract.schema("ObservationFrame"), Framing.NONE)
+    encoder = Encoder(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
     return Observe("flights", encoder, lambda _: known)
 
 

@@ -16,21 +16,21 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import NO_DEFAULT, Leaf
-from stream_infer.drift.frames import Frame
-from stream_infer.drift.incidents import Opened, Resolved
+from stream_infer.drift.frames import ObservationFrame
+from stream_infer.drift.incidents import IncidentOpened, IncidentResolved
 from stream_infer.drift.monitor import Monitor, MonitorPolicy
-from stream_infer.drift.reference import Reference, parse
+from stream_infer.drift.reference import Reference, parse_reference
 from stream_infer.flow.records import Batch, Cursor, Partition
 from stream_infer.models.load import Model
-from stream_infer.models.manifest import Column, Container, Feature, Manifest, OutputContract, Policy
+from stream_infer.models.manifest import Feature, InputColumn, Manifest, ModelInput, OutputContract, Policy
 from stream_infer.models.scores import Scores
 from stream_infer.packaging.binding import Bound
-from stream_infer.packaging.reference import summarise
-from stream_infer.steps.observe import Observe, ObserveSettings, Seen
+from stream_infer.packaging.reference import summarise_reference
+from stream_infer.steps.observing.observe import Observe, ObserveSettings, ScoredRows
 
 Floats = NDArray[np.float64]
 Event = Mapping[str, NDArray[Any]]
@@ -154,7 +154,7 @@ def reference(seed: int = 12_345, rows: int = 5_000) -> Reference:
     columns[NULLABLE] = np.where(missing, np.nan, columns[NULLABLE])
     frame = pd.DataFrame(columns)
     scores = Scores(label=_labels(said), score=said)
-    return parse(summarise(frame, [leaf(name) for name in NAMES], scores))
+    return parse_reference(summarise_reference(frame, [leaf(name) for name in NAMES], scores))
 
 
 def _labels(said: Floats) -> NDArray[np.object_]:
@@ -188,7 +188,9 @@ def in_name_only(name: str, version: str, types: Mapping[str, str], *, schema: s
         version=version,
         python="3.11",
         libraries={"scikit-learn": "1.9.1"},
-        container=Container("pandas", tuple(Column(feature, "float64", null="nan") for feature in types)),
+        container=ModelInput(
+            "pandas", tuple(InputColumn(feature, "float64", null="nan") for feature in types)
+        ),
         features=features,
         output=OutputContract("classifier", ("no", "yes"), score="probability"),
         schema_name=schema,
@@ -199,10 +201,10 @@ def in_name_only(name: str, version: str, types: Mapping[str, str], *, schema: s
 
 def frames(
     stream: Stream, settings: ObserveSettings | None = None, known: Reference | None = None
-) -> Iterator[Frame]:
+) -> Iterator[ObservationFrame]:
     """Yield the observation frames of a stream, as the scoring step would write them."""
     rng = np.random.default_rng(stream.seed)
-    encoder = Encoder(contract.schema("ObservationFrame"), Framing.NONE)
+    encoder = Encoder(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
     observe = Observe("bench", encoder, lambda _: known, settings)
     places = [Partition("bench.events", index) for index in range(stream.partitions)]
     at = np.arange(stream.events)
@@ -219,7 +221,7 @@ def frames(
         part = slice(first, min(first + stream.batch, stream.events))
         everything = np.arange(part.stop - first, dtype=np.intp)
         cut = {name: array.slice(first, len(everything)) for name, array in arrays.items()}
-        seen = Seen(cut, everything, everything, Scores(label=labels[part], score=said[part]), ())
+        seen = ScoredRows(cut, everything, everything, Scores(label=labels[part], score=said[part]), ())
         yield from observe.frames(_batch(at[part], places), model(), seen)
 
 
@@ -258,12 +260,12 @@ def _batch(at: NDArray[Any], places: Sequence[Partition]) -> Batch:
 class Verdict:
     """What monitoring said about a stream: incidents opened and resolved, with the event they came at."""
 
-    opened: list[tuple[int, Opened]] = field(default_factory=list)
-    resolved: list[tuple[int, Resolved]] = field(default_factory=list)
+    opened: list[tuple[int, IncidentOpened]] = field(default_factory=list)
+    resolved: list[tuple[int, IncidentResolved]] = field(default_factory=list)
     records: int = 0
 
     @property
-    def drifts(self) -> list[tuple[int, Opened]]:
+    def drifts(self) -> list[tuple[int, IncidentOpened]]:
         """The incidents that are about drift."""
         return [(at, one) for at, one in self.opened if one.incident.nature == "drift"]
 
@@ -289,9 +291,9 @@ def judge(
     for frame in frames(stream, settings, known):
         for change in monitor.take(frame, frame.last_time_ms):
             at = (frame.last_time_ms - START_MS) // 10 + 1
-            if isinstance(change, Opened):
+            if isinstance(change, IncidentOpened):
                 verdict.opened.append((at, change))
-            elif isinstance(change, Resolved):
+            elif isinstance(change, IncidentResolved):
                 verdict.resolved.append((at, change))
     verdict.records = monitor.records
     return verdict

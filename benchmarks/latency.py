@@ -26,7 +26,7 @@ from benchmarks import material, report
 from benchmarks.arena import Arena, Workload, arena
 from benchmarks.race import Contestant, addressed, module, running, worker_with
 from benchmarks.turns import Turns
-from tests.kafka.ports import free_ports
+from tests.support.ports import free_ports
 
 PARTITIONS = 4
 QUANTILES = (0.5, 0.99, 0.999)

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from stream_infer.packaging.create import create
+from stream_infer.packaging.create import create_package
 from stream_infer.packaging.options import CreateOptions
 
 SEED = 7
@@ -81,7 +81,7 @@ def make(folder: Path, *, model: str = "linear", features: int = FEATURES, size_
     joblib.dump(MODELS[model]().fit(frame, target), estimator)  # type: ignore[attr-defined]  # a scikit-learn estimator
     frame.to_csv(folder / "train.csv", index=False)
     frame.head(_GOLDEN_ROWS).to_csv(folder / "golden.csv", index=False)
-    create(
+    create_package(
         CreateOptions(
             model=estimator,
             name=model,

@@ -29,10 +29,10 @@ from sklearn.ensemble import (
 
 from benchmarks import report
 from benchmarks.material import FEATURES, SEED
-from stream_infer.models.answer import Estimator, answer, contract_of
-from stream_infer.models.converted import Converted
-from stream_infer.models.graph import opened
+from stream_infer.models.converted import ConvertedModel
 from stream_infer.models.manifest import OutputContract, Tolerance
+from stream_infer.models.onnx_model import open_onnx
+from stream_infer.models.predict import Estimator, contract_of, predict
 from stream_infer.models.scores import Floats
 from stream_infer.packaging.convert import UP_TO_ROWS, Faster, convert
 
@@ -103,7 +103,7 @@ def _measured(
     faster = convert(model, [training], contract, Tolerance())
     if not isinstance(faster, Faster):
         sys.exit(f"{name}: {faster}")
-    graph = Converted(None, model, opened(faster.graph, model), max(SIZES))
+    graph = ConvertedModel(None, model, open_onnx(faster.graph, model), max(SIZES))
     title = f"{name} ({faster.conversion.max_abs_difference:.1g})"
     lines = []
     for size in SIZES:
@@ -126,7 +126,7 @@ def _measured(
 def _took_s(model: Estimator, contract: OutputContract, given: Floats, times: int) -> float:
     started = time.perf_counter()
     for _ in range(times):
-        answer(model, contract, given)
+        predict(model, contract, given)
     return (time.perf_counter() - started) / times
 
 

@@ -6,16 +6,16 @@ import time
 from functools import partial
 
 from benchmarks.material import Material
-from stream_infer.avro import contract, schemas
+from stream_infer.avro import schemas, topic_schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
 from stream_infer.flow.records import Batch, Channel, Cursor, Partition, Span
-from stream_infer.models.load import load
+from stream_infer.models.active import ActiveModel, ServingModel
+from stream_infer.models.load import load_model
 from stream_infer.models.package import verify
-from stream_infer.models.slot import Lineup, Slot
-from stream_infer.steps.observe import Observe
-from stream_infer.steps.plan import Events, plan
-from stream_infer.steps.score import Score, ScoreSettings
+from stream_infer.steps.observing.observe import Observe
+from stream_infer.steps.scoring.plan import Events, plan_scoring
+from stream_infer.steps.scoring.score import Score, ScoreSettings
 
 
 def step_of(
@@ -26,12 +26,12 @@ def step_of(
     observe: Observe | None = None,
 ) -> Score:
     """Return the step of the online role for this workload."""
-    schema = schemas.parse(material.schema.read_text("utf-8"))
-    slot = Slot(Lineup(load(verify(material.package)), generation=0))
+    schema = schemas.parse_schema(material.schema.read_text("utf-8"))
+    slot = ActiveModel(ServingModel(load_model(verify(material.package)), generation=0))
     return Score(
         slot,
-        partial(plan, events=Events(framing, [schema], event_time=None, copy=copy)),
-        Encoder(contract.schema("Prediction"), framing),
+        partial(plan_scoring, events=Events(framing, [schema], event_time=None, copy=copy)),
+        Encoder(topic_schemas.topic_schema("Prediction"), framing),
         ScoreSettings(pipeline="benchmark", group_id="benchmark.score"),
         observe=observe,
     )

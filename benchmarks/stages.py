@@ -22,24 +22,24 @@ from benchmarks.arena import arena
 from benchmarks.material import Material
 from benchmarks.predictions import batch_of, step_of
 from benchmarks.race import Contestant, Run, in_turns, run, worker
-from stream_infer.avro import contract, schemas
+from stream_infer.avro import schemas, topic_schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
-from stream_infer.drift.reference import parse
+from stream_infer.drift.reference import parse_reference
 from stream_infer.flow.records import Batch
 from stream_infer.kafka.columns import CHUNK, Gathered
 from stream_infer.kafka.publish import produce_all
-from stream_infer.models.container import assemble
-from stream_infer.models.load import load
+from stream_infer.models.frame_builder import build_frame
+from stream_infer.models.load import load_model
 from stream_infer.models.package import verify
-from stream_infer.models.scores import check
-from stream_infer.runtime.garbage import between_batches
-from stream_infer.steps import policy
-from stream_infer.steps.infer import infer
-from stream_infer.steps.isolate import Budget
-from stream_infer.steps.observe import Observe, Seen
-from stream_infer.steps.plan import Events, plan
-from stream_infer.steps.prediction import prediction_columns
+from stream_infer.models.scores import check_scores
+from stream_infer.runtime.gc_schedule import between_batches
+from stream_infer.steps.observing.observe import Observe, ScoredRows
+from stream_infer.steps.scoring import policy
+from stream_infer.steps.scoring.infer import infer
+from stream_infer.steps.scoring.isolate import Budget
+from stream_infer.steps.scoring.plan import Events, plan_scoring
+from stream_infer.steps.scoring.prediction import prediction_columns
 
 PARTITIONS = 4
 TRACE = [("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
@@ -54,17 +54,19 @@ def stages(made: Material, count: int) -> Mapping[str, Stage]:
     traced = replace(batch, headers=[TRACE] * count)
     messages = _messages(batch)
     package = verify(made.package)
-    model = load(package)
+    model = load_model(package)
     manifest = model.manifest
-    events = Events(Framing.NONE, [schemas.parse(made.schema.read_text("utf-8"))], event_time=None, copy=())
-    planned = plan(model, events)
+    events = Events(
+        Framing.NONE, [schemas.parse_schema(made.schema.read_text("utf-8"))], event_time=None, copy=()
+    )
+    planned = plan_scoring(model, events)
     columns = planned.decoder.decode(batch.values).columns
-    frame = assemble(columns, manifest)
+    frame = build_frame(columns, manifest)
     scores = model.predict(frame)
     everything = np.arange(count, dtype=np.intp)
-    encoder = Encoder(contract.schema("Prediction"), Framing.NONE)
-    frames = Encoder(contract.schema("ObservationFrame"), Framing.NONE)
-    reference = parse(package.files["reference.json"])
+    encoder = Encoder(topic_schemas.topic_schema("Prediction"), Framing.NONE)
+    frames = Encoder(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
+    reference = parse_reference(package.files["reference.json"])
     observe = Observe("benchmark", frames, lambda _model: reference)
     step = step_of(made)
     (output,) = step(batch).outputs
@@ -83,17 +85,17 @@ def stages(made: Material, count: int) -> Mapping[str, Stage]:
     return {
         "read: messages to columns": lambda: _read(messages),
         "decode": lambda: planned.decoder.decode(batch.values, batch.headers),
-        "feature policy": lambda: policy.apply(columns, manifest),
-        "frame": lambda: assemble(columns, manifest),
+        "feature policy": lambda: policy.apply_policies(columns, manifest),
+        "frame": lambda: build_frame(columns, manifest),
         "predict (the model itself)": lambda: model.predict(frame),
-        "output contract": lambda: check(scores, manifest.output, count),
+        "output contract": lambda: check_scores(scores, manifest.output, count),
         "policy to contract, as one": lambda: infer(model, columns, Budget()),
         "columns of predictions": answer,
         "encode": lambda: encoder.encode(answered),
         "**the whole step**": lambda: step(batch),
         "queue for the broker": _emptied(producer, lambda: produce_all(producer, "benchmark", output)),
         "monitoring: observe": lambda: observe(
-            batch, model, Seen(columns, everything, everything, scores, ())
+            batch, model, ScoredRows(columns, everything, everything, scores, ())
         ),
         "headers: the whole step with a traceparent in every event": lambda: step(traced),
         "headers: queue for the broker with them": _emptied(producer, queue_with_headers),

@@ -36,11 +36,11 @@ from benchmarks import material, report
 from benchmarks.arena import Arena, arena
 from benchmarks.race import Process
 from benchmarks.turns import Turns
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader
-from stream_infer.files.store import ModelStore, Request
-from stream_infer.models.package import verify, write
+from stream_infer.models.package import verify, write_package
+from stream_infer.store.model_store import ModelStore, Request
 
 PARTITIONS = 4
 SWAP_EVERY_S = 1.0
@@ -123,7 +123,7 @@ class Stage:
                 raise RuntimeError(f"generation {generation} is not announced")
 
 
-_EVENTS = RecordReader(contract.schema("MonitoringEvent"), Framing.NONE)
+_EVENTS = RecordReader(topic_schemas.topic_schema("MonitoringEvent"), Framing.NONE)
 
 
 def flow(
@@ -191,7 +191,7 @@ def versions(made: material.Material, folder: Path) -> Iterator[str]:
     verified = verify(made.package)
     for number in count(1):
         name = f"{verified.manifest.name}-{number}"
-        write(folder / name, replace(verified.manifest, version=f"{number}.0.0"), verified.files)
+        write_package(folder / name, replace(verified.manifest, version=f"{number}.0.0"), verified.files)
         yield name
 
 

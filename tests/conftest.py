@@ -13,16 +13,16 @@ import pytest
 from confluent_kafka.cimpl import NewTopic
 from hypothesis import HealthCheck, settings
 
-from tests.kafka.broker import Broker, Route, running_broker
-from tests.kafka.clients import admin
-from tests.kafka.errors import Unavailable
-from tests.kafka.events import Framing
-from tests.kafka.lines import Rehearsed, rehearse
-from tests.kafka.package import Package, make_package
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.proxy import Proxy
-from tests.kafka.stage import Stage, stage
-from tests.kafka.worker_process import Worker
+from tests.support.broker import Broker, Route, running_broker
+from tests.support.clients import admin
+from tests.support.errors import Unavailable
+from tests.support.events import Framing
+from tests.support.lines import Rehearsed, rehearse
+from tests.support.package import Package, make_package
+from tests.support.pipeline import Pipeline
+from tests.support.proxy import Proxy
+from tests.support.stage import Stage, stage
+from tests.support.worker_process import Worker
 
 _ANSWER_WITHIN_S = 20.0
 

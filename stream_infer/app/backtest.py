@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stream_infer.app.events import Event, parse_event
-from stream_infer.app.references import PackagedReferences
-from stream_infer.app.watcher import policy
-from stream_infer.avro import contract
+from stream_infer.app.monitor import monitor_policy
+from stream_infer.app.monitoring_events import Event, parse_event
+from stream_infer.app.package_references import PackagedReferences
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.flow.records import Channel, Outcome
 from stream_infer.kafka import client
-from stream_infer.kafka.ranges import Place, read_range
-from stream_infer.steps.monitor import Codec, MonitorSettings, Watching
+from stream_infer.kafka.ranges import RangeBound, read_range
+from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, RecordCodec
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Backtest:
         return sum(1 for event in self.events if event["attributes"].get("state") == "open")
 
 
-def backtest(settings: Settings, first: Place, last: Place) -> Backtest:
+def run_backtest(settings: Settings, first: RangeBound, last: RangeBound) -> Backtest:
     """Replay the observations from `first` to before `last`.
 
     Raises `Misconfigured` where nothing is monitored, `BrokerUnreachable` or another `Fatal`.
@@ -46,12 +46,12 @@ def backtest(settings: Settings, first: Place, last: Place) -> Backtest:
     if monitoring.topic is None:
         fix = f'name it, for example "{settings.pipeline}.monitoring.v1"'
         raise Misconfigured([Problem("monitoring.topic", "", "there is no monitoring topic", fix)])
-    step = Watching(
-        MonitorSettings(settings.pipeline, monitoring.observations_topic, policy(settings)),
+    step = MonitorStep(
+        MonitorSettings(settings.pipeline, monitoring.observations_topic, monitor_policy(settings)),
         PackagedReferences(settings),
-        Codec(
-            RecordReader(contract.schema("ObservationFrame"), Framing.NONE),
-            RecordWriter(contract.schema("MonitoringEvent"), Framing.NONE),
+        RecordCodec(
+            RecordReader(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE),
+            RecordWriter(topic_schemas.topic_schema("MonitoringEvent"), Framing.NONE),
         ),
     )
     config = {**client.admin(settings.kafka), "logger": client.SILENT}

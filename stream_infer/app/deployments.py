@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import time
 
-from stream_infer.app import registry
+from stream_infer.app import schema_registry
 from stream_infer.app.fleet import read_fleet
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
 from stream_infer.config.settings import Settings
-from stream_infer.files.store import ModelStore
 from stream_infer.flow.errors import BrokerUnreachable, Fatal, Misconfigured
 from stream_infer.kafka import client
-from stream_infer.kafka.compacted import newest
-from stream_infer.kafka.confirmed import write
 from stream_infer.kafka.control import deployment, record
-from stream_infer.models.deployment import Deployment, PackageRef
+from stream_infer.kafka.standalone_reader import newest_values
+from stream_infer.kafka.sync_produce import produce_sync
+from stream_infer.rollout.deployment import Deployment, PackageRef
 from stream_infer.steps import cloudevents
+from stream_infer.store.model_store import ModelStore
 
 _WITHIN_S = 5.0
 _ROLLED_BACK = "model.rolled_back"
@@ -32,7 +32,7 @@ def desired_on_topic(settings: Settings) -> Deployment | None:
     Raises `BrokerUnreachable` or another `Fatal`.
     """
     config = {**client.admin(settings.kafka), "logger": client.SILENT}
-    held = newest(config, settings.model.control_topic, within_s=_WITHIN_S)
+    held = newest_values(config, settings.model.control_topic, within_s=_WITHIN_S)
     value = held.get(settings.pipeline.encode())
     try:
         found = None if value is None else deployment(value)
@@ -63,7 +63,7 @@ def publish(settings: Settings, wish: Deployment) -> None:
     """
     key, value = record(wish)
     try:
-        write(settings.kafka, settings.model.control_topic, key, value, within_s=_WITHIN_S)
+        produce_sync(settings.kafka, settings.model.control_topic, key, value, within_s=_WITHIN_S)
     except Fatal as failure:
         said = (
             f"generation {wish.generation} is in the store, but workers follow the control topic: {failure}"
@@ -84,7 +84,7 @@ def announce_rollback(settings: Settings, rollback: Deployment, before: PackageR
     source = f"/stream-infer/{settings.pipeline}"
     headers = cloudevents.headers(str(event["id"]), _ROLLED_BACK, source, now_ms)
     key = f"{settings.pipeline}/model".encode()
-    write(settings.kafka, settings.monitoring.topic, key, value, headers, within_s=_WITHIN_S)
+    produce_sync(settings.kafka, settings.monitoring.topic, key, value, headers, within_s=_WITHIN_S)
 
 
 def rolled_back(rollback: Deployment, before: PackageRef | None) -> dict[str, object]:
@@ -116,10 +116,10 @@ def rolled_back(rollback: Deployment, before: PackageRef | None) -> dict[str, ob
 
 
 def _event_writer(settings: Settings) -> RecordWriter:
-    schema, framing = contract.schema("MonitoringEvent"), settings.output.framing
+    schema, framing = topic_schemas.topic_schema("MonitoringEvent"), settings.output.framing
     if framing is not Framing.CONFLUENT:
         return RecordWriter(schema, framing)
-    answers = registry.ask(settings, frozenset(), None, ())
+    answers = schema_registry.check_registry(settings, frozenset(), None, ())
     if answers.unreachable:
         raise BrokerUnreachable("; ".join(problem.message for problem in answers.unreachable))
     if "MonitoringEvent" not in answers.ids:

@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader
 from stream_infer.config.settings import Settings
 from stream_infer.flow.records import Headers
 from stream_infer.kafka import client
-from stream_infer.kafka.compacted import Entry, newest_entries, tail
+from stream_infer.kafka.standalone_reader import Entry, newest_entries, tail
 from stream_infer.kafka.topics import group_members
-from stream_infer.models.deployment import Deployment
-from stream_infer.runtime.deployed import State
+from stream_infer.rollout.deployment import Deployment
+from stream_infer.rollout.status import DeployerState
 
 ASK_S = 5.0
 SERVES_SINCE = "streaminfer.serves.since"
@@ -29,7 +29,7 @@ _MEMBERS_EVERY_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedPackage:
     """What a worker refused, in which generation, and why."""
 
     generation: int
@@ -39,7 +39,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
+class WorkerStatus:
     """What one worker said last, times in Unix milliseconds.
 
     `serves_since` is when it began to serve what it serves. `member`: whether the group has it; None when
@@ -52,7 +52,7 @@ class Worker:
     generation: int | None
     model_version: str | None
     model_digest: str | None
-    rejected: Rejected | None
+    rejected: RejectedPackage | None
     partitions: tuple[int, ...]
     worker_version: str
     started_at: int
@@ -61,7 +61,7 @@ class Worker:
     member: bool | None = None
 
 
-class Stand(StrEnum):
+class RolloutState(StrEnum):
     """How a worker stands to one deployment."""
 
     SERVES = "serves"
@@ -76,44 +76,48 @@ class Convergence:
     """How each worker stands to `wish`, in the order of their names."""
 
     wish: Deployment
-    workers: tuple[tuple[Worker, Stand], ...]
+    workers: tuple[tuple[WorkerStatus, RolloutState], ...]
 
-    def of(self, stand: Stand) -> list[Worker]:
+    def of(self, stand: RolloutState) -> list[WorkerStatus]:
         """Return the workers that stand so."""
         return [worker for worker, stands in self.workers if stands is stand]
 
     @property
     def over(self) -> bool:
         """Whether there is nothing more to wait for: somebody has answered, and nobody is awaited."""
-        answered = any(stand in {Stand.SERVES, Stand.REJECTED} for _, stand in self.workers)
-        return bool(self.of(Stand.OVERTAKEN)) or (answered and not self.of(Stand.AWAITED))
+        answered = any(stand in {RolloutState.SERVES, RolloutState.REJECTED} for _, stand in self.workers)
+        return bool(self.of(RolloutState.OVERTAKEN)) or (answered and not self.of(RolloutState.AWAITED))
 
 
-def stand(worker: Worker, wish: Deployment) -> Stand:
+def rollout_state(worker: WorkerStatus, wish: Deployment) -> RolloutState:
     """Return how `worker` stands to `wish`."""
     wanted = wish.generation, wish.package.digest
     rejected = worker.rejected
     if (worker.generation, worker.model_digest) == wanted:
-        return Stand.SERVES
+        return RolloutState.SERVES
     if rejected is not None and (rejected.generation, rejected.digest) == wanted:
-        return Stand.REJECTED
+        return RolloutState.REJECTED
     if max(worker.generation or 0, rejected.generation if rejected else 0) > wish.generation:
-        return Stand.OVERTAKEN
-    if worker.member is False and worker.state != State.STARTING:  # one that starts has not joined yet
-        return Stand.AWAY
-    return Stand.AWAITED
+        return RolloutState.OVERTAKEN
+    if (
+        worker.member is False and worker.state != DeployerState.STARTING
+    ):  # one that starts has not joined yet
+        return RolloutState.AWAY
+    return RolloutState.AWAITED
 
 
-def convergence(workers: Mapping[str, Worker], wish: Deployment) -> Convergence:
+def convergence(workers: Mapping[str, WorkerStatus], wish: Deployment) -> Convergence:
     """Return how all of `workers` stand to `wish`."""
-    return Convergence(wish, tuple((workers[name], stand(workers[name], wish)) for name in sorted(workers)))
+    return Convergence(
+        wish, tuple((workers[name], rollout_state(workers[name], wish)) for name in sorted(workers))
+    )
 
 
-def read_fleet(settings: Settings) -> list[Worker]:
+def read_fleet(settings: Settings) -> list[WorkerStatus]:
     """Return the workers of the pipeline, by name. Raises `BrokerUnreachable` or another `Fatal`."""
     held = newest_entries(_config(settings), settings.model.status_topic, within_s=ASK_S)
     members = group_members(settings.kafka, settings.group_id, timeout_s=ASK_S)
-    found: dict[str, Worker] = {}
+    found: dict[str, WorkerStatus] = {}
     for entry in held.values():
         _note(found, settings.pipeline, entry, members)
     return [found[name] for name in sorted(found)]
@@ -125,7 +129,7 @@ def converging(settings: Settings, wish: Deployment, *, timeout_s: float) -> Ite
     Also ends after `timeout_s`. Raises what `read_fleet` raises.
     """
     deadline = time.monotonic() + timeout_s
-    workers: dict[str, Worker] = {}
+    workers: dict[str, WorkerStatus] = {}
     members: frozenset[str] | None = None
     ask_at, said = 0.0, None
     with tail(_config(settings), settings.model.status_topic, within_s=min(ASK_S, timeout_s)) as reading:
@@ -146,19 +150,19 @@ def converging(settings: Settings, wish: Deployment, *, timeout_s: float) -> Ite
                 return
 
 
-def parse_status(value: bytes, headers: Headers = ()) -> Worker:
+def parse_status(value: bytes, headers: Headers = ()) -> WorkerStatus:
     """Return the worker in a status record. Raises `ValueError` when there is none in it."""
     since = dict(headers).get(SERVES_SINCE)
-    record = RecordReader(contract.schema("WorkerStatus"), Framing.NONE).read(value)
+    record = RecordReader(topic_schemas.topic_schema("WorkerStatus"), Framing.NONE).read(value)
     rejected = record["rejected"]
-    return Worker(
+    return WorkerStatus(
         instance=record["instance"],
         state=record["state"],
         reason=record["reason"],
         generation=record["generation"],
         model_version=record["model_version"],
         model_digest=record["model_digest"],
-        rejected=Rejected(**rejected) if rejected else None,
+        rejected=RejectedPackage(**rejected) if rejected else None,
         partitions=tuple(record["partitions"]),
         worker_version=record["worker_version"],
         started_at=round(record["started_at"].timestamp() * 1000),
@@ -167,7 +171,9 @@ def parse_status(value: bytes, headers: Headers = ()) -> Worker:
     )
 
 
-def _note(workers: dict[str, Worker], pipeline: str, entry: Entry, members: frozenset[str] | None) -> None:
+def _note(
+    workers: dict[str, WorkerStatus], pipeline: str, entry: Entry, members: frozenset[str] | None
+) -> None:
     """Take over what `entry` says; what is not a status, or of another pipeline, says nothing."""
     owner, _, instance = entry.key.decode(errors="replace").partition("/")
     if owner != pipeline:
@@ -182,7 +188,7 @@ def _note(workers: dict[str, Worker], pipeline: str, entry: Entry, members: froz
     workers[instance] = _seen(worker, members)
 
 
-def _seen(worker: Worker, members: frozenset[str] | None) -> Worker:
+def _seen(worker: WorkerStatus, members: frozenset[str] | None) -> WorkerStatus:
     from_group = None if members is None else worker.instance in members
     return replace(worker, member=from_group)
 

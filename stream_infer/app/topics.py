@@ -7,8 +7,15 @@ from dataclasses import dataclass
 
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import Misconfigured, Problem
-from stream_infer.kafka.topics import Absent, Made, Topic, Wanted, create, describe
-from stream_infer.steps.choices import Partitioning
+from stream_infer.kafka.topics import (
+    CreateResult,
+    MissingTopic,
+    Topic,
+    TopicSpec,
+    create_topics,
+    describe_topics,
+)
+from stream_infer.steps.options import Partitioning
 
 _DAY_MS = 24 * 60 * 60 * 1000
 # A dead letter is its event and some headers of ours: their names, a message of 1000 characters, numbers.
@@ -24,27 +31,27 @@ _OFTEN = {"segment.bytes": str(32 * 2**20), "min.cleanable.dirty.ratio": "0.2"}
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedTopic:
     """A topic that the pipeline writes, the key that names it, and whether it is there already."""
 
     key: str
-    wanted: Wanted
+    wanted: TopicSpec
     existing: Topic | None
 
 
-def plan(settings: Settings) -> Sequence[Planned]:
+def plan_topics(settings: Settings) -> Sequence[PlannedTopic]:
     """Return the topics that the pipeline writes. Changes nothing.
 
     Raises `Misconfigured` when an input topic does not exist, or a topic that does has too few partitions.
     """
     names = [*settings.input.topics, settings.output.topic, settings.dlq.topic]
-    names += [wanted.name for _, wanted in beside(settings)]
+    names += [wanted.name for _, wanted in companion_topics(settings)]
     names += [settings.labels.topic] if settings.labels.topic is not None else []
-    described = describe(settings.kafka, names)
+    described = describe_topics(settings.kafka, names)
     problems = [
         Problem("input.topics", f'"{name}"', topic.reason, "have its producers create it first")
         for name in settings.input.topics
-        if isinstance(topic := described[name], Absent)
+        if isinstance(topic := described[name], MissingTopic)
     ]
     if problems:
         raise Misconfigured(problems)
@@ -55,13 +62,15 @@ def plan(settings: Settings) -> Sequence[Planned]:
     return planned
 
 
-def carry_out(settings: Settings, planned: Sequence[Planned]) -> Mapping[str, Made]:
+def apply_plan(settings: Settings, planned: Sequence[PlannedTopic]) -> Mapping[str, CreateResult]:
     """Make the planned topics that do not exist; return what became of each, by name."""
-    made = create(settings.kafka, [p.wanted for p in planned if p.existing is None])
-    return {p.wanted.name: made.get(p.wanted.name, Made.EXISTED) for p in planned}
+    made = create_topics(settings.kafka, [p.wanted for p in planned if p.existing is None])
+    return {p.wanted.name: made.get(p.wanted.name, CreateResult.EXISTED) for p in planned}
 
 
-def _wanted(settings: Settings, described: Mapping[str, Topic | Absent]) -> Sequence[tuple[str, Wanted]]:
+def _wanted(
+    settings: Settings, described: Mapping[str, Topic | MissingTopic]
+) -> Sequence[tuple[str, TopicSpec]]:
     inputs = [topic for n in settings.input.topics if isinstance(topic := described[n], Topic)]
     partitions = max(topic.partitions for topic in inputs)
     event_bytes = max(topic.max_message_bytes for topic in inputs)
@@ -71,16 +80,16 @@ def _wanted(settings: Settings, described: Mapping[str, Topic | Absent]) -> Sequ
         "max.message.bytes": str(event_bytes + _HEADROOM_BYTES),
     }
     wanted = [
-        ("output.topic", Wanted(settings.output.topic, partitions, {"cleanup.policy": "delete"})),
-        ("dlq.topic", Wanted(settings.dlq.topic, partitions, dead_letters)),
+        ("output.topic", TopicSpec(settings.output.topic, partitions, {"cleanup.policy": "delete"})),
+        ("dlq.topic", TopicSpec(settings.dlq.topic, partitions, dead_letters)),
     ]
     if settings.labels.topic is not None:
-        labels = Wanted(settings.labels.topic, partitions, {"cleanup.policy": "delete"})
+        labels = TopicSpec(settings.labels.topic, partitions, {"cleanup.policy": "delete"})
         wanted.append(("labels.topic", labels))
-    return [*wanted, *beside(settings)]
+    return [*wanted, *companion_topics(settings)]
 
 
-def beside(settings: Settings) -> list[tuple[str, Wanted]]:
+def companion_topics(settings: Settings) -> list[tuple[str, TopicSpec]]:
     """Return the topics beside the stream, and the keys that name them.
 
     They have one partition, for what is in them is little and in order.
@@ -89,23 +98,23 @@ def beside(settings: Settings) -> list[tuple[str, Wanted]]:
     wanted = []
     if settings.monitoring.topic:
         events = {"cleanup.policy": "delete", "retention.ms": str(_MONITORING_RETENTION_MS)}
-        wanted.append(("monitoring.topic", Wanted(settings.monitoring.topic, 1, events)))
+        wanted.append(("monitoring.topic", TopicSpec(settings.monitoring.topic, 1, events)))
         frames = {"cleanup.policy": "delete", "retention.ms": str(_OBSERVATIONS_RETENTION_MS)}
         names = settings.monitoring.observations_topic, settings.monitoring.state_topic
-        wanted.append(("monitoring.observations_topic", Wanted(names[0], 1, frames)))
-        wanted.append(("monitoring.state_topic", Wanted(names[1], 1, {**compacted, **_OFTEN})))
+        wanted.append(("monitoring.observations_topic", TopicSpec(names[0], 1, frames)))
+        wanted.append(("monitoring.state_topic", TopicSpec(names[1], 1, {**compacted, **_OFTEN})))
     if settings.model.store is not None:
-        wanted.append(("model.status_topic", Wanted(settings.model.status_topic, 1, compacted)))
-        wanted.append(("model.control_topic", Wanted(settings.model.control_topic, 1, compacted)))
+        wanted.append(("model.status_topic", TopicSpec(settings.model.status_topic, 1, compacted)))
+        wanted.append(("model.control_topic", TopicSpec(settings.model.control_topic, 1, compacted)))
     return wanted
 
 
-def _planned(key: str, wanted: Wanted, described: Mapping[str, Topic | Absent]) -> Planned:
+def _planned(key: str, wanted: TopicSpec, described: Mapping[str, Topic | MissingTopic]) -> PlannedTopic:
     topic = described[wanted.name]
-    return Planned(key, wanted, topic if isinstance(topic, Topic) else None)
+    return PlannedTopic(key, wanted, topic if isinstance(topic, Topic) else None)
 
 
-def _uneven(settings: Settings, described: Mapping[str, Topic | Absent]) -> list[Problem]:
+def _uneven(settings: Settings, described: Mapping[str, Topic | MissingTopic]) -> list[Problem]:
     counts = {n: t.partitions for n in settings.input.topics if isinstance(t := described[n], Topic)}
     if settings.output.partitioning is not Partitioning.SOURCE or len(set(counts.values())) == 1:
         return []
@@ -114,7 +123,7 @@ def _uneven(settings: Settings, described: Mapping[str, Topic | Absent]) -> list
     return [Problem("output.partitioning", '"source"', f"unequal partition counts: {listed}", fix)]
 
 
-def _unequal(settings: Settings, planned: Sequence[Planned]) -> list[Problem]:
+def _unequal(settings: Settings, planned: Sequence[PlannedTopic]) -> list[Problem]:
     if settings.output.partitioning is not Partitioning.SOURCE:
         return []
     return [

@@ -1,7 +1,7 @@
 """The composition root of `run`: settings become a session, a step and observers, and the loop turns.
 
 The only place that names concrete classes for the online role. Checking the settings against broker, schema
-and package is `app.check`; what the loop does is `runtime.loop`.
+and package is `app.checks.check`; what the loop does is `runtime.loop`.
 """
 
 from __future__ import annotations
@@ -16,55 +16,55 @@ from dataclasses import replace
 from functools import partial
 
 from stream_infer import __version__
-from stream_infer.app import registry
-from stream_infer.app.admission import tolerated
-from stream_infer.app.check import Checked, checked
-from stream_infer.app.references import PackagedReferences
-from stream_infer.app.reporting import Reporter
-from stream_infer.app.serving import serving
-from stream_infer.avro import contract
+from stream_infer.app import schema_registry
+from stream_infer.app.active_model import follow_active_model
+from stream_infer.app.checks.check import Checked, require_checked
+from stream_infer.app.package_references import PackagedReferences
+from stream_infer.app.status_reporter import StatusReporter
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.config.sections import Follow, Guarantee
 from stream_infer.config.settings import Settings
-from stream_infer.files.desired import StoreDesired
-from stream_infer.files.store import ModelStore
 from stream_infer.flow.events import BatchCommitted, Event
 from stream_infer.flow.ports import Observer
 from stream_infer.flow.records import Channel
 from stream_infer.kafka import client
 from stream_infer.kafka.at_least_once import AtLeastOnce
-from stream_infer.kafka.board import Board
+from stream_infer.kafka.best_effort import BestEffortPublisher
 from stream_infer.kafka.control import ControlTopic
-from stream_infer.kafka.lookout import Lookout
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import Publisher
-from stream_infer.kafka.registered import RegisteredSource
+from stream_infer.kafka.schema_gate import SchemaGatedSource
 from stream_infer.kafka.session import Session, SessionSettings
+from stream_infer.kafka.topic_health import TopicHealth
 from stream_infer.kafka.topics import slot_holder
 from stream_infer.kafka.transactions import Transactions
-from stream_infer.kafka.writers import Writers
-from stream_infer.models.slot import Slot
+from stream_infer.kafka.writer_schemas import WriterSchemas
+from stream_infer.models.active import ActiveModel
 from stream_infer.ops import http, logs
 from stream_infer.ops.fanout import Fanout
-from stream_infer.ops.metrics import Build, Metrics, Served
-from stream_infer.ops.progress import ProgressCell, State
-from stream_infer.runtime.audition import Desired
-from stream_infer.runtime.forkserver import forkserver
-from stream_infer.runtime.garbage import between_batches
+from stream_infer.ops.metrics import Build, Metrics, ModelLabels
+from stream_infer.ops.progress import LoopState, ProgressCell
+from stream_infer.rollout.admission import tolerated_differences
+from stream_infer.rollout.candidate_loader import DesiredSource
+from stream_infer.rollout.forkserver import forkserver
+from stream_infer.rollout.rehearsal import RunChild, run_spawned
+from stream_infer.runtime.degradable import DegradableSink, FlushWhenIdle
+from stream_infer.runtime.gc_schedule import between_batches
 from stream_infer.runtime.loop import run
-from stream_infer.runtime.memory import keep_freed_memory
+from stream_infer.runtime.malloc import keep_freed_memory
 from stream_infer.runtime.pacing import Pace, Pacing
-from stream_infer.runtime.rehearsal import Run, spawned
-from stream_infer.runtime.shelter import Sheltered, Unhurried
 from stream_infer.runtime.stop import Stop, leaving_within, on_signals
-from stream_infer.steps.activation import Announcer
-from stream_infer.steps.backlog import WaitingEvents, WaitingFrames
-from stream_infer.steps.isolate import Budget
-from stream_infer.steps.observe import Observe
-from stream_infer.steps.plan import plan
-from stream_infer.steps.score import Score, ScoreSettings
+from stream_infer.steps.observing.backlog import WaitingEvents, WaitingFrames
+from stream_infer.steps.observing.observe import Observe
+from stream_infer.steps.scoring.activation import Announcer
+from stream_infer.steps.scoring.isolate import Budget
+from stream_infer.steps.scoring.plan import plan_scoring
+from stream_infer.steps.scoring.score import Score, ScoreSettings
+from stream_infer.store.desired import StoreDesired
+from stream_infer.store.model_store import ModelStore
 
 _LEAVE_WITHIN_S = 10.0
 _log = logging.getLogger("stream_infer.worker")
@@ -78,18 +78,18 @@ def run_worker(settings: Settings) -> int:
     changing = settings.model.store is not None
     # First of all: nobody may be forked from a process with threads in it.
     with (
-        forkserver() if changing else nullcontext(spawned) as rehearsing,
+        forkserver() if changing else nullcontext(run_spawned) as rehearsing,
         on_signals(stop),
         leaving_within(stop, _LEAVE_WITHIN_S) as begun,
     ):
-        ready = checked(settings)
+        ready = require_checked(settings)
         begun.set()
-        serve(ready, stop, rehearsing=rehearsing)
+        run_scoring(ready, stop, rehearsing=rehearsing)
     return stop.exit_code
 
 
-def serve(
-    ready: Checked, stop: Stop, *, observers: Sequence[Observer] = (), rehearsing: Run = spawned
+def run_scoring(
+    ready: Checked, stop: Stop, *, observers: Sequence[Observer] = (), rehearsing: RunChild = run_spawned
 ) -> None:
     """Score with what was checked until `stop` is requested. Any thread may call this, once a process.
 
@@ -104,37 +104,37 @@ def serve(
         sweep = stack.enter_context(between_batches())
         reporters = stack.enter_context(_reporters(ready))
         desired = stack.enter_context(_desired(settings))
-        slot = stack.enter_context(serving(ready, desired, reporters, rehearsing))
-        lookout = stack.enter_context(_lookout(ready))
-        model_info = ModelInfo(slot, metrics, progress)
+        active = stack.enter_context(follow_active_model(ready, desired, reporters, rehearsing))
+        health = stack.enter_context(_topic_health(ready))
+        model_info = ModelInfoObserver(active, metrics, progress)
         model_info.show()
         observe = Fanout([progress, metrics, log, model_info, *reporters, *observers, sweep])
-        session = _session(ready, stop, observe, lookout)
-        stack.enter_context(_logged(log, settings, slot))
+        session = _session(ready, stop, observe, health)
+        stack.enter_context(_logged(log, settings, active))
         stack.enter_context(closing(session))
         writers = stack.enter_context(_writers(settings))
         session.open()
-        progress.enter(State.RUNNING)
+        progress.enter(LoopState.RUNNING)
         watched = _observe(settings)
-        sink = _sheltered(settings, session, lookout, watched, observe)
-        source = session if writers is None else RegisteredSource(session, writers, observe=observe)
+        sink = _degradable(settings, session, health, watched, observe)
+        source = session if writers is None else SchemaGatedSource(session, writers, observe=observe)
         run(
-            Unhurried(source, sink),
-            _score(ready, slot, writers, watched),
+            FlushWhenIdle(source, sink),
+            _score(ready, active, writers, watched),
             sink,
             stop=stop,
             pace=Pace(_pacing(settings)),
             observe=observe,
         )
         sink.flush()
-        progress.enter(State.DRAINING)
+        progress.enter(LoopState.DRAINING)
 
 
-class ModelInfo:
+class ModelInfoObserver:
     """An observer that shows in metrics and probes which model serves, when that has changed."""
 
-    def __init__(self, slot: Slot, metrics: Metrics, progress: ProgressCell) -> None:
-        self._slot = slot
+    def __init__(self, active: ActiveModel, metrics: Metrics, progress: ProgressCell) -> None:
+        self._active = active
         self._metrics = metrics
         self._progress = progress
         self._shown = ""
@@ -145,26 +145,26 @@ class ModelInfo:
 
     def show(self) -> None:
         """Show what serves now, if it is not shown yet."""
-        model = self._slot.current.model
+        model = self._active.current.model
         if model.digest != self._shown:
             self._shown = model.digest
             manifest = model.manifest
-            self._metrics.serve(Served(manifest.name, manifest.version, model.digest, manifest.runtime))
+            self._metrics.serve(ModelLabels(manifest.name, manifest.version, model.digest, manifest.runtime))
             self._progress.serve(manifest.version)
 
 
 @contextmanager
-def _writers(settings: Settings) -> Iterator[Writers | None]:
+def _writers(settings: Settings) -> Iterator[WriterSchemas | None]:
     """Hold what is known about writers, where a registry knows them."""
     if settings.schema_registry is None or settings.input.framing is not Framing.CONFLUENT:
         yield None
         return
-    with registry.writers(settings.schema_registry) as writers:
+    with schema_registry.event_writers(settings.schema_registry) as writers:
         yield writers
 
 
 @contextmanager
-def _reporters(ready: Checked) -> Iterator[Sequence[Reporter]]:
+def _reporters(ready: Checked) -> Iterator[Sequence[StatusReporter]]:
     """Hold what tells the world which model serves here; nobody, where the model is fixed."""
     settings = ready.settings
     if settings.model.store is None or settings.monitoring.topic is None:
@@ -173,25 +173,25 @@ def _reporters(ready: Checked) -> Iterator[Sequence[Reporter]]:
     config = client.producer(
         settings.kafka, transactional_id=None, client_id=f"{settings.group_id}.{settings.worker.slot}.status"
     )
-    board = Board(config, logger=logs.librdkafka_logger())
-    reporter = Reporter(
-        board,
+    publisher = BestEffortPublisher(config, logger=logs.librdkafka_logger())
+    reporter = StatusReporter(
+        publisher,
         pipeline=settings.pipeline,
         instance=settings.worker.slot,
         status_topic=settings.model.status_topic,
         events_topic=settings.monitoring.topic,
         events=_event_writer(ready),
     )
-    board.open()
+    publisher.open()
     try:
         yield (reporter,)
         reporter.leave()
     finally:
-        board.close()
+        publisher.close()
 
 
 @contextmanager
-def _desired(settings: Settings) -> Iterator[Desired | None]:
+def _desired(settings: Settings) -> Iterator[DesiredSource | None]:
     """Hold where the desired deployment is kept."""
     if settings.model.store is None:
         yield None
@@ -217,26 +217,26 @@ def _pacing(settings: Settings) -> Pacing:
     )
 
 
-def _lookout(ready: Checked) -> Lookout:
+def _topic_health(ready: Checked) -> TopicHealth:
     """Return who looks for the monitoring topics; what the check has found against them is in the log."""
     settings = ready.settings
-    lookout = Lookout(settings.kafka, _monitoring_channels(settings))
+    health = TopicHealth(settings.kafka, _monitoring_channels(settings))
     for problem in ready.degraded:
         _log.warning("monitoring has a problem: %s = %s %s", problem.key, problem.value, problem.message)
     if ready.degraded:
-        lookout.look()
-    return lookout
+        health.refresh()
+    return health
 
 
-def _sheltered(
-    settings: Settings, session: Session, lookout: Lookout, watched: Observe | None, observe: Observer
-) -> Sheltered:
+def _degradable(
+    settings: Settings, session: Session, health: TopicHealth, watched: Observe | None, observe: Observer
+) -> DegradableSink:
     """Return the sink of the loop: what monitoring suffers from cannot stop it."""
-    frames = contract.schema("ObservationFrame")
+    frames = topic_schemas.topic_schema("ObservationFrame")
     reader, encoder = RecordReader(frames, Framing.NONE), Encoder(frames, Framing.NONE)
-    return Sheltered(
+    return DegradableSink(
         session,
-        lookout,
+        health,
         {
             Channel.EVENTS: WaitingEvents(),
             Channel.OBSERVATIONS: WaitingFrames(settings.pipeline, reader, encoder),
@@ -246,7 +246,7 @@ def _sheltered(
     )
 
 
-def _session(ready: Checked, stop: Stop, observe: Observer, lookout: Lookout) -> Session:
+def _session(ready: Checked, stop: Stop, observe: Observer, health: TopicHealth) -> Session:
     settings = ready.settings
     channels = {
         Channel.PREDICTIONS: settings.output.topic,
@@ -268,7 +268,7 @@ def _session(ready: Checked, stop: Stop, observe: Observer, lookout: Lookout) ->
             input_topics=settings.input.topics,
             channels=channels,
         ),
-        _publisher(settings, limits, client_id, stop, observe, logger, lookout),
+        _publisher(settings, limits, client_id, stop, observe, logger, health),
         StartOffsets(settings.input.start_at, settings.input.on_lost_offset),
         observe=observe,
         logger=logger,
@@ -282,31 +282,34 @@ def _publisher(
     stop: Stop,
     observe: Observer,
     logger: logging.Logger,
-    lookout: Lookout,
+    health: TopicHealth,
 ) -> Publisher:
     atomic = settings.delivery.guarantee is Guarantee.EXACTLY_ONCE
     transactional_id = settings.transactional_id if atomic else None
     config = client.producer(settings.kafka, transactional_id=transactional_id, client_id=client_id)
     if not atomic:
-        return AtLeastOnce(client.fitting(config, limits), logger=logger, hopeless=lookout.hopeless)
+        fitted = client.fitting(config, limits)
+        return AtLeastOnce(fitted, logger=logger, cannot_succeed=health.cannot_succeed)
     return Transactions(
         client.fitting(config, limits),
         stopping=lambda: stop.requested,
         holder=partial(slot_holder, settings.kafka, settings.group_id, settings.worker.slot),
         observe=observe,
         logger=logger,
-        hopeless=lookout.hopeless,
+        cannot_succeed=health.cannot_succeed,
     )
 
 
-def _score(ready: Checked, slot: Slot, writers: Writers | None, watched: Observe | None) -> Score:
+def _score(
+    ready: Checked, active: ActiveModel, writers: WriterSchemas | None, watched: Observe | None
+) -> Score:
     settings = ready.settings
     events = ready.events if writers is None else replace(ready.events, registered=writers.known)
-    prediction = contract.schema("Prediction")
+    prediction = topic_schemas.topic_schema("Prediction")
     limits = ready.topics.max_message_bytes
     return Score(
-        slot,
-        partial(plan, events=events),
+        active,
+        partial(plan_scoring, events=events),
         Encoder(prediction, settings.output.framing, schema_id=ready.schema_ids.get("Prediction")),
         ScoreSettings(
             pipeline=settings.pipeline,
@@ -333,7 +336,7 @@ def _observe(settings: Settings) -> Observe | None:
     if settings.monitoring.topic is None:
         return None
     references = PackagedReferences(settings)
-    frames = Encoder(contract.schema("ObservationFrame"), Framing.NONE)
+    frames = Encoder(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
     return Observe(settings.pipeline, frames, lambda model: references(model.digest))
 
 
@@ -345,14 +348,16 @@ def _announcer(ready: Checked) -> Announcer | None:
         settings.pipeline,
         settings.worker.slot,
         _event_writer(ready),
-        differences=lambda manifest: tolerated(manifest, ready.events, settings.model.on_difference),
+        differences=lambda manifest: tolerated_differences(
+            manifest, ready.events, settings.model.on_difference
+        ),
     )
 
 
 def _event_writer(ready: Checked) -> RecordWriter:
     schema_id = ready.schema_ids.get("MonitoringEvent")
     return RecordWriter(
-        contract.schema("MonitoringEvent"), ready.settings.output.framing, schema_id=schema_id
+        topic_schemas.topic_schema("MonitoringEvent"), ready.settings.output.framing, schema_id=schema_id
     )
 
 
@@ -374,9 +379,9 @@ def _http(settings: Settings, progress: ProgressCell, metrics: Metrics) -> Itera
 
 
 @contextmanager
-def _logged(log: logs.LogObserver, settings: Settings, slot: Slot) -> Iterator[None]:
+def _logged(log: logs.LogObserver, settings: Settings, active: ActiveModel) -> Iterator[None]:
     """Log start and stop, with the reason of the stop."""
-    manifest = slot.current.model.manifest
+    manifest = active.current.model.manifest
     log.started(
         pipeline=settings.pipeline,
         slot=settings.worker.slot,

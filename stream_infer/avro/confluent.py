@@ -58,7 +58,9 @@ def heads(values: Sequence[bytes | None], headers: Sequence[Headers | None]) -> 
     ]
 
 
-def split(values: Sequence[bytes], headers: Sequence[Headers | None]) -> tuple[list[bytes], list[bytes]]:
+def split_heads(
+    values: Sequence[bytes], headers: Sequence[Headers | None]
+) -> tuple[list[bytes], list[bytes]]:
     """Return the head of each record, and the datum behind it."""
     found = _one_writer(values, headers)
     if found:

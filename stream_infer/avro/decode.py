@@ -1,7 +1,7 @@
 """From the values of records to columns and rejects: the decoder that the scoring step calls once per batch.
 
 Here: which value belongs to which writer, and the columns of several writers in the order of the input. How
-one writer's data is read is in `origin`, how a record names its writer in `framing` and `confluent`.
+one writer's data is read is in `writer_decoder`, how a record names its writer in `framing` and `confluent`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 
-from stream_infer.avro.confluent import NO_HEAD, Unusable, Writer, split
+from stream_infer.avro.confluent import NO_HEAD, Unusable, Writer, split_heads
 from stream_infer.avro.framing import HEAD_SIZE, MAGIC, Framing, head
-from stream_infer.avro.origin import Origin, Piece, origin
 from stream_infer.avro.resolve import ARROW
 from stream_infer.avro.schemas import Schema, leaves, other_fields
 from stream_infer.avro.types import is_zero_width
+from stream_infer.avro.writer_decoder import DecodedRows, WriterDecoder, writer_decoder
 from stream_infer.flow.records import Headers, Rejected, Stage
 
 Columns = Mapping[str, pa.Array]
@@ -68,7 +68,7 @@ class Decoder:
         self._kinds = tuple(ARROW[known[path].kind] for path in paths)
         used = {Framing.NONE: writers[:1], Framing.CONFLUENT: ()}.get(framing, writers)
         self._origins = {
-            head(framing, writer): origin(writer.root, reader.root, self._paths) for writer in used
+            head(framing, writer): writer_decoder(writer.root, reader.root, self._paths) for writer in used
         }
         self._empty_is_datum = framing is Framing.NONE and is_zero_width(writers[0].root)
 
@@ -79,7 +79,7 @@ class Decoder:
 
         `headers` are those of the records; only the Confluent framing looks at them.
         """
-        pieces: list[Piece] = []
+        pieces: list[DecodedRows] = []
         rows, present, rejected = self._present(values)
         heads, data = self._split(rows, present, headers or [None] * len(values))
         for source, mine, datum in self._by_writer(rows, heads, data, rejected):
@@ -112,7 +112,9 @@ class Decoder:
     ) -> tuple[list[bytes], list[bytes]]:
         """Return the head and the datum of each value; no heads where the framing has none."""
         if self._framing is Framing.CONFLUENT:
-            return split(values, headers if len(values) == len(headers) else [headers[row] for row in rows])
+            return split_heads(
+                values, headers if len(values) == len(headers) else [headers[row] for row in rows]
+            )
         size = HEAD_SIZE[self._framing]
         if not size:
             return [], values
@@ -120,7 +122,7 @@ class Decoder:
 
     def _by_writer(
         self, rows: Sequence[int], heads: list[bytes], data: list[bytes], rejected: list[Rejected]
-    ) -> Sequence[tuple[Origin, Sequence[int], list[bytes]]]:
+    ) -> Sequence[tuple[WriterDecoder, Sequence[int], list[bytes]]]:
         """Return the data of each writer; add values whose writer is not known to `rejected`."""
         if not HEAD_SIZE[self._framing]:
             return [(self._origins[b""], rows, data)]
@@ -143,7 +145,7 @@ class Decoder:
         for start in found - self._origins.keys():
             writer = self._registered.get(start)
             if isinstance(writer, Schema):
-                self._origins[start] = origin(writer.root, self._reader.root, self._paths)
+                self._origins[start] = writer_decoder(writer.root, self._reader.root, self._paths)
 
     def _stranger(self, row: int, start: bytes) -> Rejected:
         writer = self._registered.get(start)
@@ -160,10 +162,10 @@ class Decoder:
         return _rejected(row, "unknown_schema", f"No known schema has the {what} {name}.")
 
 
-def _merge(pieces: Sequence[Piece], kinds: Sequence[pa.DataType]) -> Piece:
+def _merge(pieces: Sequence[DecodedRows], kinds: Sequence[pa.DataType]) -> DecodedRows:
     """Return all pieces as one, its rows ascending."""
     if not pieces:
-        return Piece((), [pa.array([], kind) for kind in kinds])
+        return DecodedRows((), [pa.array([], kind) for kind in kinds])
     if len(pieces) == 1:
         return pieces[0]
     rows = np.concatenate([np.asarray(piece.rows, np.int64) for piece in pieces])
@@ -171,7 +173,7 @@ def _merge(pieces: Sequence[Piece], kinds: Sequence[pa.DataType]) -> Piece:
     arrays = [
         pa.concat_arrays([piece.arrays[at] for piece in pieces]).take(order) for at in range(len(kinds))
     ]
-    return Piece(rows[order].tolist(), arrays)
+    return DecodedRows(rows[order].tolist(), arrays)
 
 
 def _rejected(row: int, error_class: str, message: str) -> Rejected:

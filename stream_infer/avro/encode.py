@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyruhvro
 
-from stream_infer.avro import wire
+from stream_infer.avro import pyruhvro_schema
 from stream_infer.avro.framing import Framing, head
 from stream_infer.avro.schemas import Schema
 from stream_infer.avro.types import (
@@ -30,7 +30,7 @@ from stream_infer.avro.types import (
     Type,
     Union,
     is_null,
-    present,
+    without_null,
 )
 
 
@@ -62,7 +62,7 @@ class Encoder:
         data = self._by_row(columns, rows) if self._bulk is None else self._in_bulk(self._bulk, columns, rows)
         return [self._head + datum for datum in data] if self._head else data
 
-    def _in_bulk(self, bulk: Bulk, columns: Mapping[str, pa.Array], rows: int) -> list[bytes]:
+    def _in_bulk(self, bulk: FastWriter, columns: Mapping[str, pa.Array], rows: int) -> list[bytes]:
         arrays = []
         for field, target in zip(bulk.fields, bulk.target, strict=True):
             column = columns.get(field.name)
@@ -94,7 +94,7 @@ class Encoder:
 
 
 @dataclass(frozen=True, slots=True)
-class Bulk:
+class FastWriter:
     """What pyruhvro writes: its schema, and for each field with bytes the Arrow field that it takes."""
 
     schema: str
@@ -102,15 +102,15 @@ class Bulk:
     target: pa.Schema
 
 
-def _bulk(record: Record) -> Bulk | None:
+def _bulk(record: Record) -> FastWriter | None:
     fields = [field for field in record.fields if not is_null(field.type)]
     if not fields or not all(map(_is_flat, fields)):
         return None
-    schema = wire.rewrite(record)
+    schema = pyruhvro_schema.rewrite(record)
     if schema is None:
         return None
     try:
-        return Bulk(schema, fields, pyruhvro.deserialize_array([], schema).schema)
+        return FastWriter(schema, fields, pyruhvro.deserialize_array([], schema).schema)
     except ValueError:
         return None
 
@@ -144,12 +144,12 @@ def _is_flat(field: Field) -> bool:
         return all(
             isinstance(inner.type, Scalar | Array) and _is_flat(inner) for inner in field.type.items.fields
         )
-    kind, _ = present(field.type)
+    kind, _ = without_null(field.type)
     match kind:
         case Array():
-            kind, _ = present(kind.items)
+            kind, _ = without_null(kind.items)
         case Map():
-            kind, _ = present(kind.values)
+            kind, _ = without_null(kind.values)
     return isinstance(kind, Enum) or (isinstance(kind, Scalar) and kind.kind not in {"null", "bytes"})
 
 
@@ -162,7 +162,7 @@ def _rows(columns: Mapping[str, pa.Array]) -> int:
 
 def _require(kind: Type, values: pa.Array, path: str) -> None:
     """Refuse what neither writer would: a null where the type has none, and an int beyond 32 bits."""
-    kind, nullable = present(kind)
+    kind, nullable = without_null(kind)
     if values.null_count and not nullable and not isinstance(kind, Union) and not is_null(kind):
         raise ValueError(f"The field {path} has a null, and its type does not.")
     match kind:
@@ -183,7 +183,7 @@ def _require(kind: Type, values: pa.Array, path: str) -> None:
 
 def _value(kind: Type, value: object) -> object:
     """Return what fastavro takes for `value` as Arrow gives it: a map comes as a list of pairs."""
-    kind, _ = present(kind)
+    kind, _ = without_null(kind)
     match kind, value:
         case Map(), list():
             return {key: _value(kind.values, item) for key, item in value}

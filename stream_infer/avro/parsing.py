@@ -23,7 +23,7 @@ from stream_infer.avro.types import (
     Scalar,
     Type,
     Union,
-    describe,
+    describe_type,
     is_zero_width,
 )
 
@@ -40,7 +40,7 @@ class SchemaRefused(ValueError):
 
 
 @dataclass(slots=True)
-class Reading:
+class SchemaParser:
     """The names met so far in one schema; None stands for a type that is still being read.
 
     `size` holds depth and field count of every type with a name, names expanded.
@@ -161,7 +161,7 @@ class Reading:
         kind = self.type(json, namespace, depth + 1)
         if is_zero_width(kind):
             raise SchemaRefused(
-                f"{what} take no bytes ({describe(kind)}): a count alone could keep a decoder busy for ever."
+                f"{what} take no bytes ({describe_type(kind)}): a count alone could keep a decoder busy"
             )
         return kind
 

@@ -15,7 +15,7 @@ from stream_infer.avro.parsing import MAX_DEPTH, SchemaRefused
 _DEFINING = frozenset({"record", "error", "enum", "fixed"})
 
 
-def inlined(text: str, referred: Sequence[str]) -> str:
+def inline_references(text: str, referred: Sequence[str]) -> str:
     """Return `text` with the types of the schemas `referred` defined in it; raise `SchemaRefused`."""
     if not referred:
         return text

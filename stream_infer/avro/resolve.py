@@ -16,7 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stream_infer.avro.schemas import feature_kind
-from stream_infer.avro.types import NO_DEFAULT, Enum, Field, Record, Type, describe, is_null, present
+from stream_infer.avro.types import (
+    NO_DEFAULT,
+    Enum,
+    Field,
+    Record,
+    Type,
+    describe_type,
+    is_null,
+    without_null,
+)
 
 ARROW = {
     "int": pa.int32(),
@@ -39,7 +48,7 @@ class Symbols:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ReadField:
     """A leaf that the writer has: the indices of the fields that lead to it, and what becomes of its values.
 
     `source` and `target` are kinds of leaves. `symbols` is None unless the writer knows symbols that the
@@ -82,10 +91,10 @@ class Unfit:
     message: str
 
 
-Plan = Taken | Constant | Incompatible
+Plan = ReadField | Constant | Incompatible
 
 
-def plan(path: str, writer: Record, reader: Record) -> Plan:
+def resolve_path(path: str, writer: Record, reader: Record) -> Plan:
     """Return where the leaf at `path` of `reader` is in data of `writer`."""
     indices: tuple[int, ...] = ()
     nullable = False
@@ -94,21 +103,23 @@ def plan(path: str, writer: Record, reader: Record) -> Plan:
     names = path.split(".")
     for depth, name in enumerate(names):
         if not isinstance(written, Record) or not isinstance(read, Record) or not _same(written, read):
-            return Incompatible(f"{path}: the writer has {describe(written)}, the reader {describe(read)}.")
+            return Incompatible(
+                f"{path}: the writer has {describe_type(written)}, the reader {describe_type(read)}."
+            )
         wanted = next(field for field in read.fields if field.name == name)
         index = _find(written, wanted)
         if index is None:
             return _default(path, wanted, names[depth + 1 :])
         indices = (*indices, index)
-        written, _ = present(written.fields[index].type)
-        read, may_be_null = present(wanted.type)
+        written, _ = without_null(written.fields[index].type)
+        read, may_be_null = without_null(wanted.type)
         nullable = nullable or may_be_null
         if is_null(written) and may_be_null:
             return Constant(None, _kind_below(read, names[depth + 1 :]))
     return _leaf(path, written, read, indices, nullable=nullable)
 
 
-def finish(column: pa.Array, taken: Taken) -> tuple[pa.Array, Sequence[Unfit]]:
+def finish_column(column: pa.Array, taken: ReadField) -> tuple[pa.Array, Sequence[Unfit]]:
     """Return `column`, of type `taken.raw`, in the reader's type, and the rows that have no place in it."""
     unfit = []
     if column.null_count and not taken.nullable:
@@ -148,14 +159,18 @@ def _leaf(path: str, written: Type, read: Type, indices: tuple[int, ...], *, nul
     source, target = feature_kind(written), feature_kind(read)
     fits = source == target or target in _PROMOTIONS.get(source or "", ())
     if source is None or target is None or not fits:
-        return Incompatible(f"{path}: the writer has {describe(written)}, the reader {describe(read)}.")
+        return Incompatible(
+            f"{path}: the writer has {describe_type(written)}, the reader {describe_type(read)}."
+        )
     symbols = None
     if isinstance(written, Enum) and isinstance(read, Enum):
         if not _same(written, read):
-            return Incompatible(f"{path}: the writer has {describe(written)}, the reader {describe(read)}.")
+            return Incompatible(
+                f"{path}: the writer has {describe_type(written)}, the reader {describe_type(read)}."
+            )
         if not set(written.symbols) <= set(read.symbols):
             symbols = Symbols(tuple(read.symbols), read.default)
-    return Taken(indices, source, target, nullable, symbols)
+    return ReadField(indices, source, target, nullable, symbols)
 
 
 def _same(written: Record | Enum, read: Record | Enum) -> bool:
@@ -175,11 +190,11 @@ def _default(path: str, field: Field, names: Sequence[str]) -> Plan:
     if field.default is NO_DEFAULT:
         return Incompatible(f"{path}: the writer does not have it, and the reader has no default for it.")
     value = reduce(lambda inner, name: inner[name] if isinstance(inner, dict) else None, names, field.default)
-    return Constant(value, _kind_below(present(field.type)[0], names))
+    return Constant(value, _kind_below(without_null(field.type)[0], names))
 
 
 def _kind_below(kind: Type, names: Sequence[str]) -> str:
     for name in names:
         if isinstance(kind, Record):
-            kind, _ = present(next(field.type for field in kind.fields if field.name == name))
+            kind, _ = without_null(next(field.type for field in kind.fields if field.name == name))
     return feature_kind(kind) or ""

@@ -1,7 +1,6 @@
 """A checked schema, and the scalar leaves in it that can be features.
 
-`parse` is the only way to a `Schema`. The rules for what is refused are in `parsing`, reading a file is not
-done here.
+`parse_schema` is the only way to a `Schema`. What is refused, and why, is in `parsing`.
 """
 
 from __future__ import annotations
@@ -13,10 +12,19 @@ from typing import Any
 
 import fastavro
 
-from stream_infer.avro.parsing import Reading, SchemaRefused
-from stream_infer.avro.types import NO_DEFAULT, Absent, Enum, Record, Scalar, Type, describe, present
+from stream_infer.avro.parsing import SchemaParser, SchemaRefused
+from stream_infer.avro.types import (
+    NO_DEFAULT,
+    Absent,
+    Enum,
+    Record,
+    Scalar,
+    Type,
+    describe_type,
+    without_null,
+)
 
-__all__ = ["NO_DEFAULT", "Leaf", "Schema", "SchemaRefused", "leaves", "other_fields", "parse"]
+__all__ = ["NO_DEFAULT", "Leaf", "Schema", "SchemaRefused", "leaves", "other_fields", "parse_schema"]
 
 _FEATURE_KINDS = frozenset({"int", "long", "float", "double", "boolean", "string"})
 
@@ -50,15 +58,15 @@ class Leaf:
     default: object | Absent
 
 
-def parse(text: str) -> Schema:
+def parse_schema(text: str) -> Schema:
     """Return the schema in `text`; raise `SchemaRefused` with one sentence when it cannot be used."""
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise SchemaRefused(f"The schema is not JSON: {error}.") from error
-    root = Reading().type(raw, "", 0)
+    root = SchemaParser().type(raw, "", 0)
     if not isinstance(root, Record):
-        raise SchemaRefused(f"The schema is {describe(root)}; an event has to be a record.")
+        raise SchemaRefused(f"The schema is {describe_type(root)}; an event has to be a record.")
     try:
         parsed: dict[str, Any] = fastavro.parse_schema(raw)  # type: ignore[assignment]  # a record is a dict
         canonical = fastavro.schema.to_parsing_canonical_form(parsed)
@@ -83,7 +91,7 @@ def other_fields(schema: Schema) -> Mapping[str, str]:
 def _walk(record: Record, prefix: str = "", *, nullable: bool = False) -> Iterator[Leaf | tuple[str, str]]:
     for item in record.fields:
         path = prefix + item.name
-        kind, may_be_null = present(item.type)
+        kind, may_be_null = without_null(item.type)
         may_be_null = may_be_null or nullable
         if isinstance(kind, Record):
             yield from _walk(kind, f"{path}.", nullable=may_be_null)
@@ -91,7 +99,7 @@ def _walk(record: Record, prefix: str = "", *, nullable: bool = False) -> Iterat
             logical = kind.logical if isinstance(kind, Scalar) else None
             yield Leaf(path, feature, may_be_null, logical, item.default)
         else:
-            yield path, describe(kind)
+            yield path, describe_type(kind)
 
 
 def feature_kind(kind: Type) -> str | None:

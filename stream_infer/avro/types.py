@@ -96,7 +96,7 @@ def is_null(kind: Type) -> bool:
     return isinstance(kind, Scalar) and kind.kind == "null"
 
 
-def present(kind: Type) -> tuple[Type, bool]:
+def without_null(kind: Type) -> tuple[Type, bool]:
     """Return what `kind` is when it is not null, and whether it may be: `[null, T]` gives `(T, True)`."""
     if isinstance(kind, Union) and len(kind.branches) == 2:  # noqa: PLR2004 - null and the other
         first, second = kind.branches
@@ -114,7 +114,7 @@ def is_zero_width(kind: Type) -> bool:
     return is_null(kind)
 
 
-def describe(kind: Type) -> str:
+def describe_type(kind: Type) -> str:
     """Name `kind` in a sentence: "an array", "a union of int and string"."""
     match kind:
         case Scalar():
@@ -130,4 +130,4 @@ def describe(kind: Type) -> str:
         case Record():
             return f"the record {kind.name}"
         case Union():
-            return "a union of " + " and ".join(describe(branch) for branch in kind.branches)
+            return "a union of " + " and ".join(describe_type(branch) for branch in kind.branches)

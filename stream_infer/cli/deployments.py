@@ -15,18 +15,18 @@ from pathlib import Path
 
 import typer
 
-from stream_infer.app.sentences import moment
+from stream_infer.app.event_text import format_time
 from stream_infer.cli.printing import Row, table
 from stream_infer.config.sections import Follow
-from stream_infer.config.settings import Settings, load
-from stream_infer.files.store import ModelStore, Request
+from stream_infer.config.settings import Settings, load_settings
 from stream_infer.flow.errors import Fatal, Misconfigured, Problem, StreamInferError
-from stream_infer.models.deployment import Deployment, PackageRef, StoreProblem
-from stream_infer.runtime.verdicts import beside
+from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
+from stream_infer.rollout.rehearsal_cache import cache_in_store
+from stream_infer.store.model_store import ModelStore, Request
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeploymentTarget:
     """Where what is desired is kept: the store, and the settings, where a worker.toml was read."""
 
     store: ModelStore
@@ -34,47 +34,47 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class WaitOptions:
     """How long to wait for the workers, and where they are asked about."""
 
     settings: Settings
     timeout_s: float
 
 
-def find(config: Path, folder: Path | None, pipeline: str | None) -> Place:
+def find_package(config: Path, folder: Path | None, pipeline: str | None) -> DeploymentTarget:
     """Return the store that the options name, or else the one in the worker.toml at `config`."""
     if folder is not None and pipeline is not None:
-        return Place(ModelStore(folder, pipeline), None)
-    settings = load(config, os.environ)
+        return DeploymentTarget(ModelStore(folder, pipeline), None)
+    settings = load_settings(config, os.environ)
     found = folder or settings.model.store
     if found is None:
         fix = "write `store = DIR` in place of `package`, or give --store and --pipeline"
         raise Misconfigured([Problem("model.store", "", "there is no model store", fix)])
     named = pipeline or settings.pipeline
-    return Place(ModelStore(found, named), settings if named == settings.pipeline else None)
+    return DeploymentTarget(ModelStore(found, named), settings if named == settings.pipeline else None)
 
 
-def patience(place: Place, wait: bool, timeout_s: float) -> Patience | None:  # noqa: FBT001 - the option itself
+def wait_options(place: DeploymentTarget, wait: bool, timeout_s: float) -> WaitOptions | None:  # noqa: FBT001 - the option itself
     """Return how long to wait; None when nobody asked to. Raises `Misconfigured` without a broker."""
     if not wait:
         return None
     if place.settings is None:
         fix = "name the worker.toml with -c, in place of --store and --pipeline"
         raise Misconfigured([Problem("--wait", "", "without a worker.toml there is no broker to ask", fix)])
-    return Patience(place.settings, timeout_s)
+    return WaitOptions(place.settings, timeout_s)
 
 
-def request(by: str | None, reason: str | None) -> Request:
+def make_request(by: str | None, reason: str | None) -> Request:
     """Return who asks and why; without a name, the user and the machine."""
     return Request(by or _myself(), reason)
 
 
-def promote(place: Place, package: Path, wanted: Request) -> Deployment:
+def promote(place: DeploymentTarget, package: Path, wanted: Request) -> Deployment:
     """Make `package` desired: in the store, then on the control topic where that is followed."""
     return _carry_out(place, lambda served: place.store.promote(package, wanted, served))
 
 
-def rollback(place: Place, wanted: Request) -> Deployment:
+def rollback(place: DeploymentTarget, wanted: Request) -> Deployment:
     """Make the package before the desired one desired, and say so on the monitoring topic.
 
     A rollback that nobody could be told of is one all the same: the broker may be why it is needed.
@@ -90,7 +90,7 @@ def rollback(place: Place, wanted: Request) -> Deployment:
     return done
 
 
-def finish(title: str, wish: Deployment, waiting: Patience | None, *, as_json: bool) -> int:
+def report_result(title: str, wish: Deployment, waiting: WaitOptions | None, *, as_json: bool) -> int:
     """Print what is desired, wait for the workers where that was asked for, and return the exit code."""
     if not as_json:
         table(f"{wish.pipeline}: {title}", (), _facts(wish))
@@ -102,17 +102,17 @@ def finish(title: str, wish: Deployment, waiting: Patience | None, *, as_json: b
 
     ended = convergence.wait(waiting.settings, wish, timeout_s=waiting.timeout_s, as_json=as_json)
     if as_json:
-        typer.echo(json.dumps(convergence.document(ended)))
-    return convergence.EXIT_CODES[convergence.outcome(ended)]
+        typer.echo(json.dumps(convergence.convergence_document(ended)))
+    return convergence.EXIT_CODES[convergence.wait_result(ended)]
 
 
-def show(place: Place, *, last: int, as_json: bool) -> None:
+def show_status(place: DeploymentTarget, *, last: int, as_json: bool) -> None:
     """Print what is desired, or why that is not known, the workers, and the `last` generations."""
     from stream_infer.cli import convergence  # noqa: PLC0415 - imports fastavro
 
     found, history, topic = place.store.current(), place.store.history()[:last], _followed(place)
     said = None if topic is None else _on_topic(topic)
-    fleet = convergence.ask(place.settings)
+    fleet = convergence.ask_fleet(place.settings)
     if as_json:
         document = {
             "pipeline": place.store.pipeline,
@@ -132,7 +132,7 @@ def show(place: Place, *, last: int, as_json: bool) -> None:
         table("history", ("generation", "package", "at", "by", "reason"), [_past(one) for one in history])
 
 
-def desired(place: Place) -> Deployment:
+def desired_document(place: DeploymentTarget) -> Deployment:
     """Return what workers are to come to. Raises `Fatal` where that is not known."""
     topic = _followed(place)
     found = place.store.current() if topic is None else _on_topic(topic)
@@ -141,9 +141,9 @@ def desired(place: Place) -> Deployment:
     return found
 
 
-def _carry_out(place: Place, claim: Callable[[frozenset[str]], Deployment]) -> Deployment:
+def _carry_out(place: DeploymentTarget, claim: Callable[[frozenset[str]], Deployment]) -> Deployment:
     """Claim a generation, given the digests that are known to have served; publish it where that counts."""
-    topic, served = _followed(place), beside(place.store.folder).served
+    topic, served = _followed(place), cache_in_store(place.store.folder).served
     if topic is None:
         return claim(served)
     from stream_infer.app.deployments import catch_up, publish, serving_now  # noqa: PLC0415 - imports fastavro
@@ -154,7 +154,7 @@ def _carry_out(place: Place, claim: Callable[[frozenset[str]], Deployment]) -> D
     return claimed
 
 
-def _followed(place: Place) -> Settings | None:
+def _followed(place: DeploymentTarget) -> Settings | None:
     """Return the settings where workers follow the control topic; None where they follow the store."""
     settings = place.settings
     return settings if settings is not None and settings.model.follow is Follow.TOPIC else None
@@ -197,7 +197,7 @@ def _facts(deployment: Deployment) -> list[Row]:
         ("digest", deployment.package.digest),
         ("in the store as", deployment.package.uri),
         ("generation", str(deployment.generation)),
-        ("at", moment(deployment.requested_at)),
+        ("at", format_time(deployment.requested_at)),
         ("by", deployment.requested_by),
         ("reason", deployment.reason or ""),
         ("where it cannot serve", _named(previous) if previous is not None else "nothing"),
@@ -205,7 +205,7 @@ def _facts(deployment: Deployment) -> list[Row]:
 
 
 def _past(one: Deployment) -> Row:
-    at = moment(one.requested_at)
+    at = format_time(one.requested_at)
     return str(one.generation), _named(one.package), at, one.requested_by, one.reason or ""
 
 

@@ -1,7 +1,7 @@
 """`stream-infer events` and `backtest`: monitoring events, those there are and those there would be.
 
-What is read and replayed is in `app.events` and `app.backtest`, imported inside the commands, so that
-`--help` answers at once.
+Reading is in `app.monitoring_events`, replaying in `app.backtest`. Both are imported inside the commands, so
+that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _AGE = re.compile(r"(\d+)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-def register(app: typer.Typer) -> None:
+def add_event_commands(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    app.command()(events)
-    app.command()(backtest)
+    app.command("events")(events_command)
+    app.command("backtest")(backtest_command)
 
 
-def events(
+def events_command(
     *,
     config: ConfigFile = _CONFIG,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C.")] = False,
@@ -46,21 +46,21 @@ def events(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
 ) -> None:
     """Show the monitoring events of the pipeline: models that change, drift, quality."""
-    from stream_infer.app.events import Wanted, follow_events, read_events  # noqa: PLC0415 - imports fastavro
-    from stream_infer.app.sentences import sentence  # noqa: PLC0415 - as the readers of events
-    from stream_infer.config.settings import load  # noqa: PLC0415 - imports the Kafka client
+    from stream_infer.app.event_text import event_text  # noqa: PLC0415 - as the readers of events
+    from stream_infer.app.monitoring_events import EventFilter, follow_events, read_events  # noqa: PLC0415 - imports fastavro
+    from stream_infer.config.settings import load_settings  # noqa: PLC0415 - imports the Kafka client
 
-    settings = load(config, os.environ)
+    settings = load_settings(config, os.environ)
     since_ms = 0 if since is None else moment_ms(since, time.time_ns() // 1_000_000)
-    wanted = Wanted(since_ms, frozenset(types or ()))
+    wanted = EventFilter(since_ms, frozenset(types or ()))
     for event in (follow_events if follow else read_events)(settings, wanted):
         if event is None:
             typer.echo("warning: a record is no event that this version can read", err=True)
         else:
-            typer.echo(as_line(event) if as_json else sentence(event))
+            typer.echo(as_line(event) if as_json else event_text(event))
 
 
-def backtest(
+def backtest_command(
     *,
     config: ConfigFile = _CONFIG,
     first: Annotated[
@@ -74,24 +74,24 @@ def backtest(
 ) -> None:
     """Replay what scorers have seen, and show which events this configuration would have raised."""
     from stream_infer.app.backtest import as_document  # noqa: PLC0415 - imports river
-    from stream_infer.app.backtest import backtest as replay  # noqa: PLC0415 - as above
-    from stream_infer.app.sentences import sentence  # noqa: PLC0415 - as above
-    from stream_infer.config.settings import load  # noqa: PLC0415 - imports the Kafka client
-    from stream_infer.kafka.ranges import END, START, Place  # noqa: PLC0415 - as above
+    from stream_infer.app.backtest import run_backtest as replay  # noqa: PLC0415 - as above
+    from stream_infer.app.event_text import event_text  # noqa: PLC0415 - as above
+    from stream_infer.config.settings import load_settings  # noqa: PLC0415 - imports the Kafka client
+    from stream_infer.kafka.ranges import END, START, RangeBound  # noqa: PLC0415 - as above
 
-    def place(option: str, when: str) -> Place:
+    def place(option: str, when: str) -> RangeBound:
         if when.isascii() and when.isdigit():
-            return Place(offset=int(when))
-        return Place(moment_ms=moment_ms(when, time.time_ns() // 1_000_000, option))
+            return RangeBound(offset=int(when))
+        return RangeBound(moment_ms=moment_ms(when, time.time_ns() // 1_000_000, option))
 
-    settings = load(config, os.environ)
+    settings = load_settings(config, os.environ)
     begin = START if first is None else place("--from", first)
     done = replay(settings, begin, END if last is None else place("--to", last))
     if as_json:
         typer.echo(json.dumps(_finite(as_document(done)), ensure_ascii=False))
         return
     for event in done.events:
-        typer.echo(sentence(event))
+        typer.echo(event_text(event))
     typer.echo(
         f"{done.incidents} incidents in {done.frames} frames of {done.records} records"
         + (f"; {done.unreadable} frames could not be read" if done.unreadable else "")

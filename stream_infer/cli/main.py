@@ -30,8 +30,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-worker.register(app)
-events.register(app)
+worker.add_worker_commands(app)
+events.add_event_commands(app)
 app.add_typer(package.app, name="package")
 app.add_typer(model.app, name="model")
 

@@ -38,8 +38,8 @@ _CONFIG = Path("worker.toml")
 _TIMEOUT_S = 120.0
 
 
-@app.command()
-def promote(  # noqa: PLR0913 - one for each option
+@app.command("promote")
+def promote_command(  # noqa: PLR0913 - one for each option
     package: Annotated[
         Path, typer.Argument(metavar="PACKAGE", help="A package, or the name of one in the store.")
     ],
@@ -60,14 +60,14 @@ def promote(  # noqa: PLR0913 - one for each option
     """
     from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic and the Kafka client
 
-    place = deployments.find(config, store, pipeline)
-    patience = deployments.patience(place, wait, timeout)
-    promoted = deployments.promote(place, package, deployments.request(by, reason))
-    raise typer.Exit(deployments.finish("desired", promoted, patience, as_json=as_json))
+    place = deployments.find_package(config, store, pipeline)
+    patience = deployments.wait_options(place, wait, timeout)
+    promoted = deployments.promote(place, package, deployments.make_request(by, reason))
+    raise typer.Exit(deployments.report_result("desired", promoted, patience, as_json=as_json))
 
 
-@app.command()
-def rollback(  # noqa: PLR0913 - one for each option
+@app.command("rollback")
+def rollback_command(  # noqa: PLR0913 - one for each option
     *,
     config: ConfigFile = _CONFIG,
     store: StoreFolder = None,
@@ -81,14 +81,14 @@ def rollback(  # noqa: PLR0913 - one for each option
     """Make the package before the desired one the desired one; an event says so."""
     from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic and the Kafka client
 
-    place = deployments.find(config, store, pipeline)
-    patience = deployments.patience(place, wait, timeout)
-    done = deployments.rollback(place, deployments.request(by, reason))
-    raise typer.Exit(deployments.finish("rolled back to", done, patience, as_json=as_json))
+    place = deployments.find_package(config, store, pipeline)
+    patience = deployments.wait_options(place, wait, timeout)
+    done = deployments.rollback(place, deployments.make_request(by, reason))
+    raise typer.Exit(deployments.report_result("rolled back to", done, patience, as_json=as_json))
 
 
-@app.command()
-def status(
+@app.command("status")
+def status_command(
     *,
     config: ConfigFile = _CONFIG,
     store: StoreFolder = None,
@@ -101,10 +101,10 @@ def status(
     """Show what is desired, since when, what was before, and how each worker stands to it."""
     from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic and the Kafka client
 
-    place = deployments.find(config, store, pipeline)
-    patience = deployments.patience(place, wait, timeout)
+    place = deployments.find_package(config, store, pipeline)
+    patience = deployments.wait_options(place, wait, timeout)
     if patience is None:
-        deployments.show(place, last=last, as_json=as_json)
+        deployments.show_status(place, last=last, as_json=as_json)
     else:
-        wish = deployments.desired(place)
-        raise typer.Exit(deployments.finish("desired", wish, patience, as_json=as_json))
+        wish = deployments.desired_document(place)
+        raise typer.Exit(deployments.report_result("desired", wish, patience, as_json=as_json))

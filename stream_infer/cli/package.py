@@ -16,8 +16,8 @@ PackagePath = Annotated[Path, typer.Argument(metavar="PACKAGE", help="A package:
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-@app.command()
-def create(  # noqa: PLR0913 - one parameter per option of the command
+@app.command("create")
+def create_command(  # noqa: PLR0913 - one parameter per option of the command
     model: Annotated[
         Path,
         typer.Argument(
@@ -86,7 +86,7 @@ def create(  # noqa: PLR0913 - one parameter per option of the command
     A column is read from the event field of the same name, or from the one that --map gives it (a.b for a
     nested one). Empty values reach the model only in columns that are empty somewhere in your samples.
     """
-    from stream_infer.packaging.create import create as create_package  # noqa: PLC0415 - loads scikit-learn
+    from stream_infer.packaging.create import create_package  # noqa: PLC0415 - loads scikit-learn
     from stream_infer.packaging.options import CreateOptions  # noqa: PLC0415 - as above
 
     report = create_package(
@@ -132,8 +132,8 @@ def create(  # noqa: PLR0913 - one parameter per option of the command
     )
 
 
-@app.command()
-def verify(path: PackagePath, *, as_json: AsJson = False) -> None:
+@app.command("verify")
+def verify_command(path: PackagePath, *, as_json: AsJson = False) -> None:
     """Check all bytes against the digests, load the model, replay the golden rows. Refused: exit code 3."""
     from stream_infer.packaging.verify import verify_package  # noqa: PLC0415 - loads scikit-learn
 
@@ -152,12 +152,12 @@ def verify(path: PackagePath, *, as_json: AsJson = False) -> None:
     )
 
 
-@app.command()
-def inspect(path: PackagePath, *, as_json: AsJson = False) -> None:
+@app.command("inspect")
+def inspect_command(path: PackagePath, *, as_json: AsJson = False) -> None:
     """Show what a package says about itself. Its digests are checked; its model is never unpickled."""
-    from stream_infer.packaging.summary import summarise  # noqa: PLC0415 - loads pydantic
+    from stream_infer.packaging.summary import summarise_package  # noqa: PLC0415 - loads pydantic
 
-    summary = summarise(path)
+    summary = summarise_package(path)
     if as_json:
         _print_json(summary.as_json())
         return

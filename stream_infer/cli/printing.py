@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stream_infer.app.sentences import clean
+from stream_infer.app.event_text import printable
 
 Row = Sequence[str]
 
@@ -20,5 +20,5 @@ def table(title: str, header: Row, rows: Sequence[Row]) -> None:
     for name in header or ("", ""):
         shown.add_column(name, overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(clean(cell)) for cell in row))
+        shown.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(shown)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from stream_infer.runtime.garbage import without_collections
+from stream_infer.runtime.gc_schedule import without_collections
 
 ConfigFile = Annotated[
     Path,
@@ -39,15 +39,15 @@ _SLOT_VARIABLE = "STREAM_INFER_WORKER__SLOT"
 _topics = typer.Typer(name="topics", help="Make the topics of a pipeline.", no_args_is_help=True)
 
 
-def register(app: typer.Typer) -> None:
+def add_worker_commands(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    app.command()(demo)
-    app.command()(check)
-    app.command()(run)
+    app.command("demo")(demo_command)
+    app.command("check")(check_command)
+    app.command("run")(run_command)
     app.add_typer(_topics)
 
 
-def demo(
+def demo_command(
     *,
     broker: Annotated[
         str, typer.Option(help="`mock`, which promises nothing on delivery, or HOST:PORT of a Kafka broker.")
@@ -63,7 +63,7 @@ def demo(
     raise typer.Exit(run_demo(broker=broker, once=once, as_json=as_json, seed=seed))
 
 
-def check(
+def check_command(
     *,
     config: ConfigFile = _CONFIG,
     package: Annotated[
@@ -73,11 +73,10 @@ def check(
 ) -> None:
     """Find every problem that `run` would meet before it joins a group, or a package once it is promoted."""
     with without_collections():
-        from stream_infer.app.check import CheckFailed  # noqa: PLC0415 - imports scikit-learn
-        from stream_infer.app.check import check as report_on  # noqa: PLC0415 - as above
-        from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
+        from stream_infer.app.checks.check import CheckFailed, run_checks  # noqa: PLC0415 - imports scikit-learn
+        from stream_infer.config.settings import read_settings  # noqa: PLC0415 - imports pydantic and the Kafka client
 
-    report = report_on(read(config, os.environ), package=package)
+    report = run_checks(read_settings(config, os.environ), package=package)
     if as_json:
         problems = [
             {"key": p.key, "value": p.value, "message": p.message, "fix": p.fix} for p in report.problems
@@ -101,7 +100,7 @@ def check(
         raise CheckFailed(report.problems, report.exit_code)
 
 
-def run(
+def run_command(
     *,
     config: ConfigFile = _CONFIG,
     slot: Annotated[
@@ -115,25 +114,25 @@ def run(
         typer.Option(help="score; monitor what scorers have seen; or all, each in a process of its own."),
     ] = Role.SCORE,
 ) -> None:
-    """Score, or monitor, until told to stop, after the same check as `check`."""
+    """Score, or monitor, until told to stop, after the same check as `run_checks`."""
     with without_collections():
-        from stream_infer.config.settings import read  # noqa: PLC0415 - imports pydantic and the Kafka client
+        from stream_infer.config.settings import read_settings  # noqa: PLC0415 - imports pydantic and the Kafka client
 
     environ = {**os.environ, **({_SLOT_VARIABLE: slot} if slot is not None else {})}
-    reading = read(config, environ)
+    reading = read_settings(config, environ)
     if reading.problems or reading.settings is None:
-        from stream_infer.app.check import CheckFailed, check  # noqa: PLC0415 - imports scikit-learn
+        from stream_infer.app.checks.check import CheckFailed, run_checks  # noqa: PLC0415 - imports scikit-learn
 
-        report = check(reading)
+        report = run_checks(reading)
         raise CheckFailed(report.problems, report.exit_code)
     if role is Role.MONITOR:
         with without_collections():
-            from stream_infer.app.watcher import run_monitor  # noqa: PLC0415 - imports river
+            from stream_infer.app.monitor import run_monitor  # noqa: PLC0415 - imports river
 
         raise typer.Exit(run_monitor(reading.settings))
     monitored = role is Role.ALL and reading.settings.monitoring.topic is not None
     if workers > 1 or monitored:
-        from stream_infer.app.workers import run_workers  # noqa: PLC0415 - the other way runs without it
+        from stream_infer.app.processes import run_workers  # noqa: PLC0415 - the other way runs without it
 
         raise typer.Exit(run_workers(reading.settings, config, environ, workers, monitored=monitored))
     with without_collections():
@@ -143,21 +142,21 @@ def run(
 
 
 @_topics.command("create")
-def create(
+def create_topics_command(
     *,
     config: ConfigFile = _CONFIG,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be made.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the topics that the pipeline writes, to fit those that it reads; register their schemas."""
-    from stream_infer.app.registry import register, subjects  # noqa: PLC0415 - imports the Kafka client
-    from stream_infer.app.topics import carry_out, plan  # noqa: PLC0415 - imports the Kafka client
-    from stream_infer.config.settings import load  # noqa: PLC0415 - as above
+    from stream_infer.app.schema_registry import register_schemas, registry_subjects  # noqa: PLC0415 - imports the Kafka client
+    from stream_infer.app.topics import apply_plan, plan_topics  # noqa: PLC0415 - imports the Kafka client
+    from stream_infer.config.settings import load_settings  # noqa: PLC0415 - as above
 
-    settings = load(config, os.environ)
-    planned = plan(settings)
-    made = {} if dry_run else carry_out(settings, planned)
-    ids = {} if dry_run else register(settings)
+    settings = load_settings(config, os.environ)
+    planned = plan_topics(settings)
+    made = {} if dry_run else apply_plan(settings, planned)
+    ids = {} if dry_run else register_schemas(settings)
     rows = [
         {
             "topic": p.wanted.name,
@@ -169,7 +168,7 @@ def create(
     ]
     registered = [
         {"subject": subject.name, "schema": subject.schema.name, "id": ids.get(subject.name)}
-        for subject in subjects(settings)
+        for subject in registry_subjects(settings)
     ]
     if as_json:
         typer.echo(json.dumps({"topics": rows, "subjects": registered}))

@@ -41,7 +41,7 @@ class Overlay:
         table[path[-1]] = value
 
 
-def read(environ: Mapping[str, str], keys: Mapping[str, Mapping[str, bool]]) -> Overlay:
+def read_environment(environ: Mapping[str, str], keys: Mapping[str, Mapping[str, bool]]) -> Overlay:
     """Return what the `STREAM_INFER_*__*` variables of `environ` set.
 
     `keys` are the known keys of each section, true where the key takes a list. Variables without `__`

@@ -47,7 +47,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)), None)
 
 
-def described(key: str, value: object) -> str:
+def describe_error(key: str, value: object) -> str:
     """Return `value` as it would stand in TOML; masked where the key may hold a secret."""
     if value is None:
         return HIDDEN if is_secret(key) else ""
@@ -86,7 +86,7 @@ def key_of(place: tuple[str, ...]) -> str:
 def _problem(details: ErrorDetails, known: Mapping[str, Iterable[str]]) -> Problem:
     place = place_of(details)
     key = key_of(place)
-    value = "" if details["type"] == "missing" else described(key, details["input"])
+    value = "" if details["type"] == "missing" else describe_error(key, details["input"])
     message, fix = _sentence(place, details, known)
     return Problem(key, value, message, fix)
 

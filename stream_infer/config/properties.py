@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stream_infer.config.problems import HIDDEN, described, nearest
+from stream_infer.config.problems import HIDDEN, describe_error, nearest
 from stream_infer.flow.errors import Problem
 from stream_infer.kafka.client import MASK, OWNED, Invalid, Properties, Secret, Value, invalid, is_secret
 
@@ -54,7 +54,7 @@ Scoped = dict[str, dict[str, object]]
 
 
 @dataclass(slots=True)
-class Parsed:
+class KafkaProperties:
     """The properties that can be used, and everything wrong with the rest."""
 
     scopes: dict[str, dict[str, Value]] = field(default_factory=lambda: {s: {} for s in SCOPES})
@@ -66,32 +66,34 @@ class Parsed:
         return Properties(self.scopes[""], self.scopes["producer"], self.scopes["consumer"])
 
 
-def flattened(table: object) -> tuple[Scoped, list[Problem]]:
+def flatten_scopes(table: object) -> tuple[Scoped, list[Problem]]:
     """Return the properties of each scope under dotted names; "" is the scope of all clients."""
     scoped: Scoped = {scope: {} for scope in SCOPES}
     if not isinstance(table, Mapping):
-        return scoped, [Problem("kafka", described("kafka", table), "must be a table", "write [kafka]")]
+        return scoped, [Problem("kafka", describe_error("kafka", table), "must be a table", "write [kafka]")]
     own = {name: value for name, value in table.items() if name not in SCOPES}
     problems: list[Problem] = []
     for scope, inner in (("", own), *((s, table.get(s, {})) for s in SCOPES if s)):
         if not isinstance(inner, Mapping):
             key = f"kafka.{scope}"
-            problems.append(Problem(key, described(key, inner), "must be a table", f"write [{key}]"))
+            problems.append(Problem(key, describe_error(key, inner), "must be a table", f"write [{key}]"))
             continue
-        for name, value in leaves(inner, ""):
+        for name, value in leaf_properties(inner, ""):
             if name in scoped[scope]:
                 key = _key(scope, name)
-                problems.append(Problem(key, described(key, value), "is given twice", "keep one of the two"))
+                problems.append(
+                    Problem(key, describe_error(key, value), "is given twice", "keep one of the two")
+                )
             scoped[scope][name] = value
     return scoped, problems
 
 
-def leaves(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+def leaf_properties(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
     """Yield what is in nested tables under dotted names; `{ file = ... }` is a value."""
     for name, value in table.items():
         dotted = f"{prefix}{name}"
         if isinstance(value, Mapping) and not _is_file(dotted, value):
-            yield from leaves(value, f"{dotted}.")
+            yield from leaf_properties(value, f"{dotted}.")
         else:
             yield dotted, value
 
@@ -100,9 +102,9 @@ def _is_file(name: str, value: object) -> bool:
     return isinstance(value, Mapping) and set(value) == {"file"} and name not in _FILE_PROPERTIES
 
 
-def parse(scoped: Scoped, folder: Path) -> Parsed:
+def parse_properties(scoped: Scoped, folder: Path) -> KafkaProperties:
     """Turn flattened properties into checked ones; relative secret files are looked for in `folder`."""
-    parsed = Parsed()
+    parsed = KafkaProperties()
     for scope, inner in scoped.items():
         for name, value in inner.items():
             outcome = _value(_key(scope, name), name, value, folder)
@@ -121,21 +123,21 @@ def parse(scoped: Scoped, folder: Path) -> Parsed:
 
 def _value(key: str, name: str, value: object, folder: Path) -> Value | Problem:
     if name in OWNED:
-        return Problem(key, described(key, value), f"belongs to the worker: {OWNED[name]}", "remove it")
+        return Problem(key, describe_error(key, value), f"belongs to the worker: {OWNED[name]}", "remove it")
     if name in _JAVA:
-        return Problem(key, described(key, value), "is a property of the Java client", _JAVA[name])
+        return Problem(key, describe_error(key, value), "is a property of the Java client", _JAVA[name])
     if name == _OLD_SERVERS:
-        return Problem(key, described(key, value), "is an old name", f"call it {_SERVERS}")
+        return Problem(key, describe_error(key, value), "is an old name", f"call it {_SERVERS}")
     if name == _SERVERS and key != f"kafka.{_SERVERS}":
-        return Problem(key, described(key, value), "is the same for every client", "move it to [kafka]")
+        return Problem(key, describe_error(key, value), "is the same for every client", "move it to [kafka]")
     if isinstance(value, Mapping):
         return from_file(key, value, folder)
     text = _text(value)
     if text is None:
         fix = f'for example "{name}" = "..."'
-        return Problem(key, described(key, value), "must be text, a number, true or false", fix)
+        return Problem(key, describe_error(key, value), "must be text, a number, true or false", fix)
     if not text.strip():
-        return Problem(key, described(key, value), "is empty", "write its value, or remove it")
+        return Problem(key, describe_error(key, value), "is empty", "write its value, or remove it")
     return Secret(text) if is_secret(name) else text
 
 
@@ -165,11 +167,11 @@ def from_file(key: str, value: Mapping[str, object], folder: Path) -> Value | Pr
     return Secret(text)
 
 
-def _refused(parsed: Parsed, bad: Invalid) -> Problem:
+def _refused(parsed: KafkaProperties, bad: Invalid) -> Problem:
     key = _key(bad.scope, bad.name)
     value = parsed.scopes[bad.scope].get(bad.name)
     if not bad.unknown:
-        shown = MASK if isinstance(value, Secret) else described(key, value)
+        shown = MASK if isinstance(value, Secret) else describe_error(key, value)
         fix = "see librdkafka's CONFIGURATION.md for what it accepts"
         return Problem(key, shown, f"librdkafka refuses it: {bad.message}", fix)
     # The value of a misspelt name may be a password: never shown.

@@ -26,7 +26,7 @@ from pydantic_core import PydanticCustomError
 
 from stream_infer.avro.framing import Framing
 from stream_infer.kafka.offsets import OnLostOffset
-from stream_infer.steps.choices import JoinBy, OnDifference, Partitioning, Tombstones
+from stream_infer.steps.options import JoinBy, OnDifference, Partitioning, Tombstones
 
 _LONGEST_TOPIC = 249
 _LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]+")
@@ -44,12 +44,12 @@ class Guarantee(StrEnum):
     AT_LEAST_ONCE = "at_least_once"
 
 
-def wrong(message: str, fix: str) -> PydanticCustomError:
+def invalid_value(message: str, fix: str) -> PydanticCustomError:
     """Return a validation error that carries its fix."""
     return PydanticCustomError("wrong", "{message}", {"message": message, "fix": fix})
 
 
-def conventional(name: str) -> str:
+def topic_name(name: str) -> str:
     """Return `name` as topics are called here: lower case, dots between parts, hyphens inside."""
     return re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-.")
 
@@ -57,16 +57,16 @@ def conventional(name: str) -> str:
 def _pipeline(name: str) -> str:
     if _PIPELINE.fullmatch(name):
         return name
-    raise wrong(
+    raise invalid_value(
         "must be lower-case letters, digits, dots and hyphens: topics, groups and ids are named after it",
-        f'for example "{conventional(name) or "payments.fraud"}"',
+        f'for example "{topic_name(name) or "payments.fraud"}"',
     )
 
 
 def _topic(name: str) -> str:
     if _LEGAL_TOPIC.fullmatch(name) and len(name) <= _LONGEST_TOPIC and name not in {".", ".."}:
         return name
-    raise wrong(
+    raise invalid_value(
         f"is no name that Kafka gives a topic (letters, digits, . _ -, at most {_LONGEST_TOPIC})",
         "write the topic's exact name",
     )
@@ -75,16 +75,16 @@ def _topic(name: str) -> str:
 def _own_topic(name: str) -> str:
     if _OWN_TOPIC.fullmatch(_topic(name)):
         return name
-    raise wrong(
+    raise invalid_value(
         "has an underscore or upper case: Kafka takes `_` and `.` for one in metric names",
-        f'for example "{conventional(name)}"',
+        f'for example "{topic_name(name)}"',
     )
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise wrong(f"names {', '.join(twice)} more than once", "name each once")
+        raise invalid_value(f"names {', '.join(twice)} more than once", "name each once")
     return names
 
 
@@ -99,14 +99,14 @@ def _start(value: object) -> object:
     if isinstance(moment, datetime) and moment.tzinfo is not None:
         return moment
     reason = "names no time zone" if moment is not None else "is neither earliest, latest nor a moment"
-    raise wrong(reason, 'use "earliest", "latest" or for example 2026-01-31T00:00:00Z')
+    raise invalid_value(reason, 'use "earliest", "latest" or for example 2026-01-31T00:00:00Z')
 
 
 def _duration(value: object) -> int:
     """Return the milliseconds of a duration."""
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise wrong("is no duration", 'write a number and a unit: "90s", "15m", "2h" or "7d"')
+        raise invalid_value("is no duration", 'write a number and a unit: "90s", "15m", "2h" or "7d"')
     return int(found[1]) * _SECONDS[found[2]] * 1000
 
 
@@ -117,7 +117,7 @@ def _path(path: Path, info: ValidationInfo) -> Path:
 def _or_store(package: Path | None, info: ValidationInfo) -> Path | None:
     if (package is None) == (info.data.get("store") is None):
         state = "is missing, and so is a store" if package is None else "is named beside a store"
-        raise wrong(state, 'name either package = "models/fraud-1.2.0" or store = "models/"')
+        raise invalid_value(state, 'name either package = "models/fraud-1.2.0" or store = "models/"')
     return package
 
 
@@ -136,7 +136,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class Input(Section):
+class InputSection(Section):
     """Where events come from and how to read them.
 
     Under the Confluent framing `schema` is what events are read as, and may be left out: the registry has the
@@ -157,7 +157,7 @@ class Input(Section):
         return self.start if isinstance(self.start, str) else int(self.start.timestamp() * 1000)
 
 
-class Output(Section):
+class OutputSection(Section):
     """Where predictions go, and what they carry. `topic` and `framing` are filled in before validation."""
 
     topic: OwnTopic
@@ -166,13 +166,13 @@ class Output(Section):
     copy_fields: Annotated[tuple[FieldPath, ...], AfterValidator(_distinct)] = Field(default=(), alias="copy")
 
 
-class DeadLetters(Section):
+class DeadLetterSection(Section):
     """Where records go that cannot be scored. `topic` is filled in before validation."""
 
     topic: OwnTopic
 
 
-class Monitoring(Section):
+class MonitoringSection(Section):
     """Where monitoring events go; without `topic` nothing is monitored.
 
     With a model store `topic` is filled in before validation, and so are always the two topics between the
@@ -194,7 +194,7 @@ class Monitoring(Section):
     compare: Annotated[tuple[Literal["PSI", "KS"], ...], AfterValidator(_distinct)] = ("PSI",)
 
 
-class Labels(Section):
+class LabelsSection(Section):
     """Where delayed ground truth comes from, and how it is joined; without `topic` nothing is.
 
     Without `schema` labels are records of our type `Label`. `framing` is filled in before validation.
@@ -220,7 +220,7 @@ class Follow(StrEnum):
     TOPIC = "topic"
 
 
-class Model(Section):
+class ModelSection(Section):
     """Which model package serves: a fixed one, or whichever is desired from a store.
 
     The topics are filled in before validation: workers post their status, and read what is desired. What a
@@ -239,13 +239,13 @@ class Model(Section):
     control_topic: OwnTopic
 
 
-class Delivery(Section):
+class DeliverySection(Section):
     """What is promised when a worker dies."""
 
     guarantee: Guarantee = Guarantee.EXACTLY_ONCE
 
 
-class Worker(Section):
+class WorkerSection(Section):
     """This worker among its siblings, and the size and rhythm of its batches."""
 
     slot: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,200}$")] = Field(
@@ -257,7 +257,7 @@ class Worker(Section):
     latency_goal_ms: int = Field(default=100, ge=1, le=60_000)
 
 
-class Http(Section):
+class HttpSection(Section):
     """Where probes and metrics answer; port 0 takes any free one."""
 
     host: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1"

@@ -1,6 +1,6 @@
 """worker.toml and the environment, read into one frozen `Settings`, with every problem at once.
 
-Nothing here looks at schemas, packages or brokers: that is `app.check`.
+Nothing here looks at schemas, packages or brokers: that is `app.checks.check`.
 
 pydantic checks the sections; the layers are ours. pydantic-settings reads the process's environment by
 itself, takes `_` in a key literally and ignores a variable that matches nothing; here `_` is a dot below
@@ -19,22 +19,22 @@ from typing import get_origin
 from pydantic import Field, InstanceOf, ValidationError
 
 from stream_infer.avro.framing import Framing
-from stream_infer.config import environment, properties, registry
+from stream_infer.config import environment, properties, schema_registry
 from stream_infer.config.problems import from_validation, key_of, place_of
-from stream_infer.config.registry import RegistryProperties
+from stream_infer.config.schema_registry import RegistryProperties
 from stream_infer.config.sections import (
-    DeadLetters,
-    Delivery,
-    Http,
-    Input,
-    Labels,
-    Model,
-    Monitoring,
-    Output,
+    DeadLetterSection,
+    DeliverySection,
+    HttpSection,
+    InputSection,
+    LabelsSection,
+    ModelSection,
+    MonitoringSection,
+    OutputSection,
     Pipeline,
     Section,
-    Worker,
-    conventional,
+    WorkerSection,
+    topic_name,
 )
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.kafka.client import Properties
@@ -48,16 +48,16 @@ class Settings(Section):
 
     pipeline: Pipeline
     kafka: InstanceOf[Properties]
-    input: Input
-    output: Output
-    dlq: DeadLetters
-    monitoring: Monitoring
-    labels: Labels
-    model: Model
+    input: InputSection
+    output: OutputSection
+    dlq: DeadLetterSection
+    monitoring: MonitoringSection
+    labels: LabelsSection
+    model: ModelSection
     schema_registry: InstanceOf[RegistryProperties] | None = None
-    delivery: Delivery = Field(default_factory=Delivery)
-    worker: Worker = Field(default_factory=Worker)
-    http: Http = Field(default_factory=Http)
+    delivery: DeliverySection = Field(default_factory=DeliverySection)
+    worker: WorkerSection = Field(default_factory=WorkerSection)
+    http: HttpSection = Field(default_factory=HttpSection)
 
     @property
     def group_id(self) -> str:
@@ -76,7 +76,7 @@ class Settings(Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SettingsResult:
     """What could be read: the settings, every problem, and the keys whose values are stand-ins.
 
     With problems, `settings` still holds what is right, and stand-ins for the rest, so that a check can go on
@@ -88,39 +88,45 @@ class Reading:
     unusable: frozenset[str] = frozenset()
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Settings:
+def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     """Return the settings in the TOML file at `path`, overlaid by `STREAM_INFER_*__*` of `environ`.
 
     Raises `Misconfigured` with every problem.
     """
-    reading = read(path, environ)
+    reading = read_settings(path, environ)
     if reading.problems or reading.settings is None:
         raise Misconfigured(reading.problems)
     return reading.settings
 
 
-def read(path: Path, environ: Mapping[str, str]) -> Reading:
+def read_settings(path: Path, environ: Mapping[str, str]) -> SettingsResult:
     """Do the same, but return the problems beside whatever is right."""
     document, unreadable = _document(path)
     if unreadable is not None:
-        return Reading(None, (unreadable,))
-    return understood(document, environ, folder=path.parent)
+        return SettingsResult(None, (unreadable,))
+    return parse_settings(document, environ, folder=path.parent)
 
 
-def understood(document: Mapping[str, object], environ: Mapping[str, str], *, folder: Path) -> Reading:
+def parse_settings(
+    document: Mapping[str, object], environ: Mapping[str, str], *, folder: Path
+) -> SettingsResult:
     """Return what `document` and `environ` say; paths in them are relative to `folder`.
 
     1. Lay the environment over the document.
     2. Turn `[kafka]` and `[schema_registry]` into properties; fill in what follows from other keys.
     3. Validate. Where that fails, put stand-ins for what is wrong and validate the rest.
     """
-    overlay = environment.read(environ, _list_keys())
-    below, kafka_problems = properties.flattened(document.get("kafka", {}))
-    above, _ = properties.flattened(overlay.document.pop("kafka", {}))
-    kafka = properties.parse({scope: {**below[scope], **above[scope]} for scope in below}, folder)
+    overlay = environment.read_environment(environ, _list_keys())
+    below, kafka_problems = properties.flatten_scopes(document.get("kafka", {}))
+    above, _ = properties.flatten_scopes(overlay.document.pop("kafka", {}))
+    kafka = properties.parse_properties({scope: {**below[scope], **above[scope]} for scope in below}, folder)
     registered, registry_problems = _registry(document, overlay.document, folder)
     problems = [*overlay.problems, *kafka_problems, *kafka.problems, *registry_problems]
-    merged = {**_merged(document, overlay.document), "kafka": kafka.properties, registry.SECTION: registered}
+    merged = {
+        **_merged(document, overlay.document),
+        "kafka": kafka.properties,
+        schema_registry.SECTION: registered,
+    }
 
     context = {"folder": str(folder.absolute())}
     unusable = {problem.key for problem in problems}
@@ -135,15 +141,17 @@ def understood(document: Mapping[str, object], environ: Mapping[str, str], *, fo
         settings = Settings.model_validate(_completed(_repaired(merged, wrong)), context=context)
     found = (*_conflicts(settings), *_unregistered(settings), *_unjoined(settings))
     problems += [p for p in found if p.key not in unusable]
-    return Reading(settings, tuple(_with_origin(p, overlay.origin) for p in problems), frozenset(unusable))
+    return SettingsResult(
+        settings, tuple(_with_origin(p, overlay.origin) for p in problems), frozenset(unusable)
+    )
 
 
 def _registry(
     document: Mapping[str, object], overlay: dict[str, object], folder: Path
 ) -> tuple[RegistryProperties | None, Sequence[Problem]]:
-    below, problems = registry.flattened(document.get(registry.SECTION, {}))
-    above, _ = registry.flattened(overlay.pop(registry.SECTION, {}))
-    registered, more = registry.parse({**below, **above}, folder)
+    below, problems = schema_registry.flatten_properties(document.get(schema_registry.SECTION, {}))
+    above, _ = schema_registry.flatten_properties(overlay.pop(schema_registry.SECTION, {}))
+    registered, more = schema_registry.parse_registry({**below, **above}, folder)
     return registered, [*problems, *more]
 
 
@@ -225,7 +233,7 @@ def _completed(document: Mapping[str, object]) -> dict[str, object]:
 
 
 def _named(value: object) -> str:
-    return (conventional(value) if isinstance(value, str) else "") or _UNNAMED
+    return (topic_name(value) if isinstance(value, str) else "") or _UNNAMED
 
 
 def _table(document: Mapping[str, object], section: str) -> Mapping[str, object]:
@@ -306,7 +314,7 @@ def _unregistered(settings: Settings) -> Iterator[Problem]:
         framings["labels.framing"] = settings.labels.framing
     keys = [key for key, framing in framings.items() if framing is Framing.CONFLUENT]
     if keys and settings.schema_registry is None:
-        yield registry.missing(keys[0])
+        yield schema_registry.missing(keys[0])
 
 
 def _unjoined(settings: Settings) -> Iterator[Problem]:

@@ -20,24 +20,24 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from stream_infer.app.check import Checked, checked, checked_on_mock
-from stream_infer.app.topics import carry_out, plan
-from stream_infer.app.watcher import watch
-from stream_infer.app.worker import serve
-from stream_infer.config.settings import Settings, load
+from stream_infer.app.checks.check import Checked, require_checked, require_checked_on_mock
+from stream_infer.app.monitor import run_monitoring
+from stream_infer.app.topics import apply_plan, plan_topics
+from stream_infer.app.worker import run_scoring
+from stream_infer.config.settings import Settings, load_settings
 from stream_infer.demo import phishing
 from stream_infer.demo.phishing import World
-from stream_infer.demo.report import Report, Told
+from stream_infer.demo.report import ChapterResult, DemoReport
 from stream_infer.demo.screen import Screen, screen_for
-from stream_infer.demo.story import CHAPTERS, FIRST, Interrupted, Stage, tell
+from stream_infer.demo.story import CHAPTERS, FIRST, DemoRun, Interrupted, run_story
 from stream_infer.demo.tally import Tally
 from stream_infer.demo.traffic import Reader, Sender, Topics
-from stream_infer.files.store import ModelStore, Request
 from stream_infer.kafka.client import SILENT
 from stream_infer.kafka.mock import mock_broker
-from stream_infer.kafka.topics import Wanted, create, delete
+from stream_infer.kafka.topics import TopicSpec, create_topics, delete_topics
 from stream_infer.ops import logs
 from stream_infer.runtime.stop import Stop, on_signals
+from stream_infer.store.model_store import ModelStore, Request
 
 _MOCK = "mock"
 _PORT = 8900
@@ -106,7 +106,7 @@ def run_demo(broker: str, *, once: bool, as_json: bool, seed: int) -> int:
         port = 0 if once else _free_port(_PORT)
         config = _config(Path(folder), where.servers, port)
         with _stage(where, config, seed, screen, stop) as stage:
-            told = tell(stage, CHAPTERS)
+            told = run_story(stage, CHAPTERS)
             if not once and sum(one.happened for one in told) == len(CHAPTERS):
                 _go_on(stage, config, port)
         report = _report(told, stage.tally, where, seed, time.monotonic() - started)
@@ -139,10 +139,10 @@ def _broker(wanted: str) -> Iterator[_Broker]:
 
 
 @contextmanager
-def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) -> Iterator[Stage]:
+def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) -> Iterator[DemoRun]:
     """Set everything up, let the block tell the story, wait for the last answers, take everything down."""
-    data, folder = phishing.load(), config.parent
-    settings = load(config, {})
+    data, folder = phishing.load_phishing(), config.parent
+    settings = load_settings(config, {})
     store = ModelStore(folder / "models", settings.pipeline)
     package = phishing.build_package(data, folder, world=World.USUAL, version=FIRST)
     store.promote(package, Request("demo", "the first model"))
@@ -152,18 +152,18 @@ def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) 
         "takes some seconds."
     )
     screen.quote(config.read_text())
-    beside = load(config, {"STREAM_INFER_HTTP__PORT": "0"})
+    beside = load_settings(config, {"STREAM_INFER_HTTP__PORT": "0"})
     producer, tally = Producer({"bootstrap.servers": where.servers}, logger=SILENT), Tally()
     with (
         _topics(settings, where) as (ready, topics),
         # Its topics are new: there is no state of others of the same name.
-        _running("demo-monitor", lambda own: watch(beside, own, {}), stop),
-        _running("demo-worker", lambda own: serve(ready, own), stop) as worker,
+        _running("demo-monitor", lambda own: run_monitoring(beside, own, {}), stop),
+        _running("demo-worker", lambda own: run_scoring(ready, own), stop) as worker,
         closing(Reader(producer, where.servers, topics, tally)) as reader,
     ):
         sender = Sender(producer, topics.pages, phishing.Pages(data, seed=seed), tally)
         sender.start()
-        yield Stage(data, folder, store, sender, reader, tally, screen, stop)
+        yield DemoRun(data, folder, store, sender, reader, tally, screen, stop)
         sender.end()
         deadline = time.monotonic() + _ANSWER_WITHIN_S
         while tally.unanswered and worker.is_alive() and time.monotonic() < deadline:
@@ -171,7 +171,7 @@ def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) 
         reader.finish()
 
 
-def _go_on(stage: Stage, config: Path, port: int) -> None:
+def _go_on(stage: DemoRun, config: Path, port: int) -> None:
     """Go on with the traffic until somebody wants the end."""
     stage.screen.say("The story is told; the pages go on until Ctrl-C. Meanwhile, in another terminal:")
     stage.screen.quote(f"stream-infer events --follow -c {config}\ncurl http://127.0.0.1:{port}/metrics")
@@ -208,15 +208,15 @@ def _topics(settings: Settings, where: _Broker) -> Iterator[tuple[Checked, Topic
         settings.monitoring.topic or "",
     )
     if where.name == _MOCK:
-        yield checked_on_mock(settings), topics
+        yield require_checked_on_mock(settings), topics
         return
-    create(settings.kafka, [Wanted(pages, _PARTITIONS)])
-    planned = plan(settings)
+    create_topics(settings.kafka, [TopicSpec(pages, _PARTITIONS)])
+    planned = plan_topics(settings)
     try:
-        carry_out(settings, planned)
-        yield checked(settings), topics
+        apply_plan(settings, planned)
+        yield require_checked(settings), topics
     finally:
-        delete(settings.kafka, [pages, *(one.wanted.name for one in planned)])
+        delete_topics(settings.kafka, [pages, *(one.wanted.name for one in planned)])
 
 
 @contextmanager
@@ -243,8 +243,10 @@ def _running(name: str, work: Callable[[Stop], None], everything: Stop) -> Itera
         raise failures[0]
 
 
-def _report(told: Sequence[Told], tally: Tally, where: _Broker, seed: int, seconds: float) -> Report:
-    return Report(
+def _report(
+    told: Sequence[ChapterResult], tally: Tally, where: _Broker, seed: int, seconds: float
+) -> DemoReport:
+    return DemoReport(
         broker=where.name,
         delivery=where.delivery,
         seed=seed,

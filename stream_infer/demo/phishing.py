@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from stream_infer.packaging.create import create
+from stream_infer.packaging.create import create_package
 from stream_infer.packaging.options import CreateOptions
 
 SCHEMA_NAME = "page.avsc"
@@ -53,7 +53,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DataPart:
     """Pages of the set, and whether each was phishing when the set was made."""
 
     pages: pd.DataFrame
@@ -70,8 +70,8 @@ class Part:
 class PhishingData:
     """The two parts of the set."""
 
-    train: Part
-    traffic: Part
+    train: DataPart
+    traffic: DataPart
 
     @property
     def features(self) -> list[str]:
@@ -79,18 +79,19 @@ class PhishingData:
         return list(self.train.pages.columns)
 
 
-def load() -> PhishingData:
+def load_phishing() -> PhishingData:
     """Read the set from River's wheel; nothing is downloaded."""
     rows, truth = zip(*Phishing(), strict=True)
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(rows))
     frame = pd.DataFrame(list(rows)).astype(float).iloc[order].reset_index(drop=True)
     labels = pd.Series(truth).iloc[order].reset_index(drop=True)
     return PhishingData(
-        Part(frame[:_TRAIN_ROWS], labels[:_TRAIN_ROWS]), Part(frame[_TRAIN_ROWS:], labels[_TRAIN_ROWS:])
+        DataPart(frame[:_TRAIN_ROWS], labels[:_TRAIN_ROWS]),
+        DataPart(frame[_TRAIN_ROWS:], labels[_TRAIN_ROWS:]),
     )
 
 
-def schema(features: Sequence[str]) -> dict[str, object]:
+def event_schema(features: Sequence[str]) -> dict[str, object]:
     """Return the Avro schema of a page."""
     fields: list[dict[str, object]] = [
         {"name": "page_id", "type": "string"},
@@ -111,9 +112,9 @@ def build_package(data: PhishingData, folder: Path, *, world: World, version: st
     joblib.dump(model, folder / "model.joblib")
     train.pages.head(50).to_csv(folder / "sample.csv", index=False)
     train.pages.to_csv(folder / "train.csv", index=False)
-    (folder / SCHEMA_NAME).write_text(json.dumps(schema(data.features), indent=2))
+    (folder / SCHEMA_NAME).write_text(json.dumps(event_schema(data.features), indent=2))
     package = folder / f"phishing-{version}"
-    create(
+    create_package(
         CreateOptions(
             model=folder / "model.joblib",
             name="phishing",
@@ -133,7 +134,7 @@ class Pages:
     def __init__(self, data: PhishingData, *, seed: int) -> None:
         self._rows = data.traffic.pages.to_dict("records")
         self._truth = {world: data.traffic.truth_in(world).tolist() for world in World}
-        self._schema = fastavro.parse_schema(schema(data.features))
+        self._schema = fastavro.parse_schema(event_schema(data.features))
         self._random = np.random.default_rng(seed)
         self._sent = 0
 

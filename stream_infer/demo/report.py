@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ChapterResult:
     """A chapter: whether it happened, in a sentence, and the facts that were read back from the topics."""
 
     name: str
@@ -19,14 +19,14 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class DemoReport:
     """The whole. `predictions` are by model version, `dead_letters` by the class of their error."""
 
     broker: str
     delivery: str
     seed: int
     seconds: float
-    chapters: Sequence[Told]
+    chapters: Sequence[ChapterResult]
     untold: Sequence[str]
     pages_sent: int
     predictions: Mapping[str, int]

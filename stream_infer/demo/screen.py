@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from stream_infer.app.sentences import sentence
-from stream_infer.demo.report import Report, Told
+from stream_infer.app.event_text import event_text
+from stream_infer.demo.report import ChapterResult, DemoReport
 from stream_infer.demo.tally import Event, Tally
 
 _WIDEST = 100
@@ -39,13 +39,13 @@ class Screen(Protocol):
     def event(self, event: Event) -> None:
         """Show a monitoring event as it came."""
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ChapterResult) -> None:
         """End a chapter."""
 
     def figures(self, tally: Tally) -> None:
         """Show how things stand now."""
 
-    def end(self, report: Report, next_steps: Sequence[str]) -> None:
+    def end(self, report: DemoReport, next_steps: Sequence[str]) -> None:
         """Show what came of it all."""
 
     def __enter__(self) -> Self: ...
@@ -68,13 +68,13 @@ class JsonScreen:
     def event(self, event: Event) -> None:
         pass
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ChapterResult) -> None:
         pass
 
     def figures(self, tally: Tally) -> None:
         pass
 
-    def end(self, report: Report, next_steps: Sequence[str]) -> None:
+    def end(self, report: DemoReport, next_steps: Sequence[str]) -> None:
         del next_steps
         document = {"ok": report.ok, **asdict(report), "problems": report.problems}
         sys.stdout.write(json.dumps(document) + "\n")
@@ -105,9 +105,9 @@ class TextScreen:
         self._line(f"\n{number}  {title}", "bold")
 
     def event(self, event: Event) -> None:
-        self._print(sentence(event), _STYLES.get(event["severity"], "cyan"), hanging=_INDENT)
+        self._print(event_text(event), _STYLES.get(event["severity"], "cyan"), hanging=_INDENT)
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ChapterResult) -> None:
         seen, style = _seen(told)
         self._print(f"{seen}: {told.outcome}", style)
 
@@ -119,7 +119,7 @@ class TextScreen:
             self._next_figures_s = time.monotonic() + _FIGURES_EVERY_S
             self._line(line, "")
 
-    def end(self, report: Report, next_steps: Sequence[str]) -> None:
+    def end(self, report: DemoReport, next_steps: Sequence[str]) -> None:
         self._live.stop()
         self._line("\nSummary", "bold")
         for told in report.chapters:
@@ -168,7 +168,7 @@ def screen_for(*, as_json: bool) -> Screen:
     return JsonScreen() if as_json else TextScreen(Console(highlight=False))
 
 
-def _seen(told: Told) -> tuple[str, str]:
+def _seen(told: ChapterResult) -> tuple[str, str]:
     """Return whether a chapter happened, and the style to say it in."""
     return ("Seen", "green") if told.happened else ("NOT SEEN", "bold red")
 
@@ -180,7 +180,7 @@ def _figures(tally: Tally) -> str:
     return f"{tally.rate():>6,.0f} pages/s  {tally.answered:>9,} answered  accuracy {accuracy}  {serving}"
 
 
-def _books(report: Report) -> Mapping[str, str]:
+def _books(report: DemoReport) -> Mapping[str, str]:
     letters = ", ".join(f"{count:,} {reason}" for reason, count in report.dead_letters.items())
     return {
         "broker": report.broker,

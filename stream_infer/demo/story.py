@@ -14,14 +14,14 @@ from typing import NamedTuple, TypeVar
 
 from stream_infer.demo import phishing
 from stream_infer.demo.phishing import SHIFTED, PhishingData, World
-from stream_infer.demo.report import Told
+from stream_infer.demo.report import ChapterResult
 from stream_infer.demo.screen import Screen
 from stream_infer.demo.tally import Event, Tally
 from stream_infer.demo.traffic import BROKEN_EVERY, LABEL_DELAY_S, LABELLED_EVERY, RATE, Reader, Sender
-from stream_infer.files.store import ModelStore, Request
-from stream_infer.models.deployment import Deployment, PackageRef
 from stream_infer.models.package import verify
+from stream_infer.rollout.deployment import Deployment, PackageRef
 from stream_infer.runtime.stop import Stop
+from stream_infer.store.model_store import ModelStore, Request
 
 FIRST, CHALLENGER, TAMPERED = "1.0.0", "1.1.0", "1.2.0"
 
@@ -51,11 +51,11 @@ class Chapter(NamedTuple):
 
     name: str
     title: str
-    play: Callable[[Stage], tuple[str, Facts]]
+    play: Callable[[DemoRun], tuple[str, Facts]]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class DemoRun:
     """What the chapters are played with."""
 
     data: PhishingData
@@ -85,9 +85,9 @@ class Stage:
         return answer
 
 
-def tell(stage: Stage, chapters: Sequence[Chapter]) -> Sequence[Told]:
+def run_story(stage: DemoRun, chapters: Sequence[Chapter]) -> Sequence[ChapterResult]:
     """Play `chapters` until one does not happen, or somebody wants the end; return those that were told."""
-    told: list[Told] = []
+    told: list[ChapterResult] = []
     with suppress(Interrupted):
         for number, chapter in enumerate(chapters, 1):
             stage.screen.chapter(number, chapter.title)
@@ -98,7 +98,7 @@ def tell(stage: Stage, chapters: Sequence[Chapter]) -> Sequence[Told]:
     return told
 
 
-def _played(stage: Stage, chapter: Chapter) -> Told:
+def _played(stage: DemoRun, chapter: Chapter) -> ChapterResult:
     started = time.monotonic()
     facts: Facts = {}
     try:
@@ -107,10 +107,10 @@ def _played(stage: Stage, chapter: Chapter) -> Told:
     except Missed as missed:
         outcome, happened = str(missed), False
     seconds = round(time.monotonic() - started, 1)
-    return Told(chapter.name, chapter.title, happened, outcome, seconds, facts)
+    return ChapterResult(chapter.name, chapter.title, happened, outcome, seconds, facts)
 
 
-def usual_traffic(stage: Stage) -> tuple[str, Facts]:
+def usual_traffic(stage: DemoRun) -> tuple[str, Facts]:
     """Let the monitor learn what is usual; nothing drifts yet."""
     tally = stage.tally
     stage.screen.say(
@@ -133,7 +133,7 @@ def usual_traffic(stage: Stage) -> tuple[str, Facts]:
     return outcome, {"answered": tally.answered, "accuracy": accuracy, "dead_letters": letters}
 
 
-def inputs_shift(stage: Stage) -> tuple[str, Facts]:
+def inputs_shift(stage: DemoRun) -> tuple[str, Facts]:
     """Let most pages be popular ones, until the monitor names that feature."""
     tally, sent = stage.tally, stage.tally.sent
     stage.screen.say(
@@ -160,7 +160,7 @@ def inputs_shift(stage: Stage) -> tuple[str, Facts]:
     }
 
 
-def concept_changes(stage: Stage) -> tuple[str, Facts]:
+def concept_changes(stage: DemoRun) -> tuple[str, Facts]:
     """Let more pages be phishing that look as before, until the monitor sees it in the labels."""
     tally, labelled = stage.tally, stage.tally.labelled
     early = tally.find("drift.detected", drift__signal="error")
@@ -195,7 +195,7 @@ def concept_changes(stage: Stage) -> tuple[str, Facts]:
     }
 
 
-def challenger_takes_over(stage: Stage) -> tuple[str, Facts]:
+def challenger_takes_over(stage: DemoRun) -> tuple[str, Facts]:
     """Promote a model that knows what is phishing now, while pages keep coming."""
     tally = stage.tally
     stage.screen.say(f"A challenger learns what is phishing now, is packaged as {CHALLENGER}, and promoted.")
@@ -219,7 +219,7 @@ def challenger_takes_over(stage: Stage) -> tuple[str, Facts]:
     return outcome, {"accuracy_before": fell_to, "accuracy_now": accuracy, "partitions": partitions}
 
 
-def tampered_is_rejected(stage: Stage) -> tuple[str, Facts]:
+def tampered_is_rejected(stage: DemoRun) -> tuple[str, Facts]:
     """Put a package with one flipped byte into the store, past `promote`, which would refuse it."""
     tally = stage.tally
     stage.screen.say(
@@ -275,7 +275,7 @@ def _switched_where_announced(tally: Tally, event: Event) -> int:
     return len(event["ranges"])
 
 
-def _tampered(stage: Stage) -> PackageRef:
+def _tampered(stage: DemoRun) -> PackageRef:
     """Make a package, put it into the store, and flip one byte of its model there."""
     package = phishing.build_package(stage.data, stage.folder, world=World.CERTIFIED, version=TAMPERED)
     digest = verify(package).digest

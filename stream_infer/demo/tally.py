@@ -12,7 +12,7 @@ _RATE_OVER_S = 2.0
 _MANY_LABELS = 100
 
 Event = Mapping[str, Any]
-"""A monitoring event, as `app.events` gives it."""
+"""A monitoring event, as `app.monitoring_events` gives it."""
 
 
 class Accuracy(NamedTuple):

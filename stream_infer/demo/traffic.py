@@ -17,8 +17,8 @@ import fastavro
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from stream_infer.app.events import parse_event
-from stream_infer.avro import contract
+from stream_infer.app.monitoring_events import parse_event
+from stream_infer.avro import topic_schemas
 from stream_infer.demo.phishing import Pages, World
 from stream_infer.demo.tally import Event, Tally
 from stream_infer.kafka.client import SILENT
@@ -86,8 +86,8 @@ class Reader:
 
     def __init__(self, producer: Producer, servers: str, topics: Topics, tally: Tally) -> None:
         self._producer, self._topics, self._tally = producer, topics, tally
-        self._prediction = dict(contract.schema("Prediction").parsed)
-        self._label = dict(contract.schema("Label").parsed)
+        self._prediction = dict(topic_schemas.topic_schema("Prediction").parsed)
+        self._label = dict(topic_schemas.topic_schema("Label").parsed)
         self._due: deque[tuple[float, str, bool]] = deque()
         self._consumer = Consumer(
             {

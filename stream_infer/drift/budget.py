@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from stream_infer.drift.detectors import Kind, Spec
+from stream_infer.drift.detectors import DetectorKind, DetectorSpec
 
 _DAY_S = 86_400.0
 _LEAST_RUN = 10_000.0
@@ -37,48 +37,50 @@ class AlarmBudget:
 
 
 def change_detectors(
-    run_length: float, kinds: Sequence[Kind] = (Kind.PAGE_HINKLEY, Kind.ADWIN)
-) -> Sequence[Spec]:
+    run_length: float, kinds: Sequence[DetectorKind] = (DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN)
+) -> Sequence[DetectorSpec]:
     """Return the detectors of one signal, which together keep `run_length`."""
     return [_FITTED[kind](len(kinds) * run_length) for kind in kinds]
 
 
-def _page_hinkley(run_length: float) -> Spec:
+def _page_hinkley(run_length: float) -> DetectorSpec:
     """Return a detector that answers to a look that is far off, at once: it tolerates 1.5.
 
     Fitted: with it and 4 first looks a threshold of h runs exp(3 (h - 4)) 5e5 looks; half a unit is to spare.
     """
     threshold = max(4.0, 4.0 + math.log(run_length / 5e5) / 3) + 0.5
-    return Spec(
-        Kind.PAGE_HINKLEY,
+    return DetectorSpec(
+        DetectorKind.PAGE_HINKLEY,
         {"delta": 1.5, "threshold": round(threshold, 2), "alpha": 1.0, "min_instances": 4},
     )
 
 
-def _adwin(run_length: float) -> Spec:
+def _adwin(run_length: float) -> DetectorSpec:
     """Return one that answers to a small change that lasts.
 
     Fitted: it runs 1 / (1.2e-5 (delta / 0.02)^1.66) looks.
     """
     confidence = min(0.02, 0.02 * (1 / (1.2e-5 * run_length)) ** (1 / 1.66))
-    return Spec(
-        Kind.ADWIN,
+    return DetectorSpec(
+        DetectorKind.ADWIN,
         {"delta": float(f"{confidence:.1e}"), "clock": 1, "grace_period": 4, "min_window_length": 1},
     )
 
 
-def _kswin(run_length: float) -> Spec:
+def _kswin(run_length: float) -> DetectorSpec:
     """Return one that answers to any change of the distribution, late: 20 looks after it.
 
     A look that fires is one of `run_length`, as its test is one at level alpha; neighbours share most looks,
     so it fires less often. 20 against 20 looks go down to 1e-11, far enough.
     """
     alpha = max(1e-10, 1 / run_length)
-    return Spec(Kind.KSWIN, {"alpha": float(f"{alpha:.1e}"), "window_size": 40, "stat_size": 20, "seed": 1})
+    return DetectorSpec(
+        DetectorKind.KSWIN, {"alpha": float(f"{alpha:.1e}"), "window_size": 40, "stat_size": 20, "seed": 1}
+    )
 
 
-_FITTED: Mapping[Kind, Callable[[float], Spec]] = {
-    Kind.PAGE_HINKLEY: _page_hinkley,
-    Kind.ADWIN: _adwin,
-    Kind.KSWIN: _kswin,
+_FITTED: Mapping[DetectorKind, Callable[[float], DetectorSpec]] = {
+    DetectorKind.PAGE_HINKLEY: _page_hinkley,
+    DetectorKind.ADWIN: _adwin,
+    DetectorKind.KSWIN: _kswin,
 }

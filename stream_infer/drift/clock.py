@@ -13,7 +13,7 @@ DISORDER_MS = 60_000
 """Records of a partition may be out of order by this much, and a transaction this long open."""
 
 
-class Clock:
+class TopicClock:
     """The record time of one topic."""
 
     def __init__(self) -> None:

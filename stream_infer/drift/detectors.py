@@ -33,7 +33,7 @@ class Detector(Protocol):
         """What was compared with the threshold at the last value, where the detector has such a number."""
 
 
-class Kind(StrEnum):
+class DetectorKind(StrEnum):
     """The detectors there are. The second group takes errors as 0 and 1, one for each label."""
 
     PAGE_HINKLEY = "PageHinkley"
@@ -52,23 +52,23 @@ _INTEGERS = frozenset(
      "warm_start", "sliding_window_size", "max_buckets"}
 )  # fmt: skip
 
-_MAKERS: Mapping[Kind, Callable[..., Any]] = {
-    Kind.PAGE_HINKLEY: PageHinkley,
-    Kind.ADWIN: ADWIN,
-    Kind.KSWIN: KSWIN,
-    Kind.DDM: DDM,
-    Kind.EDDM: EDDM,
-    Kind.FHDDM: FHDDM,
-    Kind.HDDM_A: HDDMA,
-    Kind.HDDM_W: HDDMW,
+_MAKERS: Mapping[DetectorKind, Callable[..., Any]] = {
+    DetectorKind.PAGE_HINKLEY: PageHinkley,
+    DetectorKind.ADWIN: ADWIN,
+    DetectorKind.KSWIN: KSWIN,
+    DetectorKind.DDM: DDM,
+    DetectorKind.EDDM: EDDM,
+    DetectorKind.FHDDM: FHDDM,
+    DetectorKind.HDDM_A: HDDMA,
+    DetectorKind.HDDM_W: HDDMW,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class DetectorSpec:
     """A detector and its parameters, as an event names them."""
 
-    kind: Kind
+    kind: DetectorKind
     parameters: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -79,10 +79,10 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
-class Fired:
+class Detection:
     """A detector that sees a change, and its statistic where it has one."""
 
-    spec: Spec
+    spec: DetectorSpec
     statistic: float | None
 
 
@@ -105,9 +105,9 @@ class _River:
         return float(max(up, sums["_max_decrease"] - sums["_sum_decrease"]))
 
 
-def make(spec: Spec) -> Detector:
+def make_detector(spec: DetectorSpec) -> Detector:
     """Return a new detector. KSWIN draws at random, so it is given a seed where the spec has none."""
-    parameters: dict[str, float] = {"seed": 1} if spec.kind is Kind.KSWIN else {}
+    parameters: dict[str, float] = {"seed": 1} if spec.kind is DetectorKind.KSWIN else {}
     parameters |= spec.parameters
     return _River(
         _MAKERS[spec.kind](
@@ -139,7 +139,9 @@ class Series:
     the list of values: bounded, and enough to make everything else anew.
     """
 
-    def __init__(self, specs: Sequence[Spec], *, limit: int = 128, values: Sequence[int] = ()) -> None:
+    def __init__(
+        self, specs: Sequence[DetectorSpec], *, limit: int = 128, values: Sequence[int] = ()
+    ) -> None:
         self._specs = tuple(specs)
         self._limit = limit
         self._values = list(values)
@@ -151,11 +153,11 @@ class Series:
         return self._values
 
     @property
-    def specs(self) -> Sequence[Spec]:
+    def specs(self) -> Sequence[DetectorSpec]:
         """What watches this series."""
         return self._specs
 
-    def update(self, value: float) -> Sequence[Fired]:
+    def update(self, value: float) -> Sequence[Detection]:
         """Take `value` if it may be taken; return who sees a change."""
         step = admitted(value)
         if step is None:
@@ -166,7 +168,7 @@ class Series:
         self._values.append(step)
         fired = [one.update(step / STEPS_PER_UNIT) for one in self._detectors]
         return [
-            Fired(spec, one.statistic)
+            Detection(spec, one.statistic)
             for spec, one, change in zip(self._specs, self._detectors, fired, strict=True)
             if change
         ]
@@ -193,7 +195,7 @@ class Series:
         return max(1, count)
 
     def _fed(self) -> list[Detector]:
-        detectors = [make(spec) for spec in self._specs]
+        detectors = [make_detector(spec) for spec in self._specs]
         for step in self._values:
             for one in detectors:
                 one.update(step / STEPS_PER_UNIT)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from stream_infer.drift.frames import Summary
-from stream_infer.drift.reference import Column
+from stream_infer.drift.frames import ColumnSummary
+from stream_infer.drift.reference import ReferenceColumn
 
 LEAST_REFERENCE_ROWS = 1000
 LEAST_LOOK_ROWS = 500
@@ -37,14 +37,14 @@ class Distance:
         return self.statistic > self.threshold
 
 
-def shortage(column: Column | None) -> str | None:
+def shortage(column: ReferenceColumn | None) -> str | None:
     """Return `insufficient_reference` when nothing can be compared with `column`."""
     if column is None or not column.shares:
         return INSUFFICIENT
     return INSUFFICIENT if column.rows - column.nulls < LEAST_REFERENCE_ROWS else None
 
 
-def psi(sample: Summary, column: Column, *, chance: float) -> Distance | None:
+def psi(sample: ColumnSummary, column: ReferenceColumn, *, chance: float) -> Distance | None:
     """Return the population stability index, or None when rows or bins are too few.
 
     Without drift, PSI over (1 / sample + 1 / reference) is about chi-squared with bins - 1 degrees (Yurdakul
@@ -62,7 +62,7 @@ def psi(sample: Summary, column: Column, *, chance: float) -> Distance | None:
     return Distance("PSI", statistic, max(NOTABLE_PSI, by_chance), {"bins": len(pairs), "chance": chance})
 
 
-def ks(sample: Summary, column: Column, *, chance: float) -> Distance | None:
+def ks(sample: ColumnSummary, column: ReferenceColumn, *, chance: float) -> Distance | None:
     """Return the greatest distance between the distributions at the reference's edges, numbers only.
 
     The threshold is Kolmogorov's for `chance`; seeing only the edges makes it cautious.
@@ -78,7 +78,7 @@ def ks(sample: Summary, column: Column, *, chance: float) -> Distance | None:
     return Distance("KS", apart, threshold, {"chance": chance})
 
 
-def _comparable(sample: Summary, column: Column) -> bool:
+def _comparable(sample: ColumnSummary, column: ReferenceColumn) -> bool:
     return (
         shortage(column) is None
         and sample.count >= LEAST_LOOK_ROWS

@@ -17,14 +17,14 @@ _PRIOR = 10  # before labels come, a band counts as right as often as it says, w
 _KEPT = 5_000  # over so many labels older ones fade: what a model's scores are worth changes
 
 
-class Name(NamedTuple):
+class ModelId(NamedTuple):
     """A model: its version, and the digest of its package, which is what counts."""
 
     version: str
     digest: str
 
 
-class Bands:
+class ConfidenceBands:
     """Predictions by how sure the model was: how many, and the sum of their confidence, exactly."""
 
     def __init__(self, counts: Sequence[int] = (0,) * BANDS, sums: Sequence[int] = (0,) * BANDS) -> None:
@@ -69,7 +69,7 @@ class Calibration:
             self.seen = [count // 2 for count in self.seen]
             self.right = [count // 2 for count in self.right]
 
-    def accuracy(self, bands: Bands) -> float:
+    def accuracy(self, bands: ConfidenceBands) -> float:
         """Return the accuracy to expect of predictions, of which there is at least one."""
         expected = 0.0
         for count, total, seen, right in zip(bands.counts, bands.sums, self.seen, self.right, strict=True):
@@ -80,15 +80,15 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Promised:
+class WindowConfidence:
     """A window of a partition of predictions ("topic/index"), and what one model's scores in it say."""
 
-    model: Name
+    model: ModelId
     log: str
     first_offset: int
     last_offset: int
     time_ms: int
-    bands: Bands
+    bands: ConfidenceBands
 
 
 @dataclass(slots=True)
@@ -97,10 +97,10 @@ class _Open:
     first: int
     last: int
     time_ms: int
-    models: dict[Name, Bands] = field(default_factory=dict)
+    models: dict[ModelId, ConfidenceBands] = field(default_factory=dict)
 
 
-class Promises:
+class ConfidenceWindows:
     """The window under way of each partition of predictions. A window is so many offsets."""
 
     def __init__(self, window: int) -> None:
@@ -108,7 +108,9 @@ class Promises:
         self._open: dict[str, _Open] = {}
         self._touched: set[str] = set()
 
-    def take(self, log: str, offset: int, time_ms: int, model: Name, confidence: float) -> Iterator[Promised]:
+    def take(
+        self, log: str, offset: int, time_ms: int, model: ModelId, confidence: float
+    ) -> Iterator[WindowConfidence]:
         """Take a prediction; yield what the window before it came to, if it is in a new one."""
         number = offset // self._window
         window = self._open.get(log)
@@ -119,7 +121,7 @@ class Promises:
                 yield from _promised(log, window)
             window = self._open[log]
         window.last, window.time_ms = offset, max(window.time_ms, time_ms)
-        window.models.setdefault(model, Bands()).add(confidence)
+        window.models.setdefault(model, ConfidenceBands()).add(confidence)
 
     def changed(self) -> Mapping[str, Any]:
         """Return the documents that have changed since the last call, by partition."""
@@ -129,7 +131,7 @@ class Promises:
     def restore(self, documents: Mapping[str, Any]) -> None:
         """Take over the state in `documents`."""
         for log, (number, first, last, time_ms, models) in documents.items():
-            bands = {Name(*name): Bands(counts, sums) for name, counts, sums in models}
+            bands = {ModelId(*name): ConfidenceBands(counts, sums) for name, counts, sums in models}
             self._open[log] = _Open(number, first, last, time_ms, bands)
 
 
@@ -138,9 +140,9 @@ def band_of(confidence: float) -> int:
     return min(BANDS - 1, int(confidence * BANDS))
 
 
-def _promised(log: str, window: _Open) -> Iterator[Promised]:
+def _promised(log: str, window: _Open) -> Iterator[WindowConfidence]:
     for model, bands in window.models.items():
-        yield Promised(model, log, window.first, window.last, window.time_ms, bands)
+        yield WindowConfidence(model, log, window.first, window.last, window.time_ms, bands)
 
 
 def _document(window: _Open) -> list[Any]:

@@ -1,7 +1,7 @@
 """What scoring saw, summarised by partition, model and window of offsets. Frames of one window merge.
 
-Values and their merging only. Making frames out of a batch is `steps.observe`'s business, their bytes are
-`steps.monitor`'s.
+Values and their merging only. `steps.observing.observe` makes frames from a batch,
+`steps.observing.frame_record` encodes them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OUTPUT_CATEGORY = "output.category"
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class ColumnSummary:
     """One feature or output in one frame.
 
     `nulls` and `non_finite` are exact, of every row. `count` is how many sampled values are behind the rest:
@@ -51,7 +51,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class ObservationFrame:
     """One window of one partition under one model, or a part of it. Offsets and times are inclusive."""
 
     version: str
@@ -66,7 +66,7 @@ class Frame:
     records: int
     dead_letters: int
     sampled: int
-    signals: tuple[Summary, ...]
+    signals: tuple[ColumnSummary, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,12 @@ class Signals:
 
 
 @dataclass(frozen=True, slots=True)
-class Frames(Sequence[Frame]):
+class FrameTables(Sequence[ObservationFrame]):
     """Frames under one model in columns, a row each. As a sequence, it has them one by one.
 
-    `heads` has the numbers of each frame by their name in `Frame`. `counts` are count, nulls and non-finite,
-    `moments` are mean, m2, low and high, both (what, frames, signals). `bins` are (frames, the bins of all
-    signals one after the other).
+    `heads` has the numbers of each frame, by field name of `ObservationFrame`. `counts` are count, nulls and
+    non-finite, `moments` are mean, m2, low and high, both (what, frames, signals). `bins` are (frames,
+    the bins of all signals one after the other).
     """
 
     version: str
@@ -103,19 +103,19 @@ class Frames(Sequence[Frame]):
         return len(self.sources)
 
     @overload
-    def __getitem__(self, row: int, /) -> Frame: ...
+    def __getitem__(self, row: int, /) -> ObservationFrame: ...
 
     @overload
-    def __getitem__(self, row: slice, /) -> list[Frame]: ...
+    def __getitem__(self, row: slice, /) -> list[ObservationFrame]: ...
 
-    def __getitem__(self, row: int | slice, /) -> Frame | list[Frame]:
+    def __getitem__(self, row: int | slice, /) -> ObservationFrame | list[ObservationFrame]:
         if isinstance(row, slice):
             return [self[one] for one in range(*row.indices(len(self)))]
         numbers = {name: int(column[row]) for name, column in self.heads.items()}
         signals = tuple(self._summaries(row))
-        return Frame(self.version, self.digest, self.sources[row], **numbers, signals=signals)
+        return ObservationFrame(self.version, self.digest, self.sources[row], **numbers, signals=signals)
 
-    def _summaries(self, row: int) -> Iterator[Summary]:
+    def _summaries(self, row: int) -> Iterator[ColumnSummary]:
         counts, moments = self.counts[:, row].T.tolist(), self.moments[:, row].T.tolist()
         ends = accumulate(self.signals.widths)
         columns = zip(
@@ -125,17 +125,17 @@ class Frames(Sequence[Frame]):
             count, nulls, non_finite = of_counts
             mean, m2, low, high = of_moments
             bins = tuple(self.bins[row, end - width : end].tolist())
-            yield Summary(name, kind, count, nulls, non_finite, mean, m2, low, high, bins)
+            yield ColumnSummary(name, kind, count, nulls, non_finite, mean, m2, low, high, bins)
 
 
-def merged(one: Summary, other: Summary) -> Summary:
+def merged(one: ColumnSummary, other: ColumnSummary) -> ColumnSummary:
     """Return the summary of both samples together (Chan, Golub and LeVeque 1979, equation 2.1)."""
     nulls, non_finite = one.nulls + other.nulls, one.non_finite + other.non_finite
     if not one.count or not other.count:
         return replace(one if one.count else other, nulls=nulls, non_finite=non_finite)
     count = one.count + other.count
     apart = other.mean - one.mean
-    return Summary(
+    return ColumnSummary(
         name=one.name,
         kind=one.kind,
         count=count,
@@ -149,7 +149,7 @@ def merged(one: Summary, other: Summary) -> Summary:
     )
 
 
-def folded(one: Frame, other: Frame) -> Frame:
+def folded(one: ObservationFrame, other: ObservationFrame) -> ObservationFrame:
     """Return both frames of one partition and model as one. A signal that only one of them has stays."""
     known = {(s.kind, s.name): s for s in one.signals}
     for signal in other.signals:
@@ -170,7 +170,7 @@ def folded(one: Frame, other: Frame) -> Frame:
     )
 
 
-def to_document(frame: Frame) -> dict[str, object]:
+def to_document(frame: ObservationFrame) -> dict[str, object]:
     """Return `frame` as JSON values."""
     return {
         "version": frame.version,
@@ -188,12 +188,12 @@ def to_document(frame: Frame) -> dict[str, object]:
     }  # fmt: skip
 
 
-def from_document(document: Mapping[str, object]) -> Frame:
+def from_document(document: Mapping[str, object]) -> ObservationFrame:
     """Return the frame that `to_document` wrote."""
     first, last, window_first, window_last = _list(document["offsets"])
     first_time, last_time = _list(document["times_ms"])
     records, dead_letters, sampled = _list(document["counts"])
-    return Frame(
+    return ObservationFrame(
         version=str(document["version"]),
         digest=str(document["digest"]),
         source=Partition(*_list(document["source"])),
@@ -217,9 +217,9 @@ def _summary(
     nulls: int,
     non_finite: int,
     *rest: Any,  # noqa: ANN401 - JSON
-) -> Summary:
+) -> ColumnSummary:
     mean, m2, low, high, bins = rest
-    return Summary(name, kind, count, nulls, non_finite, mean, m2, low, high, tuple(bins))
+    return ColumnSummary(name, kind, count, nulls, non_finite, mean, m2, low, high, tuple(bins))
 
 
 def _list(value: object) -> list[Any]:

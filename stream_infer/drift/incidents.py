@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from stream_infer.drift.frames import Frame
-from stream_infer.drift.standard import Aspect, Signal
-from stream_infer.drift.watch import Alarm, Look
-from stream_infer.drift.windows import Lane
+from stream_infer.drift.detector_bank import Alarm, WindowResult
+from stream_infer.drift.frames import ObservationFrame
+from stream_infer.drift.windows import StreamKey
+from stream_infer.drift.zscores import Aspect, Signal
 from stream_infer.flow.records import Partition
 
 _QUALITY = frozenset({Aspect.NON_FINITE, Aspect.DEAD_LETTERS})
@@ -65,7 +65,7 @@ class IncidentPolicy:
 
 @dataclass(slots=True)
 class Track:
-    """One signal of an incident in one lane."""
+    """One signal of an incident in one stream."""
 
     signal: Signal
     usual: float
@@ -78,7 +78,7 @@ class Track:
 
 @dataclass(slots=True)
 class Incident:
-    """Something that goes on. `tracks` are by lane; `alarm` is what it was named after."""
+    """Something that goes on. `tracks` are by stream; `alarm` is what it was named after."""
 
     id: str
     nature: Nature
@@ -87,24 +87,24 @@ class Incident:
     version: str
     digest: str
     members: list[Group]
-    tracks: dict[Lane, Track] = field(default_factory=dict)
+    tracks: dict[StreamKey, Track] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class IncidentOpened:
     """A new incident, in the look that it was seen in; `also` are the other columns that moved."""
 
     incident: Incident
-    frame: Frame
+    frame: ObservationFrame
     also: Sequence[Signal]
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class IncidentResolved:
     """An incident that is over."""
 
     incident: Incident
-    frame: Frame
+    frame: ObservationFrame
     ending: Ending
 
 
@@ -112,7 +112,7 @@ class Resolved:
 class Cooling:
     """A column whose incident is just over: the level it ended at, and an alarm that waits."""
 
-    lane: Lane
+    stream: StreamKey
     group: Group
     signal: Signal
     level: float
@@ -120,7 +120,7 @@ class Cooling:
     waiting: Alarm | None = None
 
 
-Change = Opened | Resolved
+Change = IncidentOpened | IncidentResolved
 
 
 class Incidents:
@@ -137,14 +137,14 @@ class Incidents:
         """What goes on now."""
         return self._open
 
-    def take(self, look: Look) -> Sequence[Change]:
+    def take(self, look: WindowResult) -> Sequence[Change]:
         """Take what a look shows; return the incidents that it opens and ends."""
-        lane = Lane(look.frame.source, look.frame.digest)
-        fresh = [alarm for alarm in look.alarms if not self._joined(alarm, lane, look)]
-        fresh = [alarm for alarm in fresh if not self._waits(alarm, lane, look)]
-        fresh += self._waited(lane, look)
-        changes: list[Change] = list(self._opened(fresh, lane, look))
-        changes += self._ended(lane, look)
+        stream = StreamKey(look.frame.source, look.frame.digest)
+        fresh = [alarm for alarm in look.alarms if not self._joined(alarm, stream, look)]
+        fresh = [alarm for alarm in fresh if not self._waits(alarm, stream, look)]
+        fresh += self._waited(stream, look)
+        changes: list[Change] = list(self._opened(fresh, stream, look))
+        changes += self._ended(stream, look)
         return changes
 
     def to_document(self) -> dict[str, object]:
@@ -162,42 +162,42 @@ class Incidents:
         incidents._cooling = [_read_cooling(one) for one in document["cooling"]]
         return incidents
 
-    def _joined(self, alarm: Alarm, lane: Lane, look: Look) -> bool:
+    def _joined(self, alarm: Alarm, stream: StreamKey, look: WindowResult) -> bool:
         group = group_of(alarm.signal)
-        incident = next((one for one in self._open if self._belongs(group, one, lane, look)), None)
+        incident = next((one for one in self._open if self._belongs(group, one, stream, look)), None)
         if incident is None:
             return False
         if group not in incident.members:
             incident.members.append(group)
-        track = incident.tracks.get(lane)
+        track = incident.tracks.get(stream)
         if track is None or track.ended:
-            incident.tracks[lane] = _track(alarm, look)
+            incident.tracks[stream] = _track(alarm, look)
         else:
             track.alarmed_look, track.calm = look.number, 0
         return True
 
-    def _belongs(self, group: Group, incident: Incident, lane: Lane, look: Look) -> bool:
-        if incident.digest != lane.digest:
+    def _belongs(self, group: Group, incident: Incident, stream: StreamKey, look: WindowResult) -> bool:
+        if incident.digest != stream.digest:
             return False
         if group in incident.members:
             return True
-        track = incident.tracks.get(lane)
+        track = incident.tracks.get(stream)
         near = track is not None and look.number - track.opened_look <= self._policy.horizon_looks
         follows = not group[1].startswith("feature")
         of_feature = incident.nature is Nature.DRIFT and bool(feature_of(incident.alarm.signal))
         return (near and (follows or group[0] == incident.nature)) or (follows and of_feature)
 
-    def _waits(self, alarm: Alarm, lane: Lane, look: Look) -> bool:
+    def _waits(self, alarm: Alarm, stream: StreamKey, look: WindowResult) -> bool:
         group = group_of(alarm.signal)
         for one in self._cooling:
-            if one.lane == lane and one.group == group and look.number < one.until_look:
+            if one.stream == stream and one.group == group and look.number < one.until_look:
                 one.waiting = alarm
                 return True
         return False
 
-    def _waited(self, lane: Lane, look: Look) -> Sequence[Alarm]:
+    def _waited(self, stream: StreamKey, look: WindowResult) -> Sequence[Alarm]:
         """Return alarms that waited out the cooling and whose change is still there, as it is now."""
-        over = [one for one in self._cooling if one.lane == lane and look.number >= one.until_look]
+        over = [one for one in self._cooling if one.stream == stream and look.number >= one.until_look]
         self._cooling = [one for one in self._cooling if one not in over]
         return [
             replace(one.waiting, value=look.values.get(one.waiting.signal, one.waiting.value))
@@ -205,13 +205,15 @@ class Incidents:
             if one.waiting is not None and _is_still_there(one, one.waiting, look)
         ]
 
-    def _opened(self, fresh: Sequence[Alarm], lane: Lane, look: Look) -> Iterator[Opened]:
+    def _opened(
+        self, fresh: Sequence[Alarm], stream: StreamKey, look: WindowResult
+    ) -> Iterator[IncidentOpened]:
         for nature in (Nature.QUALITY, Nature.DRIFT):
             alarms = [alarm for alarm in fresh if group_of(alarm.signal)[0] == nature]
             if not alarms:
                 continue
             # What the first takes in is no second one: a burst of NaN is not also a drift of the score.
-            alarms = [alarm for alarm in alarms if not self._joined(alarm, lane, look)]
+            alarms = [alarm for alarm in alarms if not self._joined(alarm, stream, look)]
             if not alarms:
                 continue
             named, raised = _named(alarms, look, nature)
@@ -224,26 +226,26 @@ class Incidents:
                 look.frame.version,
                 look.frame.digest,
                 list(groups),
-                {lane: _track(named, look)},
+                {stream: _track(named, look)},
             )
             self._open.append(incident)
             others = {alarm.signal: None for alarm in alarms if alarm.signal != named.signal}
-            yield Opened(incident, look.frame, list(others))
+            yield IncidentOpened(incident, look.frame, list(others))
 
-    def _ended(self, lane: Lane, look: Look) -> Iterator[Resolved]:
+    def _ended(self, stream: StreamKey, look: WindowResult) -> Iterator[IncidentResolved]:
         for incident in list(self._open):
-            ending = self._ending(incident, lane, look)
+            ending = self._ending(incident, stream, look)
             if ending is not None:
                 self._open.remove(incident)
-                yield Resolved(incident, look.frame, ending)
+                yield IncidentResolved(incident, look.frame, ending)
 
-    def _ending(self, incident: Incident, lane: Lane, look: Look) -> Ending | None:
+    def _ending(self, incident: Incident, stream: StreamKey, look: WindowResult) -> Ending | None:
         """Note what the look says about `incident`; return how it ended, when nothing of it goes on."""
         ending = None
         for place, track in incident.tracks.items():
-            if track.ended or place.source != lane.source:
+            if track.ended or place.source != stream.source:
                 continue
-            if place != lane:
+            if place != stream:
                 track.ended, ending = True, Ending.REPLACED
                 continue
             value = look.values.get(track.signal)
@@ -254,17 +256,17 @@ class Incidents:
             elif look.number - track.alarmed_look >= self._policy.settle_looks:
                 track.ended, ending = True, Ending.SETTLED
             if track.ended and value is not None:
-                self._cool(incident, lane, look, value)
+                self._cool(incident, stream, look, value)
         return ending if all(track.ended for track in incident.tracks.values()) else None
 
-    def _cool(self, incident: Incident, lane: Lane, look: Look, value: float) -> None:
+    def _cool(self, incident: Incident, stream: StreamKey, look: WindowResult, value: float) -> None:
         until = look.number + self._policy.cool_looks
-        track = incident.tracks[lane]
+        track = incident.tracks[stream]
         for group in incident.members:
             own = group == group_of(track.signal)
             signal = track.signal if own else Signal(group[1], group[2], Aspect.MEAN)
             level = value if own else look.values.get(signal, 0.0)
-            self._cooling.append(Cooling(lane, group, signal, level, until))
+            self._cooling.append(Cooling(stream, group, signal, level, until))
 
 
 def group_of(signal: Signal) -> Group:
@@ -278,7 +280,7 @@ def feature_of(signal: Signal) -> str | None:
     return signal.name if signal.kind.startswith("feature") else None
 
 
-def _named(alarms: Sequence[Alarm], look: Look, nature: Nature) -> tuple[Alarm, str]:
+def _named(alarms: Sequence[Alarm], look: WindowResult, nature: Nature) -> tuple[Alarm, str]:
     """Return the alarm that names an incident, and who raised it.
 
     A feature before an output, the one that moved most before others. Where only an output alarms while a
@@ -304,7 +306,7 @@ def _telling(alarm: Alarm) -> tuple[bool, float]:
     return alarm.signal.aspect is not Aspect.DISTRIBUTION, alarm.apart
 
 
-def _is_still_there(cooling: Cooling, alarm: Alarm, look: Look) -> bool:
+def _is_still_there(cooling: Cooling, alarm: Alarm, look: WindowResult) -> bool:
     """Whether a column is still away from the level it had settled at, and on the side that `alarm` saw."""
     value = look.values.get(cooling.signal, cooling.level)
     if alarm.signal != cooling.signal:
@@ -313,11 +315,11 @@ def _is_still_there(cooling: Cooling, alarm: Alarm, look: Look) -> bool:
     return side * (value - cooling.level) >= _STILL_APART
 
 
-def _track(alarm: Alarm, look: Look) -> Track:
+def _track(alarm: Alarm, look: WindowResult) -> Track:
     return Track(alarm.signal, alarm.usual, alarm.since_offset, look.number, look.number)
 
 
-def _id(pipeline: str, signal: Signal, frame: Frame) -> str:
+def _id(pipeline: str, signal: Signal, frame: ObservationFrame) -> str:
     """Return an id that the same log gives again: of what, where and under which model."""
     what = "\n".join(
         (pipeline, *signal, frame.source.topic, str(frame.source.index), str(frame.last_offset), frame.digest)
@@ -334,13 +336,13 @@ def _incident(one: Incident) -> dict[str, object]:
         "version": one.version,
         "digest": one.digest,
         "members": [list(group) for group in one.members],
-        "tracks": [[*_lane(lane), asdict(track)] for lane, track in one.tracks.items()],
+        "tracks": [[*_lane(stream), asdict(track)] for stream, track in one.tracks.items()],
     }
 
 
 def _read_incident(document: Mapping[str, Any]) -> Incident:
     tracks = {
-        Lane(Partition(topic, index), digest): Track(**{**track, "signal": _signal(track["signal"])})
+        StreamKey(Partition(topic, index), digest): Track(**{**track, "signal": _signal(track["signal"])})
         for topic, index, digest, track in document["tracks"]
     }
     return Incident(
@@ -357,7 +359,7 @@ def _read_incident(document: Mapping[str, Any]) -> Incident:
 
 def _cooling(one: Cooling) -> dict[str, object]:
     return {
-        "lane": _lane(one.lane),
+        "lane": _lane(one.stream),
         "group": list(one.group),
         "signal": list(one.signal),
         "level": one.level,
@@ -371,7 +373,7 @@ def _read_cooling(document: Mapping[str, Any]) -> Cooling:
     nature, kind, name = document["group"]
     waiting = document["waiting"]
     return Cooling(
-        Lane(Partition(topic, index), digest),
+        StreamKey(Partition(topic, index), digest),
         (nature, kind, name),
         _signal(document["signal"]),
         document["level"],
@@ -393,5 +395,5 @@ def _signal(document: Sequence[str]) -> Signal:
     return Signal(kind, name, Aspect(aspect))
 
 
-def _lane(lane: Lane) -> list[object]:
-    return [lane.source.topic, lane.source.index, lane.digest]
+def _lane(stream: StreamKey) -> list[object]:
+    return [stream.source.topic, stream.source.index, stream.digest]

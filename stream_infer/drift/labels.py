@@ -67,7 +67,7 @@ class Pair(NamedTuple):
         return max(0, self.truth.known_ms - self.predicted.event_ms)
 
 
-class Fate(StrEnum):
+class LabelOutcome(StrEnum):
     """What becomes of a label. The first two make pairs."""
 
     JOINED = "joined"
@@ -80,7 +80,7 @@ class Fate(StrEnum):
     INVALID = "invalid"
 
 
-PAIRED = frozenset({Fate.JOINED, Fate.EARLY})
+PAIRED = frozenset({LabelOutcome.JOINED, LabelOutcome.EARLY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +98,23 @@ class JoinPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class LabelWindow:
     """A closed window of one partition of labels ("topic/index"), with the offsets of what was in it.
 
-    `fates` counts every record in it, `pairs` are in offset order, `time_ms` is the newest record's.
+    `outcomes` counts every record in it, `pairs` are in offset order, `time_ms` is the newest record's.
     """
 
     log: str
     first_offset: int
     last_offset: int
     time_ms: int
-    fates: Mapping[Fate, int]
+    outcomes: Mapping[LabelOutcome, int]
     pairs: tuple[Pair, ...]
     coverage: float
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class ReadProgress:
     """What has been read: no prediction and no label before these record times is still to come.
 
     `reached` is the next offset of each partition of labels.
@@ -136,7 +136,7 @@ class _Held(NamedTuple):
     """A label in an open window; without a fate while it waits for its prediction."""
 
     truth: Truth
-    fate: Fate | None = None
+    outcome: LabelOutcome | None = None
     predicted: Predicted | None = None
 
 
@@ -147,7 +147,7 @@ class _Open:
     first: int
     last: int
     time_ms: int
-    dropped: Counter[Fate] = field(default_factory=Counter)
+    dropped: Counter[LabelOutcome] = field(default_factory=Counter)
     labels: dict[int, _Held] = field(default_factory=dict)
     waiting: set[int] = field(default_factory=set)
 
@@ -199,7 +199,7 @@ class Join:
         """Take a label at `offset` of `log`. The truth says something: see `Truth.said`."""
         window = self._window(log, offset, truth.time_ms)
         if not self._sampled(truth.id):
-            window.dropped[Fate.UNSAMPLED] += 1
+            window.dropped[LabelOutcome.UNSAMPLED] += 1
             return
         window.labels[offset] = _Held(truth)
         self._held += 1
@@ -212,9 +212,9 @@ class Join:
 
     def invalid(self, log: str, offset: int, time_ms: int) -> None:
         """Count a record among the labels that is none."""
-        self._window(log, offset, time_ms).dropped[Fate.INVALID] += 1
+        self._window(log, offset, time_ms).dropped[LabelOutcome.INVALID] += 1
 
-    def advance(self, now: Now) -> list[Window]:
+    def advance(self, now: ReadProgress) -> list[LabelWindow]:
         """Go on to `now`: forget what is over, keep to the budget, and return the windows that close."""
         seen_ms = min(now.predictions_ms, now.labels_ms)
         while self._due and self._due[0][0] < seen_ms:
@@ -238,7 +238,7 @@ class Join:
             self._halvings, self.totals = whole["halvings"], Counter(whole["totals"])
         windows = [(_place(name), held) for name, held in documents.items() if name.startswith("w/")]
         for (log, number), (first, last, time_ms, dropped) in sorted(windows):
-            counts = Counter({Fate(fate): count for fate, count in dropped.items()})
+            counts = Counter({LabelOutcome(fate): count for fate, count in dropped.items()})
             self._open.setdefault(log, {})[number] = _Open(first, last, time_ms, counts)
         for name, held in documents.items():
             if name.startswith("p/"):
@@ -253,13 +253,13 @@ class Join:
         truth, fate, predicted = document
         held = _Held(
             Truth(*truth),
-            None if fate is None else Fate(fate),
+            None if fate is None else LabelOutcome(fate),
             None if predicted is None else Predicted(*predicted),
         )
         window = self._open[log][offset // self._policy.window]
         window.labels[offset] = held
         self._held += 1
-        if held.fate is None:
+        if held.outcome is None:
             window.waiting.add(offset)
             self._waiting.setdefault(held.truth.id, []).append((log, offset))
 
@@ -296,17 +296,17 @@ class Join:
         window.waiting.discard(offset)
         self._touched.add(f"l/{log}/{offset}")
 
-    def _fate(self, known: _Known, truth: Truth) -> Fate:
+    def _fate(self, known: _Known, truth: Truth) -> LabelOutcome:
         after_ms = truth.time_ms - known.predicted.time_ms
         if after_ms < -self._policy.max_early_ms or after_ms > 2 * self._policy.max_delay_ms:
-            return Fate.UNKNOWN
+            return LabelOutcome.UNKNOWN
         if after_ms > self._policy.max_delay_ms:
-            return Fate.LATE
+            return LabelOutcome.LATE
         if known.said is None:
-            return Fate.EARLY if after_ms < 0 else Fate.JOINED
-        return Fate.DOUBLE if known.said == truth.said else Fate.CONFLICTING
+            return LabelOutcome.EARLY if after_ms < 0 else LabelOutcome.JOINED
+        return LabelOutcome.DOUBLE if known.said == truth.said else LabelOutcome.CONFLICTING
 
-    def _closed(self, log: str, now: Now) -> Iterator[Window]:
+    def _closed(self, log: str, now: ReadProgress) -> Iterator[LabelWindow]:
         """Yield the windows of `log` that have been read to their end and have nothing left that waits."""
         windows = self._open[log]
         for number in list(windows):
@@ -323,23 +323,23 @@ class Join:
     def _give_up(self, log: str, offset: int, window: _Open) -> None:
         """No prediction of this label's time can come any more."""
         held = window.labels[offset]
-        window.labels[offset] = held._replace(fate=Fate.UNKNOWN)
+        window.labels[offset] = held._replace(outcome=LabelOutcome.UNKNOWN)
         window.waiting.discard(offset)
         self._touched.add(f"l/{log}/{offset}")
         self._unwait(held.truth.id, log, offset)
 
-    def _taken(self, log: str, number: int, window: _Open) -> Window:
+    def _taken(self, log: str, number: int, window: _Open) -> LabelWindow:
         self._held -= len(window.labels)
         self._touched |= {"", f"w/{log}/{number}", *(f"l/{log}/{offset}" for offset in window.labels)}
         labels = [held for _, held in sorted(window.labels.items())]
-        fates = window.dropped + Counter(held.fate for held in labels if held.fate is not None)
-        self.totals.update(fates)
-        return Window(
+        outcomes = window.dropped + Counter(held.outcome for held in labels if held.outcome is not None)
+        self.totals.update(outcomes)
+        return LabelWindow(
             log,
             window.first,
             window.last,
             window.time_ms,
-            fates,
+            outcomes,
             tuple(Pair(held.predicted, held.truth) for held in labels if held.predicted is not None),
             self.coverage,
         )
@@ -366,9 +366,9 @@ class Join:
     def _drop(self, log: str, offset: int, window: _Open) -> None:
         held = window.labels.pop(offset)
         self._held -= 1
-        window.dropped[Fate.UNSAMPLED] += 1
+        window.dropped[LabelOutcome.UNSAMPLED] += 1
         self._touched.add(f"l/{log}/{offset}")
-        if held.fate is None:
+        if held.outcome is None:
             window.waiting.discard(offset)
             self._unwait(held.truth.id, log, offset)
 

@@ -10,61 +10,67 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from stream_infer.drift.errors import ErrorDrift, ErrorPolicy, Errors, ErrorsBack
-from stream_infer.drift.estimate import Bands, Calibration, Name, Promised, Promises
-from stream_infer.drift.figures import (
-    ACCURACY,
-    Answers,
-    Figure,
-    Mark,
-    confidence,
-    delay_ms_of,
-    figures_of,
-    mark,
+from stream_infer.drift.error_drift import ErrorDrift, ErrorMonitor, ErrorPolicy, ErrorRecovered
+from stream_infer.drift.estimate import (
+    Calibration,
+    ConfidenceBands,
+    ConfidenceWindows,
+    ModelId,
+    WindowConfidence,
 )
-from stream_infer.drift.labels import Pair, Predicted, Window
+from stream_infer.drift.labels import LabelWindow, Pair, Predicted
+from stream_infer.drift.model_metrics import (
+    ACCURACY,
+    MetricValue,
+    OutputMeaning,
+    PairOutcome,
+    confidence,
+    median_delay_ms,
+    metrics_of,
+    pair_outcome,
+)
 
 _PREDICTIONS_PER_LABEL = 10  # there are more predictions than labels, so their windows are larger
 _FIRST_WINDOWS = 5
 
-AnswersOf = Callable[[str], Answers]
+OutputMeaningOf = Callable[[str], OutputMeaning]
 """What the answers of a package mean, by its digest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class WindowMetric:
     """One figure of one model in one window of labels.
 
     `reference` is that of its first windows, `estimate` the accuracy that was expected of these predictions
     from their scores, `predictions` how many of the model's have a label here.
     """
 
-    model: Name
+    model: ModelId
     metric: str
-    figure: Figure
+    figure: MetricValue
     reference: float | None
     estimate: float | None
     predictions: int
     delay_p50_ms: int
-    window: Window
+    window: LabelWindow
 
 
 @dataclass(frozen=True, slots=True)
-class Estimated:
+class AccuracyEstimate:
     """What accuracy the scores of a window of predictions promise, after so many `labels`."""
 
-    promised: Promised
+    promised: WindowConfidence
     accuracy: float
     labels: int
 
 
-Said = Measured | Estimated | ErrorDrift | ErrorsBack
+PerformanceChange = WindowMetric | AccuracyEstimate | ErrorDrift | ErrorRecovered
 
 
 @dataclass(slots=True)
 class _Model:
-    answers: Answers
-    errors: Errors
+    answers: OutputMeaning
+    errors: ErrorMonitor
     calibration: Calibration = field(default_factory=Calibration)
     first: dict[str, list[float]] = field(default_factory=dict)
 
@@ -72,32 +78,32 @@ class _Model:
 class Performance:
     """Figures, estimates and error drift of every model. State is small: counts, and a few recent values."""
 
-    def __init__(self, errors: ErrorPolicy, answers: AnswersOf, *, window: int) -> None:
+    def __init__(self, errors: ErrorPolicy, answers: OutputMeaningOf, *, window: int) -> None:
         self._errors = errors
         self._answers = answers
-        self._models: dict[Name, _Model] = {}
-        self._promises = Promises(window * _PREDICTIONS_PER_LABEL)
-        self._touched: set[Name] = set()
+        self._models: dict[ModelId, _Model] = {}
+        self._promises = ConfidenceWindows(window * _PREDICTIONS_PER_LABEL)
+        self._touched: set[ModelId] = set()
 
-    def predicted(self, log: str, offset: int, one: Predicted) -> Iterator[Estimated]:
+    def predicted(self, log: str, offset: int, one: Predicted) -> Iterator[AccuracyEstimate]:
         """Take the prediction at `offset` of `log`; yield the estimates of a window that is over."""
-        name = Name(one.version, one.digest)
+        name = ModelId(one.version, one.digest)
         sure = confidence(one, self._of(name).answers)
         if sure is None:
             return
         for promised in self._promises.take(log, offset, one.time_ms, name, sure):
             calibration = self._of(promised.model).calibration
-            yield Estimated(promised, calibration.accuracy(promised.bands), calibration.labels)
+            yield AccuracyEstimate(promised, calibration.accuracy(promised.bands), calibration.labels)
 
-    def closed(self, window: Window) -> Iterator[Said]:
+    def closed(self, window: LabelWindow) -> Iterator[PerformanceChange]:
         """Take a window of labels; yield figures of each model in it, and whether errors drift."""
-        pairs: dict[Name, list[Pair]] = {}
+        pairs: dict[ModelId, list[Pair]] = {}
         for pair in window.pairs:
-            pairs.setdefault(Name(pair.predicted.version, pair.predicted.digest), []).append(pair)
+            pairs.setdefault(ModelId(pair.predicted.version, pair.predicted.digest), []).append(pair)
         for name, mine in pairs.items():
             of = self._of(name)
             self._touched.add(name)
-            marks = [mark(pair, of.answers) for pair in mine]
+            marks = [pair_outcome(pair, of.answers) for pair in mine]
             yield from self._measured(name, of, marks, window)
             yield from of.errors.take(marks, window)
 
@@ -111,8 +117,8 @@ class Performance:
         """Take over the state in `documents`, by name."""
         for key, document in documents.items():
             if key.startswith("model/"):
-                name = Name(*document["name"])
-                errors = Errors.from_document(document["errors"], self._errors, name)
+                name = ModelId(*document["name"])
+                errors = ErrorMonitor.from_document(document["errors"], self._errors, name)
                 calibration = Calibration(**document["calibration"])
                 self._models[name] = _Model(
                     self._answers(name.digest), errors, calibration, document["first"]
@@ -120,26 +126,28 @@ class Performance:
         promises = {k.removeprefix("promises/"): d for k, d in documents.items() if k.startswith("promises/")}
         self._promises.restore(promises)
 
-    def _of(self, name: Name) -> _Model:
+    def _of(self, name: ModelId) -> _Model:
         if name not in self._models:
-            self._models[name] = _Model(self._answers(name.digest), Errors(self._errors, name))
+            self._models[name] = _Model(self._answers(name.digest), ErrorMonitor(self._errors, name))
         return self._models[name]
 
-    def _measured(self, name: Name, of: _Model, marks: Sequence[Mark], window: Window) -> Iterator[Measured]:
+    def _measured(
+        self, name: ModelId, of: _Model, marks: Sequence[PairOutcome], window: LabelWindow
+    ) -> Iterator[WindowMetric]:
         estimate = _estimate(of.calibration, marks)
-        for metric, figure in figures_of(marks).items():
+        for metric, figure in metrics_of(marks).items():
             first = of.first.setdefault(metric, [])
             reference = sum(first) / len(first) if len(first) >= _FIRST_WINDOWS else None
             expected = estimate if metric == ACCURACY else None
-            delay = delay_ms_of(marks)
-            yield Measured(name, metric, figure, reference, expected, len(marks), delay, window)
+            delay = median_delay_ms(marks)
+            yield WindowMetric(name, metric, figure, reference, expected, len(marks), delay, window)
             if len(first) < _FIRST_WINDOWS:
                 first.append(figure.value)
         for one in marks:
             if one.confidence is not None and one.right is not None:
                 of.calibration.learn(one.confidence, right=one.right)
 
-    def _document(self, name: Name) -> dict[str, Any]:
+    def _document(self, name: ModelId) -> dict[str, Any]:
         of = self._models[name]
         return {
             "name": name,
@@ -149,9 +157,9 @@ class Performance:
         }
 
 
-def _estimate(calibration: Calibration, marks: Sequence[Mark]) -> float | None:
+def _estimate(calibration: Calibration, marks: Sequence[PairOutcome]) -> float | None:
     """Return the accuracy to expect of the predictions behind `marks`, if their scores say anything."""
-    bands = Bands()
+    bands = ConfidenceBands()
     for one in marks:
         if one.confidence is not None:
             bands.add(one.confidence)

@@ -19,7 +19,7 @@ LABEL = "label"
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ReferenceColumn:
     """One feature or output in the reference.
 
     `edges` bound the bins of numbers: `shares[0]` is what lies below them, `shares[-1]` what lies above (both
@@ -45,14 +45,14 @@ class Reference:
     """All columns of the data that a model was made from, by (kind, name)."""
 
     rows: int
-    columns: Mapping[tuple[str, str], Column]
+    columns: Mapping[tuple[str, str], ReferenceColumn]
 
-    def column(self, kind: str, name: str) -> Column | None:
+    def column(self, kind: str, name: str) -> ReferenceColumn | None:
         """Return the column of this kind and name, if the reference has it."""
         return self.columns.get((kind, name))
 
 
-def parse(data: bytes) -> Reference:
+def parse_reference(data: bytes) -> Reference:
     """Return the reference in `data`; raise `ValueError` when it is not one of format 1."""
     try:
         document = json.loads(data)
@@ -68,11 +68,11 @@ def parse(data: bytes) -> Reference:
     return Reference(rows, {(column.kind, column.name): column for column in columns})
 
 
-def _column(name: str, one: Mapping[str, Any], *, feature: bool) -> Column:
+def _column(name: str, one: Mapping[str, Any], *, feature: bool) -> ReferenceColumn:
     if one["kind"] == "categories":
         return _categories(name, FEATURE_CATEGORY, one)
     kind = FEATURE_NUMBER if feature else OUTPUT_NUMBER
-    exact = Column(name, kind, int(one["count"]), int(one["nulls"]), int(one["infinite"]))
+    exact = ReferenceColumn(name, kind, int(one["count"]), int(one["nulls"]), int(one["infinite"]))
     if "bins" not in one:  # a column without a single number
         return exact
     edges, counts = _sorted(one["bins"]["edges"]), [int(n) for n in one["bins"]["counts"]]
@@ -93,10 +93,10 @@ def _sorted(edges: list[float]) -> tuple[float, ...]:
     return tuple(edges) if len(edges) > 1 else (edges[0], math.nextafter(edges[0], math.inf))
 
 
-def _categories(name: str, kind: str, one: Mapping[str, Any]) -> Column:
+def _categories(name: str, kind: str, one: Mapping[str, Any]) -> ReferenceColumn:
     counts = {str(category): int(n) for category, n in sorted(one["categories"].items())}
     total = sum(counts.values()) + int(one["other"])
     shares = tuple(n / total for n in (*counts.values(), int(one["other"]))) if total else ()
-    return Column(
+    return ReferenceColumn(
         name, kind, int(one["count"]), int(one.get("nulls", 0)), categories=tuple(counts), shares=shares
     )

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from stream_infer.drift.frames import Frame, folded, from_document, to_document
+from stream_infer.drift.frames import ObservationFrame, folded, from_document, to_document
 from stream_infer.flow.records import Partition
 
 
-class Lane(NamedTuple):
+class StreamKey(NamedTuple):
     """One source partition under one model: what a look is about."""
 
     source: Partition
@@ -32,75 +32,75 @@ class WindowPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathering:
+class PendingWindow:
     """A window under way, and the closed ones that wait for it. `touched_ms` is when it last grew."""
 
-    open: Frame | None
-    waiting: Frame | None
+    open: ObservationFrame | None
+    waiting: ObservationFrame | None
     touched_ms: int
 
 
 class Windows:
-    """The windows under way, one for each lane."""
+    """The windows under way, one for each stream."""
 
     def __init__(self, policy: WindowPolicy) -> None:
         self._policy = policy
-        self._lanes: dict[Lane, Gathering] = {}
-        self._moved: set[Lane] = set()
+        self._streams: dict[StreamKey, PendingWindow] = {}
+        self._moved: set[StreamKey] = set()
 
     @property
-    def moved(self) -> frozenset[Lane]:
-        """The lanes that the last `add` changed."""
+    def moved(self) -> frozenset[StreamKey]:
+        """The streams that the last `add` changed."""
         return frozenset(self._moved)
 
-    def add(self, frame: Frame, now_ms: int) -> Sequence[Frame]:
+    def add(self, frame: ObservationFrame, now_ms: int) -> Sequence[ObservationFrame]:
         """Take a frame; return the looks that are complete with it, in the order of their closing."""
-        here = Lane(frame.source, frame.digest)
+        here = StreamKey(frame.source, frame.digest)
         self._moved = {here}
-        looks = [look for lane in self._overdue(here, now_ms) for look in self._close(lane)]
-        gathering = self._lanes.get(here, Gathering(None, None, now_ms))
+        looks = [look for stream in self._overdue(here, now_ms) for look in self._close(stream)]
+        gathering = self._streams.get(here, PendingWindow(None, None, now_ms))
         if gathering.open is not None and gathering.open.window_last_offset < frame.window_first_offset:
             looks += self._close(here)
-            gathering = self._lanes.get(here, Gathering(None, None, now_ms))
+            gathering = self._streams.get(here, PendingWindow(None, None, now_ms))
         grown = frame if gathering.open is None else folded(gathering.open, frame)
-        self._lanes[here] = Gathering(grown, gathering.waiting, now_ms)
+        self._streams[here] = PendingWindow(grown, gathering.waiting, now_ms)
         return looks
 
-    def restore(self, lane: Lane, gathering: Gathering) -> None:
+    def restore(self, stream: StreamKey, gathering: PendingWindow) -> None:
         """Go on with a window that was under way."""
-        self._lanes[lane] = gathering
+        self._streams[stream] = gathering
 
-    def lanes(self) -> Mapping[Lane, Gathering]:
+    def streams(self) -> Mapping[StreamKey, PendingWindow]:
         """Return what is under way."""
-        return self._lanes
+        return self._streams
 
-    def _overdue(self, here: Lane, now_ms: int) -> Sequence[Lane]:
-        """Return lanes to close: those left behind by another model, and those without news for long."""
+    def _overdue(self, here: StreamKey, now_ms: int) -> Sequence[StreamKey]:
+        """Return streams to close: those left behind by another model, and those without news for long."""
         return [
-            lane
-            for lane, gathering in sorted(self._lanes.items())
-            if lane != here
+            stream
+            for stream, gathering in sorted(self._streams.items())
+            if stream != here
             and gathering.open is not None
-            and (lane.source == here.source or now_ms - gathering.touched_ms > self._policy.max_age_ms)
+            and (stream.source == here.source or now_ms - gathering.touched_ms > self._policy.max_age_ms)
         ]
 
-    def _close(self, lane: Lane) -> Sequence[Frame]:
-        self._moved.add(lane)
-        gathering = self._lanes[lane]
+    def _close(self, stream: StreamKey) -> Sequence[ObservationFrame]:
+        self._moved.add(stream)
+        gathering = self._streams[stream]
         closed = gathering.open
         if closed is None:
             return ()
         if gathering.waiting is not None:
             closed = folded(gathering.waiting, closed)
         if closed.sampled < self._policy.look_rows:
-            self._lanes[lane] = Gathering(None, closed, gathering.touched_ms)
+            self._streams[stream] = PendingWindow(None, closed, gathering.touched_ms)
             return ()
-        del self._lanes[lane]
+        del self._streams[stream]
         return (closed,)
 
 
-def write(gathering: Gathering) -> dict[str, object]:
-    """Return a lane's windows as JSON values."""
+def pending_to_document(gathering: PendingWindow) -> dict[str, object]:
+    """Return a stream's windows as JSON values."""
     return {
         "open": None if gathering.open is None else to_document(gathering.open),
         "waiting": None if gathering.waiting is None else to_document(gathering.waiting),
@@ -108,9 +108,9 @@ def write(gathering: Gathering) -> dict[str, object]:
     }
 
 
-def read(document: Mapping[str, Any]) -> Gathering:
-    """Return what `write` wrote."""
-    return Gathering(
+def pending_from_document(document: Mapping[str, Any]) -> PendingWindow:
+    """Return what `pending_to_document` wrote."""
+    return PendingWindow(
         None if document["open"] is None else from_document(document["open"]),
         None if document["waiting"] is None else from_document(document["waiting"]),
         int(document["touched_ms"]),

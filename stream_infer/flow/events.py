@@ -61,10 +61,10 @@ class LagMeasured:
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionsHeld:
+class PartitionsPaused:
     """The partitions that are not read on for now, and why; none when all go on again."""
 
-    held: tuple[Partition, ...]
+    paused: tuple[Partition, ...]
     reason: str
 
 
@@ -101,7 +101,7 @@ Event = (
     | AssignmentChanged
     | ProducerRenewed
     | LagMeasured
-    | PartitionsHeld
+    | PartitionsPaused
     | Degraded
     | Paced
 )

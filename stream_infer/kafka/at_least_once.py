@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from stream_infer.flow.errors import Aborted, Fatal
 from stream_infer.flow.records import Output
+from stream_infer.kafka.error_policy import error_of
 from stream_infer.kafka.publish import never, produce_all
-from stream_infer.kafka.verdicts import error_of
 
 _FLUSH_S = 15.0
 _SLICE_S = 1.0
@@ -23,7 +23,7 @@ _SLICE_S = 1.0
 class AtLeastOnce:
     """Publishes without transactions: flush, then commit the offsets through the consumer.
 
-    `hopeless` is asked of a flush that takes long, as in `transactions`.
+    `cannot_succeed` is asked of a flush that takes long, as in `transactions`.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class AtLeastOnce:
         config: Mapping[str, object],
         *,
         logger: logging.Logger,
-        hopeless: Callable[[Collection[str]], bool] = never,
+        cannot_succeed: Callable[[Collection[str]], bool] = never,
     ) -> None:
-        self._hopeless = hopeless
+        self._hopeless = cannot_succeed
         self._config = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}
         self._logger = logger
         self._producer: Producer | None = None

@@ -15,12 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.flow.errors import BrokerUnreachable
-from stream_infer.kafka.compacted import Entry, Tail, Unreadable, tail
-from stream_infer.models.deployment import (
+from stream_infer.kafka.standalone_reader import Entry, Tail, Unreadable, tail
+from stream_infer.rollout.deployment import (
     Deployment,
     DeploymentInvalid,
     PackageRef,
@@ -32,7 +32,7 @@ _HELD_WITHIN_S = 10.0
 
 
 class ControlTopic:
-    """A `runtime.audition.Desired` that follows the control topic of `pipeline`."""
+    """A `rollout.candidate_loader.Desired` that follows the control topic of `pipeline`."""
 
     def __init__(
         self,
@@ -104,12 +104,12 @@ class ControlTopic:
 
 def deployment(value: bytes) -> Deployment:
     """Return the deployment in a record's value. Raises `ValueError` when there is none in it."""
-    record = RecordReader(contract.schema("Deployment"), Framing.NONE).read(value)
+    record = RecordReader(topic_schemas.topic_schema("Deployment"), Framing.NONE).read(value)
     requested_at = round(record["requested_at"].timestamp() * 1000)
     return parse_deployment(json.dumps({**record, "requested_at": requested_at}).encode())
 
 
 def record(wish: Deployment) -> tuple[bytes, bytes]:
     """Return key and value of the record that makes `wish` the desired deployment."""
-    writer = RecordWriter(contract.schema("Deployment"), Framing.NONE)
+    writer = RecordWriter(topic_schemas.topic_schema("Deployment"), Framing.NONE)
     return wish.pipeline.encode(), writer.write(asdict(wish))

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_infer.flow.errors import BrokerUnreachable, Fatal
 from stream_infer.flow.records import Partition
-from stream_infer.kafka.verdicts import error_of, is_unreachable
+from stream_infer.kafka.error_policy import error_of, is_unreachable
 
 _ADMIN_S = 10.0
 

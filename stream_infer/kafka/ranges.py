@@ -10,31 +10,33 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from stream_infer.flow.errors import BrokerUnreachable
 from stream_infer.flow.records import Batch, Partition
 from stream_infer.kafka.columns import Gathered, partition_of
-from stream_infer.kafka.compacted import is_end, outsider, partitions_of
-from stream_infer.kafka.verdicts import error_of
+from stream_infer.kafka.error_policy import error_of
+from stream_infer.kafka.standalone_reader import is_end, partitions_of, standalone_consumer
 
 _ASK_S = 10.0
 _MANY = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RangeBound:
     """A place in a topic: an offset of each of its partitions, or a moment of its records."""
 
     offset: int | None = None
     moment_ms: int | None = None
 
 
-START, END = Place(offset=0), Place()
+START, END = RangeBound(offset=0), RangeBound()
 
 
-def read_range(config: Mapping[str, object], topic: str, first: Place, last: Place) -> Iterator[Batch]:
+def read_range(
+    config: Mapping[str, object], topic: str, first: RangeBound, last: RangeBound
+) -> Iterator[Batch]:
     """Yield the records from `first` on and before `last`, in the order of the log.
 
     `END` is where the log ends when the reading begins. `config` is that of a client that only asks. Raises
     `BrokerUnreachable` when nobody answers, and `Unreadable`.
     """
-    consumer = outsider(config, topic)
+    consumer = standalone_consumer(config, topic)
     try:
         asked = [TopicPartition(topic, p) for p in partitions_of(consumer, topic, _ASK_S)]
         begins, ends = _offsets(consumer, asked, first), _offsets(consumer, asked, last)
@@ -70,7 +72,7 @@ def _ended(message: Message, ends: Mapping[Partition, int]) -> Partition | None:
     return partition if done else None
 
 
-def _offsets(consumer: Consumer, asked: Sequence[TopicPartition], place: Place) -> dict[Partition, int]:
+def _offsets(consumer: Consumer, asked: Sequence[TopicPartition], place: RangeBound) -> dict[Partition, int]:
     """Return the offset of `place` in each partition, within what the log holds."""
     moments: dict[int, int] = {}
     if place.moment_ms is not None:

@@ -27,9 +27,9 @@ from stream_infer.flow.events import AssignmentChanged, LagMeasured
 from stream_infer.flow.ports import Observer
 from stream_infer.flow.records import Batch, Channel, Cursor, Outcome, Output, Partition
 from stream_infer.kafka.columns import CHUNK, Gathered, partition_of
+from stream_infer.kafka.error_policy import error_of
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import CommitUnknown, Publisher
-from stream_infer.kafka.verdicts import error_of
 
 _ADMIN_S = 10.0
 _LAG_EVERY_S = 1.0
@@ -79,7 +79,7 @@ class Session:
         self._position: dict[Partition, int] = {}
         self._lease = _Lease(0, None)
         self._touched: set[Partition] = set()
-        self._held: set[Partition] = set()
+        self._paused: set[Partition] = set()
         self._ended: set[Partition] = set()
         self._changes: list[AssignmentChanged] = []
         self._failure: StreamInferError | None = None
@@ -134,18 +134,18 @@ class Session:
     # -- holding back: see `registered.Holding` ---------------------------------------------------------
 
     @property
-    def held(self) -> Collection[Partition]:
-        return self._held
+    def paused(self) -> Collection[Partition]:
+        return self._paused
 
-    def hold(self, offsets: Mapping[Partition, int]) -> None:
+    def pause(self, offsets: Mapping[Partition, int]) -> None:
         owned = {p: offset for p, offset in offsets.items() if p in self._position}
-        self._held |= owned.keys()
+        self._paused |= owned.keys()
         self._client.pause([TopicPartition(p.topic, p.index) for p in owned])
         self._reposition(owned)
 
-    def release(self, partitions: Collection[Partition]) -> None:
-        mine = self._held.intersection(partitions)
-        self._held -= mine
+    def resume(self, partitions: Collection[Partition]) -> None:
+        mine = self._paused.intersection(partitions)
+        self._paused -= mine
         if mine:
             self._client.resume([TopicPartition(p.topic, p.index) for p in mine])
 
@@ -332,7 +332,7 @@ class Session:
         partitions = [Partition(tp.topic, tp.partition) for tp in gone]
         if any(map(self._leads, gone)):
             partitions += [p for p in self._position if p.topic in self._settings.companions]
-        self.release(partitions)  # librdkafka keeps a pause beyond an assignment
+        self.resume(partitions)  # librdkafka keeps a pause beyond an assignment
         for p in partitions:
             self._position.pop(p, None)
         self._ended.difference_update(partitions)

@@ -1,7 +1,7 @@
 """What the broker knows of topics and groups, asked before a group is joined; and making topics.
 
 Every question is bounded in time; silence is `BrokerUnreachable`. What the answers mean for a configuration
-is in `app.check`. librdkafka's mock cluster answers `partition_counts` only.
+is in `app.checks.check`. librdkafka's mock cluster answers `partition_counts` only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
 
 from stream_infer.flow.errors import BrokerUnreachable, Fatal
 from stream_infer.kafka.client import SILENT, Properties, admin
-from stream_infer.kafka.verdicts import error_of, is_unreachable
+from stream_infer.kafka.error_policy import error_of, is_unreachable
 
 ADMIN_TIMEOUT_S = 10.0
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
@@ -50,7 +50,7 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
+class MissingTopic:
     """A topic that the broker does not describe: `exists` is None where it will not say."""
 
     exists: bool | None
@@ -66,7 +66,7 @@ class TopicFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TopicSpec:
     """A topic to be made."""
 
     name: str
@@ -75,16 +75,16 @@ class Wanted:
     replication_factor: int = _BROKERS_DEFAULT
 
 
-class Made(StrEnum):
+class CreateResult(StrEnum):
     """What became of a wanted topic."""
 
     CREATED = "created"
     EXISTED = "existed"
 
 
-def describe(
+def describe_topics(
     properties: Properties, names: Sequence[str], *, timeout_s: float = ADMIN_TIMEOUT_S
-) -> Mapping[str, Topic | Absent]:
+) -> Mapping[str, Topic | MissingTopic]:
     """Return what the broker says of each topic; raise `BrokerUnreachable` when it says nothing in time.
 
     Unlike a metadata request for a name, this never makes the broker create the topic.
@@ -97,7 +97,7 @@ def describe(
     )
     found = [name for name, answer in answers.items() if not isinstance(answer, KafkaError)]
     limits = _limits(line, found, timeout_s)
-    described: dict[str, Topic | Absent] = {}
+    described: dict[str, Topic | MissingTopic] = {}
     for name, answer in answers.items():
         if isinstance(answer, KafkaError):
             described[name] = _absent(answer)
@@ -150,27 +150,29 @@ def slot_holder(
     return next((m.member_id for m in answer.members if m.group_instance_id == instance_id), None)
 
 
-def create(
-    properties: Properties, wanted: Sequence[Wanted], *, timeout_s: float = ADMIN_TIMEOUT_S
-) -> Mapping[str, Made]:
+def create_topics(
+    properties: Properties, wanted: Sequence[TopicSpec], *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> Mapping[str, CreateResult]:
     """Make the topics that do not exist. Raises `Fatal` with the broker's reason when it refuses one."""
     line = _Line(properties, timeout_s)
     new = [NewTopic(w.name, w.partitions, w.replication_factor, config=dict(w.config)) for w in wanted]
     if not new:
         return {}
     asked = line.client.create_topics(new, operation_timeout=timeout_s, request_timeout=timeout_s)
-    made: dict[str, Made] = {}
+    made: dict[str, CreateResult] = {}
     for name, answer in line.ask(asked).items():
         if not isinstance(answer, KafkaError):
-            made[name] = Made.CREATED
+            made[name] = CreateResult.CREATED
         elif answer.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            made[name] = Made.EXISTED
+            made[name] = CreateResult.EXISTED
         else:
             raise Fatal(f"topic {name} cannot be created: {answer.str()}")
     return made
 
 
-def delete(properties: Properties, names: Sequence[str], *, timeout_s: float = ADMIN_TIMEOUT_S) -> None:
+def delete_topics(
+    properties: Properties, names: Sequence[str], *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> None:
     """Delete topics; those that do not exist are left alone. Raises `Fatal` when the broker refuses one."""
     line = _Line(properties, timeout_s)
     answers = line.ask(line.client.delete_topics(list(names), request_timeout=timeout_s))
@@ -242,12 +244,12 @@ def _limits(line: _Line, names: Sequence[str], timeout_s: float) -> dict[str, in
     return limits
 
 
-def _absent(error: KafkaError) -> Absent:
+def _absent(error: KafkaError) -> MissingTopic:
     if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-        return Absent(exists=False, reason="does not exist")
+        return MissingTopic(exists=False, reason="does not exist")
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        return Absent(exists=None, reason="does not exist or may not be described by this principal")
-    return Absent(exists=None, reason=f"cannot be described: {error.str()}")
+        return MissingTopic(exists=None, reason="does not exist or may not be described by this principal")
+    return MissingTopic(exists=None, reason=f"cannot be described: {error.str()}")
 
 
 def _names(operations: Sequence[Enum] | None) -> frozenset[str]:

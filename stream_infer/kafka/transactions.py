@@ -22,8 +22,8 @@ from stream_infer.flow.errors import Aborted, BrokerUnreachable, Fatal, SlotTake
 from stream_infer.flow.events import ProducerRenewed
 from stream_infer.flow.ports import Observer
 from stream_infer.flow.records import Output
+from stream_infer.kafka.error_policy import ErrorAction, classify, error_of
 from stream_infer.kafka.publish import CommitUnknown, never, produce_all
-from stream_infer.kafka.verdicts import Verdict, error_of, verdict
 
 _DOUBT_S = 0.25
 _SLICE_S = 1.0
@@ -76,10 +76,11 @@ class Transactions:
     """Publishes in transactions under one `transactional.id`, one transaction a call, none in between.
 
     `config` is complete and names `transaction.timeout.ms`; `stopping` ends the waiting for a broker that is
-    away; `holder` asks the broker which member of the group has this slot; `logger` hears what librdkafka
-    says. `hopeless` is asked whether a commit that has hung for a second can still succeed, by the topics it
-    writes to: of a topic that was deleted nobody tells the client, which would wait until the transaction
-    times out. Not thread-safe: one loop owns it.
+    silent; `holder` asks the broker which member of the group has this slot; `logger` gets librdkafka's log.
+    A commit that hangs for a second asks `cannot_succeed` about the topics it writes to: nobody tells the
+    client of a deleted topic, and it would wait until the transaction times out.
+
+    Not thread-safe: one loop owns it.
     """
 
     def __init__(
@@ -90,10 +91,10 @@ class Transactions:
         holder: Callable[[], str | None],
         observe: Observer,
         logger: logging.Logger,
-        hopeless: Callable[[Collection[str]], bool] = never,
+        cannot_succeed: Callable[[Collection[str]], bool] = never,
     ) -> None:
         self._config = config
-        self._hopeless = hopeless
+        self._hopeless = cannot_succeed
         self._timeout_s = float(str(config["transaction.timeout.ms"])) / 1000
         self._logger = logger
         self._stopping = stopping
@@ -140,7 +141,7 @@ class Transactions:
         try:
             self._call(producer.commit_transaction, began, {topic for topic, _ in outputs})
         except KafkaException as exception:
-            surely_aborted = verdict(error_of(exception)) is Verdict.ABORT
+            surely_aborted = classify(error_of(exception)) is ErrorAction.ABORT
             self._give_up(exception, began, consumer)
             if surely_aborted:
                 raise Aborted(str(error_of(exception))) from exception
@@ -167,7 +168,7 @@ class Transactions:
                 call(_SLICE_S)
             except KafkaException as exception:
                 alive = time.monotonic() - began < self._timeout_s and not self._stopping()
-                retry = alive and verdict(error_of(exception)) is Verdict.RETRY
+                retry = alive and classify(error_of(exception)) is ErrorAction.RETRY
                 if not retry or (written and self._hopeless(written)):
                     raise
                 continue
@@ -179,16 +180,16 @@ class Transactions:
 
     def _give_up(self, exception: KafkaException, began: float, consumer: Consumer) -> None:
         """Leave the transaction behind: abort it where that can work, else discard the producer."""
-        if verdict(error_of(exception)) is Verdict.ABORT:
+        if classify(error_of(exception)) is ErrorAction.ABORT:
             failed = self._abort(began)
             if failed is None:
                 return
             exception = failed
         self._discard(str(error_of(exception)))
-        match verdict(error_of(exception)):
-            case Verdict.INSTANCE_FENCED:
+        match classify(error_of(exception)):
+            case ErrorAction.INSTANCE_FENCED:
                 raise SlotTaken(_SLOT_TAKEN.format("group instance id")) from exception
-            case Verdict.FENCED if self._is_taken(consumer):
+            case ErrorAction.FENCED if self._is_taken(consumer):
                 raise SlotTaken(_SLOT_TAKEN.format("transactional id")) from exception
 
     def _is_taken(self, consumer: Consumer) -> bool:
@@ -257,7 +258,7 @@ class Transactions:
                 producer.init_transactions(_SLICE_S)
             except KafkaException as exception:
                 error = error_of(exception)
-                if verdict(error) is not Verdict.RETRY:
+                if classify(error) is not ErrorAction.RETRY:
                     raise Fatal(f"cannot begin transactions: {error.str()}") from exception
                 if self._stopping():
                     raise Fatal(

@@ -2,7 +2,7 @@
 
 A zip can say one thing in two places (local header, central directory) and hide bytes in a third (comments,
 extra fields, gaps); readers disagree on which to believe. So this reader believes nothing: it rebuilds,
-from names and bytes, what `pack` would have written, and refuses a file that differs anywhere.
+from names and bytes, what `pack_archive` would have written, and refuses a file that differs anywhere.
 
 Entries are stored, not deflated. Deflated bytes depend on the library that made them (zlib and zlib-ng
 differ, and Python ships either), so they could not be rebuilt for comparison; and what is not compressed
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from stream_infer.flow.errors import Refused
-from stream_infer.models.contents import Census, Contents, Limits
+from stream_infer.models.contents import Contents, ContentsGuard, PackageLimits
 
 SIGNATURE = b"PK\x03\x04"
 _CODE = "unsafe_archive"
@@ -48,7 +48,7 @@ class _Entry(NamedTuple):
         return _CENTRAL.pack(*fields, *sizes) + self.name
 
 
-def pack(contents: Contents) -> Iterator[bytes]:
+def pack_archive(contents: Contents) -> Iterator[bytes]:
     """Yield the bytes of the zip that holds `contents`: the same for the same contents, everywhere."""
     entries = []
     for name in sorted(contents, key=_place):
@@ -60,16 +60,16 @@ def pack(contents: Contents) -> Iterator[bytes]:
     yield _tail(entries)
 
 
-def read(path: Path, limits: Limits) -> Contents:
-    """Return name -> bytes of the zip at `path`; raise `Refused` unless it is what `pack` makes of them."""
+def read_archive(path: Path, limits: PackageLimits) -> Contents:
+    """Return name -> bytes of the zip at `path`; raise `Refused` unless `pack_archive` makes the same zip."""
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > limits.total_bytes:
             raise Refused("too_large", f"more than {limits.total_bytes} bytes")
-        return _unpack(stream, size, Census(_CODE, limits))
+        return _unpack(stream, size, ContentsGuard(_CODE, limits))
 
 
-def _unpack(stream: BinaryIO, size: int, census: Census) -> Contents:
+def _unpack(stream: BinaryIO, size: int, census: ContentsGuard) -> Contents:
     contents: dict[str, bytes] = {}
     entries: list[_Entry] = []
     head = stream.read(_LOCAL.size)
@@ -88,7 +88,7 @@ def _unpack(stream: BinaryIO, size: int, census: Census) -> Contents:
 
 
 def _announced(head: bytes, stream: BinaryIO, size: int) -> tuple[_Entry, str]:
-    """Return the entry that a local header announces, when it is a header that `pack` writes."""
+    """Return the entry that a local header announces, when it is a header that `pack_archive` writes."""
     if len(head) < _LOCAL.size:
         raise Refused(_CODE, "the file ends within a header")
     _, _, flags, method, _, _, crc, stored, _, name_length, _ = _LOCAL.unpack(head)

@@ -20,17 +20,17 @@ _MAX_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PackageLimits:
     """How large a package may be before it is refused unread. The zip form has no entries beyond 2 GiB."""
 
     total_bytes: int = 2**31 - 1
     files: int = 4096
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = PackageLimits()
 
 
-class Census:
+class ContentsGuard:
     """Counts the files of a package while it is read, and refuses the first that breaks a rule.
 
     `code` is the code of a refusal for an unsafe name: it says which form was read.
@@ -38,7 +38,7 @@ class Census:
 
     __slots__ = ("_bytes", "_code", "_limits", "_seen")
 
-    def __init__(self, code: str, limits: Limits) -> None:
+    def __init__(self, code: str, limits: PackageLimits) -> None:
         self._code = code
         self._limits = limits
         self._seen: set[str] = set()
@@ -58,8 +58,8 @@ class Census:
             raise Refused("too_large", f"more than {self._limits.total_bytes} bytes")
 
 
-def admit_all(contents: Contents, limits: Limits) -> None:
+def check_contents(contents: Contents, limits: PackageLimits) -> None:
     """Raise `Refused` unless `contents` may be written as a package."""
-    census = Census("unsafe_file", limits)
+    census = ContentsGuard("unsafe_file", limits)
     for name, data in contents.items():
         census.admit(name, len(data))

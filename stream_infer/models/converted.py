@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from stream_infer.models.container import Frame
-from stream_infer.models.graph import Graph
+from stream_infer.models.frame_builder import Frame
+from stream_infer.models.onnx_model import OnnxModel
 
 
 @dataclass(frozen=True, slots=True)
-class Converted:
+class ConvertedModel:
     """`before` are the steps of a pipeline before its last, or None; `graph` is made of `own`, the last.
 
     `graph` answers batches of up to `up_to_rows`.
@@ -25,7 +25,7 @@ class Converted:
 
     before: Any
     own: Any
-    graph: Graph
+    graph: OnnxModel
     up_to_rows: int
 
     @property
@@ -56,7 +56,7 @@ class Converted:
         return answers
 
 
-def split(estimator: Any) -> tuple[Any, Any]:  # noqa: ANN401 - any estimator
+def split_last_step(estimator: Any) -> tuple[Any, Any]:  # noqa: ANN401 - any estimator
     """Return the steps before the last of a pipeline, or None, and the estimator that answers."""
     while _is_scikit_learns(estimator) and hasattr(estimator, "best_estimator_"):
         estimator = estimator.best_estimator_

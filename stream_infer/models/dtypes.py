@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from stream_infer.models.manifest import Column, Feature, Null
+from stream_infer.models.manifest import Feature, InputColumn, Null
 
 _NUMBERS = frozenset({"int", "long", "float", "double", "boolean"})
 _INTEGERS = frozenset({"int", "long", "boolean"})
@@ -84,7 +84,7 @@ def dtype_of(name: str) -> Dtype | None:
     return None
 
 
-def mismatch(feature: Feature, column: Column) -> str | None:
+def mismatch(feature: Feature, column: InputColumn) -> str | None:
     """Return why `column` cannot be filled from the leaf of `feature`, or None."""
     dtype = dtype_of(column.dtype)
     where = f"feature {feature.name!r}"

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 
 from stream_infer.flow.errors import Refused
-from stream_infer.models.contents import Census, Contents, Limits
+from stream_infer.models.contents import Contents, ContentsGuard, PackageLimits
 
 _CODE = "unsafe_file"
 _MAX_DEPTH = 16
@@ -21,14 +21,14 @@ _OPEN_FLAGS = (
 )
 
 
-def read(path: Path, limits: Limits) -> Contents:
+def read_folder(path: Path, limits: PackageLimits) -> Contents:
     """Return name -> bytes of the folder at `path`; raise `Refused` at anything but plain files."""
     contents: dict[str, bytes] = {}
-    _read_into(contents, path, "", Census(_CODE, limits))
+    _read_into(contents, path, "", ContentsGuard(_CODE, limits))
     return contents
 
 
-def _read_into(contents: dict[str, bytes], path: Path, prefix: str, census: Census) -> None:
+def _read_into(contents: dict[str, bytes], path: Path, prefix: str, census: ContentsGuard) -> None:
     with os.scandir(path) as scan:
         entries = sorted(scan, key=lambda entry: entry.name)
     if prefix and not entries:
@@ -47,7 +47,7 @@ def _read_into(contents: dict[str, bytes], path: Path, prefix: str, census: Cens
         contents[name] = _read_file(entry.path, name, census)
 
 
-def _read_file(path: str, name: str, census: Census) -> bytes:
+def _read_file(path: str, name: str, census: ContentsGuard) -> bytes:
     with open(os.open(path, _OPEN_FLAGS), "rb") as stream:  # noqa: PTH123 - pathlib cannot open a descriptor
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -56,7 +56,7 @@ def _read_file(path: str, name: str, census: Census) -> bytes:
         return stream.read(status.st_size)
 
 
-def write(path: Path, contents: Contents) -> None:
+def write_folder(path: Path, contents: Contents) -> None:
     """Write `contents` below `path`, which must not exist, and make them durable."""
     path.mkdir()
     for name, data in contents.items():

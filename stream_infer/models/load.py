@@ -16,13 +16,13 @@ import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
 from stream_infer.flow.errors import Refused
-from stream_infer.models.answer import Estimator, answer, disagreement
 from stream_infer.models.code import Code
-from stream_infer.models.container import Frame, unsupported
-from stream_infer.models.converted import Converted, split
-from stream_infer.models.graph import opened
+from stream_infer.models.converted import ConvertedModel, split_last_step
+from stream_infer.models.frame_builder import Frame, unsupported
 from stream_infer.models.manifest import Manifest
+from stream_infer.models.onnx_model import open_onnx
 from stream_infer.models.package import Verified
+from stream_infer.models.predict import Estimator, contract_violation, predict
 from stream_infer.models.scores import Scores
 
 
@@ -43,14 +43,14 @@ class Model:
 
         Raises what the estimator raises, and `OutputShapeError` for an answer that is not one per row.
         """
-        return answer(self.estimator, self.manifest.output, frame)
+        return predict(self.estimator, self.manifest.output, frame)
 
     def forms(self) -> tuple[Model, ...]:
         """Return this model once for each form of it that may answer a batch."""
         return tuple(replace(self, estimator=one, others=()) for one in self.others) or (self,)
 
 
-def load(verified: Verified) -> Model:
+def load_model(verified: Verified) -> Model:
     """Unpickle the model of a verified package, in this process and from the bytes that were hashed.
 
     Raises `Refused`: `library_version` (another scikit-learn; a pickle of one may load in another and answer
@@ -64,15 +64,15 @@ def load(verified: Verified) -> Model:
     if reason is not None:
         raise Refused("container", reason)
     estimator = _unpickle(verified)
-    reason = disagreement(estimator, manifest.output)
+    reason = contract_violation(estimator, manifest.output)
     if reason is not None:
         raise Refused("output", f"{type(estimator).__name__}: {reason}")
     force_one_job(estimator)
     if manifest.conversion is None:
         return Model(manifest, verified.digest, estimator)
-    before, own = split(estimator)
-    graph = opened(verified.files[manifest.entry], own)
-    converted = Converted(before, own, graph, manifest.conversion.up_to_rows)
+    before, own = split_last_step(estimator)
+    graph = open_onnx(verified.files[manifest.entry], own)
+    converted = ConvertedModel(before, own, graph, manifest.conversion.up_to_rows)
     return Model(
         manifest, verified.digest, converted, (estimator, replace(converted, up_to_rows=sys.maxsize))
     )

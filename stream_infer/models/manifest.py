@@ -58,7 +58,7 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class InputColumn:
     """One column of the frame that the model was trained on, as pandas prints its dtype.
 
     `null` is what the column holds where the event has none; None means that it can hold no null.
@@ -74,12 +74,12 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Container:
+class ModelInput:
     """What `predict` is called with: a C-contiguous float64 ndarray, or a pandas frame."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     kind: Literal["ndarray", "pandas"]
-    columns: tuple[Column, ...]
+    columns: tuple[InputColumn, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Manifest:
     unconverted: Text | None = None
     python: Text
     libraries: Mapping[str, str]
-    container: Container
+    container: ModelInput
     features: tuple[Feature, ...]
     output: OutputContract
     schema_name: Text

@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from stream_infer.flow.errors import Refused
 from stream_infer.models import archive, folder
-from stream_infer.models.contents import DEFAULT_LIMITS, Contents, Limits, admit_all
+from stream_infer.models.contents import DEFAULT_LIMITS, Contents, PackageLimits, check_contents
 from stream_infer.models.manifest import FileEntry, Manifest
 
 MANIFEST = "manifest.json"
@@ -47,10 +47,12 @@ class Verified:
             raise TypeError("only stream_infer.models.package.verify makes a Verified")
 
 
-def verify(path: Path, expected_digest: str | None = None, *, limits: Limits = DEFAULT_LIMITS) -> Verified:
+def verify(
+    path: Path, expected_digest: str | None = None, *, limits: PackageLimits = DEFAULT_LIMITS
+) -> Verified:
     """Read the folder or zip at `path` into memory and check all of it.
 
-    1. its form: plain names, no links, sizes within `limits`, and a zip exactly as `write` makes it;
+    1. its form: plain names, no links, sizes within `limits`, and a zip exactly as `write_package` makes it;
     2. the manifest against its checksum, and against `expected_digest` ("sha256:<hex>") when there is one;
     3. the manifest's own form: every key known, and its bytes the canonical ones;
     4. every file against the manifest, none missing, none more.
@@ -65,7 +67,7 @@ def verify(path: Path, expected_digest: str | None = None, *, limits: Limits = D
     return Verified(manifest, manifest.digest, MappingProxyType(files), _PROOF)
 
 
-def write(path: Path, manifest: Manifest, files: Contents) -> Manifest:
+def write_package(path: Path, manifest: Manifest, files: Contents) -> Manifest:
     """Write a package of `files` and return its manifest, with their digests.
 
     A zip when `path` ends in `.zip`, else a folder. The same input gives the same bytes and the same digest,
@@ -78,21 +80,21 @@ def write(path: Path, manifest: Manifest, files: Contents) -> Manifest:
     sealed = Manifest.parse(replace(manifest, files=dict(sorted(entries.items()))).canonical())
     text = sealed.canonical()
     contents = {**files, MANIFEST: text, CHECKSUM: _checksum(text)}
-    admit_all(contents, DEFAULT_LIMITS)
+    check_contents(contents, DEFAULT_LIMITS)
     _match(contents, sealed)
     _publish(path, contents)
     return sealed
 
 
-def _read(path: Path, limits: Limits) -> Contents:
+def _read(path: Path, limits: PackageLimits) -> Contents:
     try:
         if path.is_dir():
-            return folder.read(path, limits)
+            return folder.read_folder(path, limits)
         if path.is_file():
             with path.open("rb") as stream:
                 signature = stream.read(len(archive.SIGNATURE))
             if signature == archive.SIGNATURE:
-                return archive.read(path, limits)
+                return archive.read_archive(path, limits)
     except OSError as error:
         raise Refused("not_a_package", f"{path} cannot be read: {error.strerror}") from error
     raise Refused("not_a_package", f"{path} is neither a folder nor a zip")
@@ -141,11 +143,11 @@ def _publish(path: Path, contents: Contents) -> None:
     try:
         if path.suffix == ".zip":
             with draft.open("xb") as stream:
-                stream.writelines(archive.pack(contents))
+                stream.writelines(archive.pack_archive(contents))
                 stream.flush()
                 os.fsync(stream.fileno())
         else:
-            folder.write(draft, contents)
+            folder.write_folder(draft, contents)
         draft.rename(path)
     finally:
         if draft.is_dir():

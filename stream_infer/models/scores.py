@@ -43,7 +43,7 @@ class Scores:
         return 0 if column is None else len(column)
 
 
-def check(scores: Scores, contract: OutputContract, n: int) -> list[Fault]:
+def check_scores(scores: Scores, contract: OutputContract, n: int) -> list[Fault]:
     """Return (row, error class, message) for each row out of contract, in row order, one per row.
 
     Classes: `output_nan`, `output_range` (infinite, or a probability outside [0, 1]), `output_label`. Raises

@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from stream_infer.flow.errors import Misconfigured, Problem
-from stream_infer.ops.progress import Progress, State
+from stream_infer.ops.progress import LoopState, Progress
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_S = 1.9
@@ -48,7 +48,7 @@ def readiness(progress: Progress, now: float) -> Readiness:
     An abort is nothing; half a minute of nothing else is. Lag and monitoring are no part.
     """
     waiting_for = []
-    if progress.state is not State.RUNNING:
+    if progress.state is not LoopState.RUNNING:
         waiting_for.append("the loop")
     if progress.model_version is None:
         waiting_for.append("a model")

@@ -22,7 +22,7 @@ from stream_infer.flow.events import (
     BatchCommitted,
     Degraded,
     Event,
-    PartitionsHeld,
+    PartitionsPaused,
     ProducerRenewed,
 )
 from stream_infer.flow.records import Partition
@@ -106,10 +106,10 @@ class LogObserver:
             case ProducerRenewed():
                 fields = {"reason": event.reason, "renew_s": round(event.renew_s, 3)}
                 _LOG.warning("producer in doubt; replaced", extra=fields)
-            case PartitionsHeld() if event.held:
-                fields = {"reason": event.reason, "held": _by_topic(event.held)}
+            case PartitionsPaused() if event.paused:
+                fields = {"reason": event.reason, "paused": _by_topic(event.paused)}
                 _LOG.warning("partitions wait for a schema; the others go on", extra=fields)
-            case PartitionsHeld():
+            case PartitionsPaused():
                 _LOG.info("all partitions go on")
             case Degraded() if event.reasons != self._degraded:
                 self._degraded = event.reasons

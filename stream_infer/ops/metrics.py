@@ -23,14 +23,14 @@ from stream_infer.flow.events import (
     Event,
     LagMeasured,
     Paced,
-    PartitionsHeld,
+    PartitionsPaused,
     ProducerRenewed,
     ReadFinished,
 )
 from stream_infer.flow.records import Partition
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """What Prometheus may do with a metric."""
 
     COUNTER = "counter"
@@ -43,7 +43,7 @@ class Metric:
     """One line of the table. `labels` come after `pipeline`, which all have; `buckets` are in `unit`."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     unit: str
     meaning: str
     labels: tuple[str, ...] = ()
@@ -56,73 +56,73 @@ _RECORDS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0)
 TABLE: tuple[Metric, ...] = (
     Metric(
         "stream_infer_build_info",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "",
         "Always 1: the version of stream_infer and of Python.",
         ("version", "python"),
     ),
     Metric(
         "stream_infer_model_info",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "",
         "Always 1: the model package that serves now.",
         ("model", "version", "digest", "runtime"),
     ),
     Metric(
         "stream_infer_events_consumed_total",
-        Kind.COUNTER,
+        MetricKind.COUNTER,
         "records",
         "Records read, and those of an aborted batch again each time they are read.",
     ),
     Metric(
         "stream_infer_predictions_total",
-        Kind.COUNTER,
+        MetricKind.COUNTER,
         "records",
         "Predictions committed, by the version of the model that made them.",
         ("version",),
     ),
     Metric(
         "stream_infer_records_failed_total",
-        Kind.COUNTER,
+        MetricKind.COUNTER,
         "records",
         "Dead letters committed, by the stage that turned the record away and why.",
         ("stage", "reason"),
     ),
     Metric(
         "stream_infer_records_skipped_total",
-        Kind.COUNTER,
+        MetricKind.COUNTER,
         "records",
         "Records passed over because the configuration asked for it.",
     ),
     Metric(
         "stream_infer_batch_records",
-        Kind.HISTOGRAM,
+        MetricKind.HISTOGRAM,
         "records",
         "Size of committed batches.",
         buckets=_RECORDS,
     ),
     Metric(
         "stream_infer_batch_limit_records",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "records",
         "Most records that the next batch may have: small towards the latency goal, large when behind.",
     ),
     Metric(
         "stream_infer_commit_interval_seconds",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "seconds",
         "Least time between two batches that are not full.",
     ),
     Metric(
         "stream_infer_expected_cost_seconds",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "seconds",
         "Measured cost that steers the batches: of a batch whatever is in it, and of each record.",
         ("of",),
     ),
     Metric(
         "stream_infer_stage_duration_seconds",
-        Kind.HISTOGRAM,
+        MetricKind.HISTOGRAM,
         "seconds",
         "Time of a batch in read (only reads that brought records), step and commit.",
         ("stage",),
@@ -130,64 +130,64 @@ TABLE: tuple[Metric, ...] = (
     ),
     Metric(
         "stream_infer_transactions_total",
-        Kind.COUNTER,
+        MetricKind.COUNTER,
         "batches",
         "Batches by result: committed, or aborted and read again.",
         ("result",),
     ),
     Metric(
         "stream_infer_producer_renewals_total",
-        Kind.COUNTER,
+        MetricKind.COUNTER,
         "producers",
         "Producers replaced by one with a new epoch because they were in doubt.",
     ),
     Metric(
         "stream_infer_rebalances_total",
-        Kind.COUNTER,
+        MetricKind.COUNTER,
         "rebalances",
         "Changes of the partitions owned: assigned, revoked, lost.",
         ("kind",),
     ),
     Metric(
         "stream_infer_assigned_partitions",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "partitions",
         "Partitions that this worker owns.",
     ),
     Metric(
         "stream_infer_held_partitions",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "partitions",
         "Partitions that wait for the schema of their next record.",
     ),
     Metric(
         "stream_infer_degraded",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "",
         "1 while the worker goes on without (a part of) its monitoring, else 0; /readyz says why.",
     ),
     Metric(
         "stream_infer_withheld_records",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "records",
         "Observation frames and events that wait until their topic takes records again.",
     ),
     Metric(
         "stream_infer_consumer_lag_records",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "records",
         "Records between the worker and the end of each partition it owns.",
         ("topic", "partition"),
     ),
     Metric(
         "stream_infer_last_read_timestamp_seconds",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "seconds",
         "Unix time at which a read last returned, with or without records.",
     ),
     Metric(
         "stream_infer_labels_total",
-        Kind.COUNTER,
+        MetricKind.COUNTER,
         "records",
         "What became of the labels of closed windows: joined, early, late, double, conflicting, unknown, "
         "unsampled, invalid.",
@@ -195,13 +195,13 @@ TABLE: tuple[Metric, ...] = (
     ),
     Metric(
         "stream_infer_label_coverage_ratio",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "",
         "Part of the predictions that is remembered for its labels: a sample over the memory's budget.",
     ),
     Metric(
         "stream_infer_label_pending_records",
-        Kind.GAUGE,
+        MetricKind.GAUGE,
         "records",
         "Predictions and labels that are remembered.",
     ),
@@ -219,7 +219,7 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ModelLabels:
     """What `model_info` says of the package that serves."""
 
     model: str
@@ -292,13 +292,13 @@ class Metrics:
                 self._pace(event)
             case LagMeasured():
                 self._measure_lag(event.lag_records)
-            case PartitionsHeld():
-                self._held.set(len(event.held))
+            case PartitionsPaused():
+                self._held.set(len(event.paused))
             case Degraded():
                 self._degraded.set(1 if event.reasons else 0)
                 self._withheld.set(event.held_records)
 
-    def serve(self, served: Served) -> None:
+    def serve(self, served: ModelLabels) -> None:
         """Say which package serves from now on; the one before is no longer named."""
         self._model_info.clear()
         self._model_info.labels(
@@ -348,20 +348,20 @@ class Metrics:
         self._lagging -= partitions
 
     def _counter(self, name: str) -> Counter:
-        metric = _of_kind(name, Kind.COUNTER)
+        metric = _of_kind(name, MetricKind.COUNTER)
         return Counter(name, metric.meaning, ("pipeline", *metric.labels), registry=self.registry)
 
     def _gauge(self, name: str) -> Gauge:
-        metric = _of_kind(name, Kind.GAUGE)
+        metric = _of_kind(name, MetricKind.GAUGE)
         return Gauge(name, metric.meaning, ("pipeline", *metric.labels), registry=self.registry)
 
     def _histogram(self, name: str) -> Histogram:
-        metric = _of_kind(name, Kind.HISTOGRAM)
+        metric = _of_kind(name, MetricKind.HISTOGRAM)
         labels = ("pipeline", *metric.labels)
         return Histogram(name, metric.meaning, labels, registry=self.registry, buckets=metric.buckets)
 
 
-def _of_kind(name: str, kind: Kind) -> Metric:
+def _of_kind(name: str, kind: MetricKind) -> Metric:
     metric = _BY_NAME[name]
     if metric.kind is not kind:
         raise TypeError(f"{name} is a {metric.kind}, not a {kind}")

@@ -15,7 +15,7 @@ from stream_infer.flow.events import AssignmentChanged, BatchAborted, BatchCommi
 from stream_infer.flow.records import Partition
 
 
-class State(StrEnum):
+class LoopState(StrEnum):
     """Where the worker is in its life; it only moves down this list."""
 
     STARTING = "starting"
@@ -42,7 +42,7 @@ class Progress:
     """
 
     active_at: float
-    state: State = State.STARTING
+    state: LoopState = LoopState.STARTING
     joined: bool = False
     owned: tuple[Partition, ...] = ()
     model_version: str | None = None
@@ -78,7 +78,7 @@ class ProgressCell:
     def __call__(self, event: Event) -> None:
         self.current = advance(self.current, event, now=self._clock())
 
-    def enter(self, state: State) -> None:
+    def enter(self, state: LoopState) -> None:
         """Record that the worker is in `state` now."""
         self.current = replace(self.current, state=state, active_at=self._clock())
 

@@ -14,27 +14,29 @@ import numpy as np
 import pandas as pd
 
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
-from stream_infer.models.container import observe
-from stream_infer.models.manifest import Column, Container, Feature, Kind, Policy, Scalar
+from stream_infer.models.frame_builder import describe_input
+from stream_infer.models.manifest import Feature, InputColumn, Kind, ModelInput, Policy, Scalar
 from stream_infer.packaging.binding import Bound
 from stream_infer.packaging.frames import has_nulls, infinite
-from stream_infer.packaging.options import Choice
+from stream_infer.packaging.options import PolicyOption
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class PolicyOptions:
     """The user's own policies, by feature name; what he does not say is decided by what his data holds."""
 
-    missing: Mapping[str, Choice] = field(default_factory=dict)
-    nan: Mapping[str, Choice] = field(default_factory=dict)
-    infinite: Mapping[str, Choice] = field(default_factory=dict)
+    missing: Mapping[str, PolicyOption] = field(default_factory=dict)
+    nan: Mapping[str, PolicyOption] = field(default_factory=dict)
+    infinite: Mapping[str, PolicyOption] = field(default_factory=dict)
 
-    def named(self) -> Iterable[tuple[str, Mapping[str, Choice]]]:
+    def named(self) -> Iterable[tuple[str, Mapping[str, PolicyOption]]]:
         """Return each option with its choices."""
         return (("--missing", self.missing), ("--nan", self.nan), ("--infinite", self.infinite))
 
 
-def features(bound: Sequence[Bound], frames: Sequence[pd.DataFrame], choices: Choices) -> tuple[Feature, ...]:
+def describe_features(
+    bound: Sequence[Bound], frames: Sequence[pd.DataFrame], choices: PolicyOptions
+) -> tuple[Feature, ...]:
     """Return the features with their policies and the range seen in `frames` (golden first, then reference).
 
     A column that is sometimes empty was so in the user's data: the model copes, and missing and NaN pass. One
@@ -48,7 +50,7 @@ def features(bound: Sequence[Bound], frames: Sequence[pd.DataFrame], choices: Ch
 
 
 def _feature(
-    bound: Bound, columns: Sequence[pd.Series], choices: Choices, problems: list[Problem]
+    bound: Bound, columns: Sequence[pd.Series], choices: PolicyOptions, problems: list[Problem]
 ) -> Feature:
     empty = Policy.PASS if any(has_nulls(column) for column in columns) else Policy.REJECT
     boundless = Policy.PASS if any(infinite(column).any() for column in columns) else Policy.REJECT
@@ -114,27 +116,29 @@ def _range(bound: Bound, columns: Sequence[pd.Series]) -> tuple[float | None, fl
     return (float(seen.min()), float(seen.max())) if len(seen) else (None, None)
 
 
-def container(kind: str, found: Sequence[Feature], frames: Sequence[pd.DataFrame]) -> Container:
+def describe_model_input(kind: str, found: Sequence[Feature], frames: Sequence[pd.DataFrame]) -> ModelInput:
     """Return how the worker must build the model's input so that it looks like the user's own frame.
 
     `frames` are golden and, where given, reference. A small sample without nulls is read as int64 or bool
     where the training data, with nulls, was float64 or object: where nulls may come, the column is the wider.
     """
     if kind == "ndarray":
-        return Container("ndarray", tuple(Column(one.name, "float64", "nan") for one in found))
+        return ModelInput("ndarray", tuple(InputColumn(one.name, "float64", "nan") for one in found))
     kinds = {one.name: one.type for one in found}
     try:
-        seen = [observe(frame[list(kinds)], kinds).columns for frame in frames]
+        seen = [describe_input(frame[list(kinds)], kinds).columns for frame in frames]
     except Refused as error:
         fix = "make it a number, a boolean, text or a datetime, and train on that"
         raise Misconfigured([Problem("--golden", "", error.reason, fix)]) from error
     columns = zip(found, *seen, strict=True)
-    return Container("pandas", tuple(_wide_enough(feature, options) for feature, *options in columns))
+    return ModelInput("pandas", tuple(_wide_enough(feature, options) for feature, *options in columns))
 
 
-def _wide_enough(feature: Feature, seen: Sequence[Column]) -> Column:
+def _wide_enough(feature: Feature, seen: Sequence[InputColumn]) -> InputColumn:
     golden = seen[0]
     if golden.null is not None or feature.missing is not Policy.PASS:
         return golden
     wider = next((column for column in seen if column.null is not None), None)
-    return wider or Column(feature.name, "object" if golden.dtype in {"bool", "object"} else "float64", "nan")
+    return wider or InputColumn(
+        feature.name, "object" if golden.dtype in {"bool", "object"} else "float64", "nan"
+    )

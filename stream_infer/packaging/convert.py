@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from stream_infer.flow.errors import Misconfigured, Problem
-from stream_infer.models.answer import Estimator, answer
-from stream_infer.models.converted import Converted, split
-from stream_infer.models.graph import opened
+from stream_infer.models.converted import ConvertedModel, split_last_step
 from stream_infer.models.manifest import Conversion, OutputContract, Tolerance
+from stream_infer.models.onnx_model import open_onnx
+from stream_infer.models.predict import Estimator, predict
 from stream_infer.models.scores import Floats
-from stream_infer.packaging import ensembles, proof
+from stream_infer.packaging import ensembles, equivalence
 from stream_infer.packaging.expected import Frame
 
 ORIGINAL = "model.joblib"
@@ -80,11 +80,11 @@ def convert(
     """Return `estimator` converted, or why it stays as it is.
 
     `inputs` are frames that it was made for, the first one not empty. What is proved: that on their rows, and
-    on `proof.RANDOM_ROWS` like them, no number differs from the estimator's own by more than `tolerance`, and
-    no label where more than that decides.
+    on `equivalence.RANDOM_ROWS` like them, no number differs from the estimator's own by more than
+    `tolerance`, and no label where more than that decides.
     """
-    before, own = split(estimator)
-    ensemble = ensembles.read(own)
+    before, own = split_last_step(estimator)
+    ensemble = ensembles.read_ensemble(own)
     if isinstance(ensemble, str):
         return ensemble
     if ensemble.nodes > MOST_NODES:
@@ -94,13 +94,15 @@ def convert(
         return "what its last step is given is no matrix of numbers"
     from stream_infer.packaging import onnx_graph  # noqa: PLC0415 - an optional library
 
-    data = onnx_graph.write(ensemble)
-    graph = opened(data, own)
-    random = proof.drawn(seen, ensemble.splits(), rounds=ensemble.rounds, takes_nan=graph.takes_nan)
+    data = onnx_graph.write_onnx(ensemble)
+    graph = open_onnx(data, own)
+    random = equivalence.draw_rows(seen, ensemble.splits(), rounds=ensemble.rounds, takes_nan=graph.takes_nan)
     with np.errstate(over="ignore"):
         rounded = seen.astype(graph.precision)
     usable = (np.isfinite(rounded) | (np.isnan(rounded) & graph.takes_nan)).all(axis=1)
-    found = proof.compare(own, graph, np.concatenate([seen[usable], random]), contract, tolerance)
+    found = equivalence.compare_models(
+        own, graph, np.concatenate([seen[usable], random]), contract, tolerance
+    )
     if found.beyond:
         return (
             f"converted, {found.beyond:,} of {found.rows:,} rows differ, by up to"
@@ -110,7 +112,7 @@ def convert(
     conversion = Conversion(
         ORIGINAL, up_to_rows, found.rows, found.max_abs_difference, found.label_mismatches
     )
-    converted = Converted(before, own, graph, up_to_rows)
+    converted = ConvertedModel(before, own, graph, up_to_rows)
     # Rows that come again are foreseen by the processor: so many as there are, and no more.
     largest = max(inputs, key=len)
     gains = [
@@ -141,5 +143,5 @@ def _gain(own: Estimator, converted: Estimator, frame: Frame, contract: OutputCo
 
 def _took_s(estimator: Estimator, frame: Frame, contract: OutputContract) -> float:
     started = time.perf_counter()
-    answer(estimator, contract, frame)
+    predict(estimator, contract, frame)
     return time.perf_counter() - started

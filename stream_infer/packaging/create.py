@@ -18,21 +18,21 @@ import numpy as np
 import pandas as pd
 
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
-from stream_infer.models.container import unsupported
+from stream_infer.models.frame_builder import unsupported
 from stream_infer.models.manifest import Conversion, Feature, Manifest, OutputContract, Tolerance
-from stream_infer.models.package import write
+from stream_infer.models.package import write_package
 from stream_infer.models.scores import Scores
-from stream_infer.packaging import contract, events, expected, frames
+from stream_infer.packaging import contract, event_builder, expected, frames
+from stream_infer.packaging.apply_policies import apply_frame_policies
 from stream_infer.packaging.binding import Bound, bind, feature_names
 from stream_infer.packaging.convert import ENTRY, ORIGINAL, Faster, Gain, convert
-from stream_infer.packaging.datum import encode
-from stream_infer.packaging.material import Material, Samples, gather
+from stream_infer.packaging.datum import encode_datum
+from stream_infer.packaging.inputs import PackageInputs, Samples, read_inputs
 from stream_infer.packaging.options import CreateOptions, unknown_names
-from stream_infer.packaging.reference import summarise
-from stream_infer.packaging.settle import settle
-from stream_infer.packaging.summary import proof_of
-from stream_infer.packaging.verify import Report, verify_package
-from stream_infer.steps.golden import Golden, write_golden
+from stream_infer.packaging.reference import summarise_reference
+from stream_infer.packaging.summary import equivalence_text
+from stream_infer.packaging.verify import VerificationReport, verify_package
+from stream_infer.steps.scoring.golden import Golden, write_golden
 
 LIBRARIES = ("joblib", "numpy", "scikit-learn", "scipy")
 
@@ -61,14 +61,17 @@ class CreateReport:
         if self.conversion is None:
             return []
         gains = [f"{gain.ratio:.3g} times as fast for {gain.rows:,}" for gain in self.gains]
-        return [("against scikit-learn", proof_of(self.conversion)), ("rows at once", ", ".join(gains))]
+        return [
+            ("against scikit-learn", equivalence_text(self.conversion)),
+            ("rows at once", ", ".join(gains)),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
     """The material with its columns bound to fields, and instants read as dates."""
 
-    material: Material
+    material: PackageInputs
     columns: tuple[Bound, ...]
     container: str
     notes: tuple[str, ...]
@@ -83,7 +86,7 @@ class _Agreed:
     tolerance: Tolerance
 
 
-def create(options: CreateOptions) -> CreateReport:
+def create_package(options: CreateOptions) -> CreateReport:
     """Make the package that `options` describe.
 
     1. read all that they name, and tell every problem at once;
@@ -96,9 +99,9 @@ def create(options: CreateOptions) -> CreateReport:
     Raises `Misconfigured` for what the user can mend, and `Refused` when events do not give the scores that
     the frame gives; then there is nothing at `options.output`.
     """
-    bound = _bind(gather(options), options)
+    bound = _bind(read_inputs(options), options)
     samples = bound.material.samples
-    features = contract.features(bound.columns, samples.frames(), bound.material.choices)
+    features = contract.describe_features(bound.columns, samples.frames(), bound.material.choices)
     golden = _settled(samples.golden, features, bound.container)
     reference = None
     if samples.reference is not None:
@@ -156,7 +159,7 @@ def _faster(
     return faster
 
 
-def _bind(material: Material, options: CreateOptions) -> _Bound:
+def _bind(material: PackageInputs, options: CreateOptions) -> _Bound:
     estimator, samples = material.model.estimator, material.samples
     names = feature_names(estimator, samples.golden, options.features)
     problems = [
@@ -169,10 +172,12 @@ def _bind(material: Material, options: CreateOptions) -> _Bound:
     if problems:
         raise Misconfigured(problems)
     columns = bind(names, material.input.schema, samples.renamed)
-    dates = events.text_instants(columns, samples.golden)
+    dates = event_builder.text_instants(columns, samples.golden)
     read = Samples(
-        events.with_dates("--golden", samples.golden, dates),
-        None if samples.reference is None else events.with_dates("--reference", samples.reference, dates),
+        event_builder.with_dates("--golden", samples.golden, dates),
+        None
+        if samples.reference is None
+        else event_builder.with_dates("--reference", samples.reference, dates),
         samples.renamed,
     )
     return _Bound(
@@ -180,7 +185,7 @@ def _bind(material: Material, options: CreateOptions) -> _Bound:
         columns,
         frames.container_kind(estimator),
         tuple(f"column '{name}' is read as dates, because its field is a timestamp" for name in dates)
-        + tuple(events.rounded(columns, samples.golden)),
+        + tuple(event_builder.rounded(columns, samples.golden)),
     )
 
 
@@ -194,7 +199,7 @@ class _Settled:
 
 
 def _settled(frame: pd.DataFrame, features: Sequence[Feature], container: str) -> _Settled:
-    kept = settle(frame, features)
+    kept = apply_frame_policies(frame, features)
     left_out = len(frame) - len(kept)
     if kept.empty:
         what = "every row of it is rejected by your policies"
@@ -216,7 +221,9 @@ def _manifest(
         unconverted=faster if isinstance(faster, str) else None,
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         libraries=_libraries(bound.container, ("onnxruntime",) if converted else ()),
-        container=contract.container(bound.container, agreed.features, bound.material.samples.frames()),
+        container=contract.describe_model_input(
+            bound.container, agreed.features, bound.material.samples.frames()
+        ),
         features=agreed.features,
         output=agreed.output,
         schema_name=bound.material.input.schema.name,
@@ -252,16 +259,16 @@ def _files(
     }
     if samples.reference is not None and reference is not None:
         seen = expected.outputs(model.estimator, reference.input, agreed.output)
-        files["reference.json"] = summarise(samples.reference, bound.columns, seen)
+        files["reference.json"] = summarise_reference(samples.reference, bound.columns, seen)
     return files
 
 
 def _golden(bound: _Bound, frame: pd.DataFrame, output: OutputContract, scores: Scores) -> bytes:
     schema = bound.material.input.schema
     rows = []
-    for row, event in enumerate(events.build(frame, bound.columns, schema)):
+    for row, event in enumerate(event_builder.build_events(frame, bound.columns, schema)):
         try:
-            datum = encode(schema, event)
+            datum = encode_datum(schema, event)
         except ValueError as error:
             fix = "give rows that your events can carry"
             raise Misconfigured([Problem("--golden", f"row {frame.index[row]}", str(error), fix)]) from error
@@ -282,12 +289,14 @@ def _golden_row(event: bytes, scores: Scores, row: int, classes: Sequence[str]) 
     )
 
 
-def _publish(output: Path, manifest: Manifest, files: Mapping[str, bytes], notes: Sequence[str]) -> Report:
+def _publish(
+    output: Path, manifest: Manifest, files: Mapping[str, bytes], notes: Sequence[str]
+) -> VerificationReport:
     """Write a draft beside `output`, prove it, and rename it; a draft that fails leaves nothing behind."""
     output.parent.mkdir(parents=True, exist_ok=True)
     draft = output.with_name(f".{secrets.token_hex(4)}.{output.name}")
     try:
-        write(draft, manifest, files)
+        write_package(draft, manifest, files)
         report = verify_package(draft)
         draft.rename(output)
     except Refused as error:

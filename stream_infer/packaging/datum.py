@@ -11,7 +11,7 @@ import fastavro
 from stream_infer.avro.schemas import Schema
 
 
-def encode(schema: Schema, event: Mapping[str, Any]) -> bytes:
+def encode_datum(schema: Schema, event: Mapping[str, Any]) -> bytes:
     """Return the bare datum of `event`; raise ValueError with a sentence when it does not fit `schema`."""
     buffer = io.BytesIO()
     try:

@@ -88,7 +88,7 @@ class Ensemble:
         return [np.unique(threshold[feature == index]) for index in range(self.features)]
 
 
-def read(estimator: Any) -> Ensemble | str:  # noqa: ANN401 - any estimator
+def read_ensemble(estimator: Any) -> Ensemble | str:  # noqa: ANN401 - any estimator
     """Return the ensemble that the fitted `estimator` is, or why it is none that can be converted."""
     kind = type(estimator)
     reader = _READERS.get(kind.__name__) if kind.__module__.startswith("sklearn.ensemble.") else None

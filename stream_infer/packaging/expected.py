@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
-from stream_infer.models.answer import contract_of
 from stream_infer.models.manifest import OutputContract
+from stream_infer.models.predict import contract_of
 from stream_infer.models.scores import Scores
 
 Frame: TypeAlias = pd.DataFrame | NDArray[np.float64]

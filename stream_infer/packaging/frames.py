@@ -21,7 +21,7 @@ from stream_infer.flow.errors import Misconfigured, Problem
 MAX_GOLDEN_ROWS = 10_000
 
 
-def read(option: str, path: Path, renamed: Mapping[str, str]) -> pd.DataFrame:
+def read_frame(option: str, path: Path, renamed: Mapping[str, str]) -> pd.DataFrame:
     """Read a CSV (with the defaults of `pd.read_csv`), Parquet or Avro container file.
 
     `renamed` is column -> event field: an Avro sample has the fields of the event, and the model's names for
@@ -49,9 +49,9 @@ def read(option: str, path: Path, renamed: Mapping[str, str]) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def read_golden(path: Path, renamed: Mapping[str, str]) -> pd.DataFrame:
+def read_golden_frame(path: Path, renamed: Mapping[str, str]) -> pd.DataFrame:
     """Read the golden sample; a file too long to replay at every load is refused."""
-    frame = read("--golden", path, renamed)
+    frame = read_frame("--golden", path, renamed)
     if len(frame) > MAX_GOLDEN_ROWS:
         what = f"has {len(frame)} rows; golden samples are replayed at each load, {MAX_GOLDEN_ROWS} at most"
         raise _unreadable("--golden", path, what, "give a sample, and the whole as --reference")

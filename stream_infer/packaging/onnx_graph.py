@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from stream_infer.models.graph import ENTRY
+from stream_infer.models.onnx_model import ENTRY
 from stream_infer.packaging.ensembles import Ensemble, Link, Tree
 
 # Pinned, so that another release of the library writes the same bytes.
@@ -26,7 +26,7 @@ _SUM = 1
 _AT_MOST = 0  # BRANCH_LEQ
 
 
-def write(ensemble: Ensemble) -> bytes:
+def write_onnx(ensemble: Ensemble) -> bytes:
     """Return the graph: rows in, probabilities, a value or a decision value out."""
     steps = _Steps()
     given = helper.make_tensor_value_info(

@@ -51,14 +51,14 @@ class CreateOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class PolicyOption:
     """What to do with one kind of unusable value in one feature; `value` only for `Policy.IMPUTE`."""
 
     policy: Policy
     value: str | None = None
 
 
-def pairs(option: str, texts: Iterable[str], shape: str) -> dict[str, str]:
+def parse_pairs(option: str, texts: Iterable[str], shape: str) -> dict[str, str]:
     """Read `NAME=VALUE` texts; raise `Misconfigured` with each text that is none, or that repeats a name."""
     found: dict[str, str] = {}
     problems = []
@@ -76,9 +76,9 @@ def pairs(option: str, texts: Iterable[str], shape: str) -> dict[str, str]:
     return found
 
 
-def choices(option: str, texts: Iterable[str]) -> dict[str, Choice]:
+def parse_policies(option: str, texts: Iterable[str]) -> dict[str, PolicyOption]:
     """Read `FEATURE=reject`, `FEATURE=pass` and `FEATURE=impute:VALUE`."""
-    chosen: dict[str, Choice] = {}
+    chosen: dict[str, PolicyOption] = {}
     problems = []
     for text in texts:
         read = _CHOICE.fullmatch(text.strip())
@@ -89,7 +89,7 @@ def choices(option: str, texts: Iterable[str]) -> dict[str, Choice]:
                 Problem(option, text, f"names '{read['name']}' a second time", "leave one of the two")
             )
         else:
-            chosen[read["name"]] = Choice(Policy(read["policy"] or Policy.IMPUTE), read["value"])
+            chosen[read["name"]] = PolicyOption(Policy(read["policy"] or Policy.IMPUTE), read["value"])
     if problems:
         raise Misconfigured(problems)
     return chosen

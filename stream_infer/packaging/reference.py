@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from stream_infer.avro.schemas import Leaf
 from stream_infer.models.scores import Scores
 from stream_infer.packaging.binding import Bound
-from stream_infer.packaging.events import raw_instants
+from stream_infer.packaging.event_builder import raw_instants
 
 FORMAT = 1
 QUANTILES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -24,7 +24,7 @@ MAX_CATEGORIES = 100
 """Of a column of strings, the most frequent ones; the rest is counted together."""
 
 
-def summarise(frame: pd.DataFrame, bound: Sequence[Bound], scores: Scores) -> bytes:
+def summarise_reference(frame: pd.DataFrame, bound: Sequence[Bound], scores: Scores) -> bytes:
     """Return the reference of the model's columns in `frame` and of its outputs on them, as JSON.
 
     Instants are in the units of their fields, because that is what the worker sees.

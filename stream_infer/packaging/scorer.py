@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.schemas import Schema, parse
+from stream_infer.avro.schemas import Schema, parse_schema
 from stream_infer.flow.records import Rejected, Stage
-from stream_infer.models.load import Model, load
+from stream_infer.models.load import Model, load_model
 from stream_infer.models.package import Verified, verify
 from stream_infer.models.scores import Scores
-from stream_infer.packaging.datum import encode
-from stream_infer.steps.infer import at, infer
-from stream_infer.steps.isolate import Budget
-from stream_infer.steps.plan import Events, ScoringPlan, plan
+from stream_infer.packaging.datum import encode_datum
+from stream_infer.steps.scoring.infer import infer, move_rows
+from stream_infer.steps.scoring.isolate import Budget
+from stream_infer.steps.scoring.plan import Events, ScoringPlan, plan_scoring
 
-Answer = dict[str, Any]
+ScoredEvent = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Scorer:
     schema: Schema
     plan: ScoringPlan
 
-    def predict(self, rows: Iterable[Mapping[str, Any]]) -> list[Answer]:
+    def predict(self, rows: Iterable[Mapping[str, Any]]) -> list[ScoredEvent]:
         """Return the answer to each event of `rows`, in order.
 
         An answer is {"label", "score", "value", "class_scores"} (None where the model has no such output; the
@@ -43,7 +43,7 @@ class Scorer:
         would send to the dead letters. Raises `ModelFailed` when the model, not single events, is broken.
         """
         values: list[bytes | None] = []
-        answers: dict[int, Answer] = {}
+        answers: dict[int, ScoredEvent] = {}
         encoded: list[int] = []
         for index, row in enumerate(rows):
             datum = self._encode(row, index)
@@ -55,11 +55,11 @@ class Scorer:
         answers |= self._answers(values, np.asarray(encoded, dtype=np.intp))
         return [answers[index] for index in sorted(answers)]
 
-    def _answers(self, values: list[bytes | None], indexes: NDArray[np.intp]) -> dict[int, Answer]:
+    def _answers(self, values: list[bytes | None], indexes: NDArray[np.intp]) -> dict[int, ScoredEvent]:
         decoded = self.plan.decoder.decode(values)
         readable = indexes[np.asarray(decoded.rows, dtype=np.intp)]
         inferred = infer(self.model, decoded.columns, Budget())
-        rejected = [*at(decoded.rejected, indexes), *at(inferred.rejected, readable)]
+        rejected = [*move_rows(decoded.rejected, indexes), *move_rows(inferred.rejected, readable)]
         scored = _as_dicts(inferred.scores, self.model.manifest.output.classes)
         return dict(zip(readable[inferred.rows].tolist(), scored, strict=True)) | {
             one.row: _error(one) for one in rejected
@@ -67,24 +67,24 @@ class Scorer:
 
     def _encode(self, row: Mapping[str, Any], index: int) -> bytes | Rejected:
         try:
-            return encode(self.schema, row)
+            return encode_datum(self.schema, row)
         except ValueError as error:
             return Rejected(index, Stage.DECODE, "invalid", str(error))
 
 
 def open_package(path: str | Path) -> Scorer:
     """Verify and load the package at `path` (a folder or a zip); raise `Refused` when it must not be used."""
-    return scorer(verify(Path(path)))
+    return make_scorer(verify(Path(path)))
 
 
-def scorer(verified: Verified) -> Scorer:
+def make_scorer(verified: Verified) -> Scorer:
     """Load a verified package."""
-    model = load(verified)
-    schema = parse(verified.files["input.avsc"].decode())
-    return Scorer(model, schema, plan(model, Events(Framing.NONE, [schema])))
+    model = load_model(verified)
+    schema = parse_schema(verified.files["input.avsc"].decode())
+    return Scorer(model, schema, plan_scoring(model, Events(Framing.NONE, [schema])))
 
 
-def _as_dicts(scores: Scores, classes: tuple[str, ...]) -> list[Answer]:
+def _as_dicts(scores: Scores, classes: tuple[str, ...]) -> list[ScoredEvent]:
     per_class = scores.class_scores
     return [
         {
@@ -99,7 +99,7 @@ def _as_dicts(scores: Scores, classes: tuple[str, ...]) -> list[Answer]:
     ]
 
 
-def _error(rejected: Rejected) -> Answer:
+def _error(rejected: Rejected) -> ScoredEvent:
     return {
         "error": {
             "stage": str(rejected.stage),

@@ -15,7 +15,7 @@ _CONTAINERS = {"pandas": "a pandas frame", "ndarray": "an array of float64"}
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class PackageSummary:
     """A verified manifest, in the words of `package inspect`."""
 
     path: Path
@@ -34,7 +34,7 @@ class Summary:
             ("package", str(self.path)),
             ("digest", self.digest),
             ("runtime", f"{m.runtime}, Python {m.python}, {libraries}"),
-            *([] if m.conversion is None else [("against scikit-learn", proof_of(m.conversion))]),
+            *([] if m.conversion is None else [("against scikit-learn", equivalence_text(m.conversion))]),
             *([] if m.unconverted is None else [("not converted", m.unconverted)]),
             ("events", m.schema_name),
             ("input", f"{len(m.features)} features in {_CONTAINERS[m.container.kind]}"),
@@ -64,13 +64,13 @@ class Summary:
         ]
 
 
-def summarise(path: Path) -> Summary:
+def summarise_package(path: Path) -> PackageSummary:
     """Return the summary of the package at `path`; raise `Refused` when it is not as its digests say."""
     verified = verify(path)
-    return Summary(path, verified.manifest, verified.digest)
+    return PackageSummary(path, verified.manifest, verified.digest)
 
 
-def proof_of(conversion: Conversion) -> str:
+def equivalence_text(conversion: Conversion) -> str:
     """Return in words what was compared and found when the model was converted."""
     decided = conversion.label_mismatches
     return (

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream_infer.avro.schemas import SchemaRefused, parse
+from stream_infer.avro.schemas import SchemaRefused, parse_schema
 from stream_infer.flow.errors import Refused
-from stream_infer.models.load import load
+from stream_infer.models.load import load_model
 from stream_infer.models.package import verify
-from stream_infer.steps.golden import replay
+from stream_infer.steps.scoring.golden import replay
 
 SHOWN_FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class VerificationReport:
     """A package that is whole and answers as it must, and how far its scores are from the golden ones."""
 
     path: Path
@@ -27,23 +27,23 @@ class Report:
     max_abs_difference: float
 
 
-def verify_package(path: Path) -> Report:
+def verify_package(path: Path) -> VerificationReport:
     """Check all bytes of the package at `path`, load it, and replay its golden rows over the Avro path.
 
     Raises `Refused`: as `models.package.verify` and `models.load.load` do, "schema" when `input.avsc` is
     none, and "golden" when the model does not answer as the golden rows say.
     """
     verified = verify(path)
-    model = load(verified)
+    model = load_model(verified)
     try:
-        schema = parse(verified.files["input.avsc"].decode())
+        schema = parse_schema(verified.files["input.avsc"].decode())
     except (SchemaRefused, UnicodeDecodeError) as error:
         raise Refused("schema", f"input.avsc: {error}") from error
     replayed = replay(model, schema, verified.files["golden.avro"])
     if not replayed.ok:
         raise Refused("golden", _told(replayed.failures))
     manifest = verified.manifest
-    return Report(
+    return VerificationReport(
         path=path,
         name=manifest.name,
         version=manifest.version,

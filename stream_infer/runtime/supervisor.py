@@ -52,7 +52,7 @@ class Restarts:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class ProcessStarted:
     """A process runs."""
 
     name: str
@@ -60,7 +60,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ProcessEnded:
     """A process has ended with `code` (minus the signal's number); it starts anew in `restart_s`, if ever."""
 
     name: str
@@ -68,14 +68,14 @@ class Ended:
     restart_s: float | None
 
 
-Happening = Started | Ended
+ProcessEvent = ProcessStarted | ProcessEnded
 
 
 def supervise(
     programs: Sequence[Program],
     *,
     stop: Stop,
-    say: Callable[[Happening], object],
+    say: Callable[[ProcessEvent], object],
     restarts: Restarts | None = None,
     leave_within_s: float = 15.0,
     clock: Callable[[], float] = time.monotonic,
@@ -112,7 +112,7 @@ class _Seat:
         self,
         program: Program,
         restarts: Restarts,
-        say: Callable[[Happening], object],
+        say: Callable[[ProcessEvent], object],
         clock: Callable[[], float],
     ) -> None:
         self._program = program
@@ -141,16 +141,16 @@ class _Seat:
         command, environment = list(self._program.command), dict(self._program.environment)
         self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603 - our own program
         self._started = now
-        self._say(Started(self._program.name, self.process.pid))
+        self._say(ProcessStarted(self._program.name, self.process.pid))
 
     def _ended(self, code: int, now: float) -> int | None:
         if code in self._program.final:
-            self._say(Ended(self._program.name, code, None))
+            self._say(ProcessEnded(self._program.name, code, None))
             return code
         self._failures = 1 if now - self._started >= self._restarts.calm_s else self._failures + 1
         pause_s = self._restarts.pause_s(self._failures)
         self._due = now + pause_s
-        self._say(Ended(self._program.name, code, pause_s))
+        self._say(ProcessEnded(self._program.name, code, pause_s))
         return None
 
 

@@ -79,7 +79,7 @@ class MemorySource:
         self._received_ms = received_ms
         self._generation = log.generation
         self._next = {p: log.position(p) for p in self._owned()}
-        self._held: set[Partition] = set()
+        self._paused: set[Partition] = set()
 
     def _owned(self) -> list[Partition]:
         everything = sorted(self._log.partitions)
@@ -89,14 +89,14 @@ class MemorySource:
         if self._generation != self._log.generation:
             self._generation = self._log.generation
             self._next = {p: self._log.position(p) for p in self._owned()}
-            self._held.clear()
+            self._paused.clear()
 
     def read(self, limit: int, wait_s: float) -> Batch | None:  # noqa: ARG002 - memory never has to wait
         self._follow_assignment()
         positions = dict(self._next)
         rows: list[tuple[Partition, int]] = []
         while len(rows) < limit:
-            ready = [p for p in self._next if self._has_more(p) and p not in self._held]
+            ready = [p for p in self._next if self._has_more(p) and p not in self._paused]
             if not ready:
                 break
             for p in ready[: limit - len(rows)]:
@@ -141,16 +141,16 @@ class MemorySource:
         return self._next[partition] < len(self._log.partitions[partition])
 
     @property
-    def held(self) -> Collection[Partition]:
-        return self._held
+    def paused(self) -> Collection[Partition]:
+        return self._paused
 
-    def hold(self, offsets: Mapping[Partition, int]) -> None:
+    def pause(self, offsets: Mapping[Partition, int]) -> None:
         owned = {p: offset for p, offset in offsets.items() if p in self._next}
-        self._held |= owned.keys()
+        self._paused |= owned.keys()
         self._next |= owned
 
-    def release(self, partitions: Collection[Partition]) -> None:
-        self._held.difference_update(partitions)
+    def resume(self, partitions: Collection[Partition]) -> None:
+        self._paused.difference_update(partitions)
 
 
 class MemorySink:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stream_infer.avro.schemas import leaves, parse
-from stream_infer.config.settings import load
+from stream_infer.avro.schemas import leaves, parse_schema
+from stream_infer.config.settings import load_settings
 from tests.architecture.tree import ROOT
 
 PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*")
@@ -86,7 +86,7 @@ def test_files_that_are_mounted_exist() -> None:
 
 
 def test_the_broker_advertises_what_the_worker_and_the_host_connect_to() -> None:
-    worker = load(ROOT / "deploy" / "worker.toml", {})
+    worker = load_settings(ROOT / "deploy" / "worker.toml", {})
     environment = SERVICES["kafka"]["environment"]
     advertised = dict(
         listener.split("://") for listener in environment["KAFKA_ADVERTISED_LISTENERS"].split(",")
@@ -98,7 +98,7 @@ def test_the_broker_advertises_what_the_worker_and_the_host_connect_to() -> None
 
 
 def test_prometheus_scrapes_the_port_on_which_the_worker_answers() -> None:
-    worker = load(ROOT / "deploy" / "worker.toml", {})
+    worker = load_settings(ROOT / "deploy" / "worker.toml", {})
     prometheus = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text("utf-8"))
     port = worker.http.port
 
@@ -112,8 +112,8 @@ def test_prometheus_scrapes_the_port_on_which_the_worker_answers() -> None:
 
 
 def test_the_worker_finds_its_schema_and_package_where_they_are_mounted() -> None:
-    worker = load(ROOT / "deploy" / "worker.toml", {})
-    event = parse((ROOT / "deploy" / "event.avsc").read_text("utf-8"))
+    worker = load_settings(ROOT / "deploy" / "worker.toml", {})
+    event = parse_schema((ROOT / "deploy" / "event.avsc").read_text("utf-8"))
 
     files = [v.split(":")[1] for v in SERVICES["worker"]["volumes"] if isinstance(v, str)]
     folders = [v["target"] for v in SERVICES["worker"]["volumes"] if not isinstance(v, str)]

@@ -15,10 +15,10 @@ import site, sys
 site.addsitedir(sys.argv[1])
 sys.path.insert(0, sys.path.pop())
 import stream_infer
-from stream_infer.avro.contract import schema
+from stream_infer.avro.topic_schemas import topic_schema
 print(stream_infer.__file__)
 for name in sys.argv[2:]:
-    print(schema(name).fingerprint.hex())
+    print(topic_schema(name).fingerprint.hex())
 """
 NAMES = sorted(path.stem for path in (ROOT / "schemas").glob("*.avsc"))
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import typer
 
-from stream_infer.avro.schemas import parse
+from stream_infer.avro.schemas import parse_schema
 from stream_infer.cli.main import app
-from stream_infer.config.settings import load
+from stream_infer.config.settings import load_settings
 from tests.architecture.tree import ROOT, fenced
 
 SHELLS = ("bash", "sh", "console")
@@ -80,12 +80,12 @@ def test_every_configuration_in_it_is_accepted(readme: str, tmp_path: Path) -> N
 
     for count in range(1, len(blocks) + 1):  # the first is a whole file, each other one adds to it
         file.write_text("\n".join(blocks[:count]), "utf-8")
-        load(file, {})
+        load_settings(file, {})
 
 
 def test_every_schema_in_it_is_accepted(readme: str) -> None:
     for block in fenced(readme, "avro"):
-        parse(block)
+        parse_schema(block)
 
 
 def test_every_python_block_in_it_compiles(readme: str) -> None:

@@ -14,12 +14,12 @@ import pytest
 from confluent_kafka import KafkaException, Producer
 
 from tests.conftest import Topics
-from tests.kafka.broker import Broker, Route
-from tests.kafka.events import Framing, generate, send
-from tests.kafka.log import read_all
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.proxy import Api, Held, Proxy, Way
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.broker import Broker, Route
+from tests.support.events import Framing, generate, send
+from tests.support.log import read_all
+from tests.support.pipeline import Pipeline
+from tests.support.proxy import Api, Held, Proxy, Way
+from tests.support.worker_process import Group, Worker, until
 
 WITHIN_S = 30.0
 INVALID_PRODUCER_EPOCH = 47

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from tests.kafka.broker import Route
-from tests.kafka.events import Framing, generate, send
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.proxy import Api, Proxy
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.broker import Route
+from tests.support.events import Framing, generate, send
+from tests.support.pipeline import Pipeline
+from tests.support.proxy import Api, Proxy
+from tests.support.worker_process import Group, Worker, until
 
 COUNT = 100_000
 KILLS = 5

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from confluent_kafka.cimpl import NewTopic
 
-from tests.kafka.clients import admin
-from tests.kafka.events import Framing, generate, send
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.clients import admin
+from tests.support.events import Framing, generate, send
+from tests.support.pipeline import Pipeline
+from tests.support.worker_process import Group, Worker, until
 
 COUNT = 2_000
 WITHIN_S = 20.0

@@ -12,29 +12,29 @@ from typing import Any
 from confluent_kafka import Producer
 
 from benchmarks.drift_streams import Stream, frames, reference, shift
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing as Frames
 from stream_infer.avro.record import RecordReader, RecordWriter
-from stream_infer.drift.frames import Frame
+from stream_infer.drift.frames import ObservationFrame
 from stream_infer.flow.records import Channel, Partition
-from stream_infer.steps.frame_record import frame_columns, from_record
-from stream_infer.steps.monitor import Codec, MonitorSettings, Watching
+from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, RecordCodec
+from stream_infer.steps.observing.frame_record import frame_columns, from_record
 from stream_infer.testing.memory import MemoryLog, MemorySource, StoredRecord
 from tests.conftest import Topics
-from tests.kafka.broker import Route
-from tests.kafka.events import Framing, generate, send
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.proxy import Api, Proxy
-from tests.kafka.watched import Watched, by_window, watch
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.broker import Route
+from tests.support.events import Framing, generate, send
+from tests.support.pipeline import Pipeline
+from tests.support.proxy import Api, Proxy
+from tests.support.watched import Watched, by_window, watch
+from tests.support.worker_process import Group, Worker, until
 
 STREAM = Stream(
     64_000, 7, (shift("normal_0", 1.0),), start=32_000, stop=46_000, burst=(22_500, 23_100), batch=500
 )
 KILLS = 6
-FRAMES = contract.schema("ObservationFrame")
-EVENTS = contract.schema("MonitoringEvent")
+FRAMES = topic_schemas.topic_schema("ObservationFrame")
+EVENTS = topic_schemas.topic_schema("MonitoringEvent")
 READER = RecordReader(FRAMES, Frames.NONE)
 WITHIN_S = 60.0
 COUNT = 40_000
@@ -119,7 +119,7 @@ def killed(config: Path, what: str, reached: Callable[[], bool]) -> None:
         assert monitor.kill() == -signal.SIGKILL
 
 
-def cuts(seen: Sequence[Frame]) -> set[tuple[Partition, int, int]]:
+def cuts(seen: Sequence[ObservationFrame]) -> set[tuple[Partition, int, int]]:
     """Return what each frame covers."""
     return {(frame.source, frame.first_offset, frame.last_offset) for frame in seen}
 
@@ -148,10 +148,10 @@ def append(watched: Watched, log: Sequence[StoredRecord]) -> None:
 
 def undisturbed(watched: Watched, log: Sequence[StoredRecord]) -> list[dict[str, Any]]:
     """Return the events of a monitor that reads the log in one go; it finds no reference for the model."""
-    step = Watching(
+    step = MonitorStep(
         MonitorSettings(watched.line.name, watched.observations),
         lambda _: None,
-        Codec(READER, RecordWriter(EVENTS, Frames.NONE)),
+        RecordCodec(READER, RecordWriter(EVENTS, Frames.NONE)),
     )
     batch = MemorySource(MemoryLog({Partition(watched.observations, 0): log})).read(len(log), 0.0)
     assert batch is not None
@@ -160,7 +160,7 @@ def undisturbed(watched: Watched, log: Sequence[StoredRecord]) -> list[dict[str,
     return [reader.read(value or b"") for output in outputs for value in output.values]
 
 
-def assert_alike(some: dict[Any, Frame], others: dict[Any, Frame]) -> None:
+def assert_alike(some: dict[Any, ObservationFrame], others: dict[Any, ObservationFrame]) -> None:
     """Check that windows are equal, but for the last bits of sums in another order, and of scores.
 
     A linear model's score has other last bits in a batch of another size.
@@ -175,7 +175,7 @@ def assert_alike(some: dict[Any, Frame], others: dict[Any, Frame]) -> None:
                 assert math.isclose(here, there, rel_tol=1e-9, abs_tol=1e-9), (window, a.name, figure)
 
 
-def exact(frame: Frame) -> object:
+def exact(frame: ObservationFrame) -> object:
     return (
         (frame.digest, frame.first_offset, frame.last_offset, frame.first_time_ms, frame.last_time_ms),
         (frame.records, frame.dead_letters, frame.sampled),

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.kafka.events import Framing, generate, send
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.events import Framing, generate, send
+from tests.support.pipeline import Pipeline
+from tests.support.worker_process import Group, Worker, until
 
 COUNT = 100_000
 AT_FIRST, WITH_BOTH, AT_THE_LEAVE = 20_000, 10_000, 20_000

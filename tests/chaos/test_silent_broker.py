@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka.broker import Route
-from tests.kafka.events import Framing, generate, send
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.proxy import Api, Held, Proxy
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.broker import Route
+from tests.support.events import Framing, generate, send
+from tests.support.pipeline import Pipeline
+from tests.support.proxy import Api, Held, Proxy
+from tests.support.worker_process import Group, Worker, until
 
 COUNT = 4_000
 LEAVES_WITHIN_S = 12.0  # ten, and the start and end of a process

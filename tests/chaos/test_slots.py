@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka.broker import Route
-from tests.kafka.events import Framing, generate, send
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.proxy import Api, Proxy, Way
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.broker import Route
+from tests.support.events import Framing, generate, send
+from tests.support.pipeline import Pipeline
+from tests.support.proxy import Api, Proxy, Way
+from tests.support.worker_process import Group, Worker, until
 
 COUNT = 4_000
 SMALL_BATCHES = {"max_batch_records": 500}

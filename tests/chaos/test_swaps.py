@@ -8,9 +8,9 @@ from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 
-from tests.kafka.lines import Feeder, Rehearsed, together
-from tests.kafka.stage import Stage, Told, listening
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.lines import Feeder, Rehearsed, together
+from tests.support.stage import Stage, Told, listening
+from tests.support.worker_process import Group, Worker, until
 
 SWAPS, PER_S, SWAP_EVERY_S = 20, 1_000, 0.7
 SLOTS = ("w-0", "w-1")

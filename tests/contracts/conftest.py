@@ -9,7 +9,7 @@ from tests.conftest import Topics
 from tests.contracts.kafka_rig import KafkaRig, at_least_once, transactions
 from tests.contracts.memory_rig import MemoryRig
 from tests.contracts.rigs import Rig
-from tests.kafka.broker import Broker
+from tests.support.broker import Broker
 
 _ATOMIC = ["memory", pytest.param("transactions", marks=pytest.mark.kafka)]
 _ALL = [*_ATOMIC, pytest.param("at_least_once", marks=pytest.mark.kafka)]

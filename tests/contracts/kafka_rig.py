@@ -18,7 +18,7 @@ from stream_infer.kafka.publish import Publisher
 from stream_infer.kafka.session import Session, SessionSettings
 from stream_infer.kafka.transactions import Transactions
 from tests.conftest import Topics
-from tests.kafka.log import read_all
+from tests.support.log import read_all
 
 _WITHIN_S = 30.0
 

@@ -17,7 +17,7 @@ from stream_infer.flow.events import (
     Event,
     LagMeasured,
     Paced,
-    PartitionsHeld,
+    PartitionsPaused,
     ProducerRenewed,
     ReadFinished,
 )
@@ -52,7 +52,7 @@ by_kind: dict[type[Event], st.SearchStrategy[Event]] = {
     ),
     ProducerRenewed: st.builds(ProducerRenewed, st.text(), seconds),
     LagMeasured: st.builds(LagMeasured, st.dictionaries(partitions, counts)),
-    PartitionsHeld: st.builds(PartitionsHeld, st.lists(partitions, unique=True).map(tuple), st.text()),
+    PartitionsPaused: st.builds(PartitionsPaused, st.lists(partitions, unique=True).map(tuple), st.text()),
     Degraded: st.builds(Degraded, st.lists(st.text(), max_size=2).map(tuple), counts),
     Paced: st.builds(Paced, counts, seconds, st.booleans(), seconds, seconds),
 }

@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
 from stream_infer.flow.ports import Step
 from stream_infer.flow.records import Batch
-from stream_infer.steps.activation import Announcer
+from stream_infer.steps.scoring.activation import Announcer
 from tests.unit.steps.world import GIVES_NAN, RAISES, batch, event, score
 
 VALUES = [event(1.0), b"", None, event(RAISES), event(GIVES_NAN), event(2.0)]
 
 
 def announcing() -> Step:
-    writer = RecordWriter(contract.schema("MonitoringEvent"), Framing.NONE)
+    writer = RecordWriter(topic_schemas.topic_schema("MonitoringEvent"), Framing.NONE)
     return score(announcer=Announcer("p", "0", writer))
 
 

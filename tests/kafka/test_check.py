@@ -15,8 +15,8 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests.conftest import Topics
-from tests.kafka.broker import Broker
-from tests.kafka.log import partitions_of
+from tests.support.broker import Broker
+from tests.support.log import partitions_of
 from tests.unit.app.project import NOWHERE, Project, make_project
 
 _ANSWER_WITHIN_S = 20.0

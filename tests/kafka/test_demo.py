@@ -7,8 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.kafka.broker import Broker
-from tests.kafka.clients import admin
+from tests.support.broker import Broker
+from tests.support.clients import admin
 
 WITHIN_S = 180
 

@@ -13,14 +13,14 @@ import pytest
 
 from benchmarks.drift_streams import lose, recategorise, shift, widen
 from tests.conftest import Topics
-from tests.kafka.broker import Broker
-from tests.kafka.drifting import correlate, made, make_material, send
-from tests.kafka.events import Framing
-from tests.kafka.models import said
-from tests.kafka.package import Package
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.watched import Watched, everything, watch
-from tests.kafka.worker_process import Group, until
+from tests.support.broker import Broker
+from tests.support.drifting import correlate, made, make_material, send
+from tests.support.events import Framing
+from tests.support.models import said
+from tests.support.package import Package
+from tests.support.pipeline import Pipeline
+from tests.support.watched import Watched, everything, watch
+from tests.support.worker_process import Group, until
 
 STATIONARY, BEFORE, AFTER, RAMP = 200_000, 24_000, 9_600, 32_000
 SLOWLY = RAMP + 8_000

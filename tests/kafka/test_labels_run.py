@@ -15,14 +15,14 @@ from confluent_kafka import Producer
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
 
 from stream_infer.models.package import verify
-from tests import label_oracle, label_records
 from tests.conftest import Topics
-from tests.kafka.events import Framing
-from tests.kafka.log import committed, read_all
-from tests.kafka.models import said as cli
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.worker_process import Worker, until
-from tests.label_oracle import Known, Rules, Said
+from tests.support import label_oracle, label_records
+from tests.support.events import Framing
+from tests.support.label_oracle import Known, Rules, Said
+from tests.support.log import committed, read_all
+from tests.support.models import said as cli
+from tests.support.pipeline import Pipeline
+from tests.support.worker_process import Worker, until
 
 MINUTE = 60_000
 WINDOW = 100
@@ -169,8 +169,8 @@ def test_published_figures_are_those_of_the_raw_topics_though_the_monitor_is_kil
 
     published = figures(tested.bootstrap, events)
     assert {key: published[key] for key in expected} == expected
-    fates = {fate for *_, counted in expected.values() for fate in counted}
-    assert fates == {"joined", "early", "late", "double", "conflicting", "unknown", "invalid"}
+    outcomes = {fate for *_, counted in expected.values() for fate in counted}
+    assert outcomes == {"joined", "early", "late", "double", "conflicting", "unknown", "invalid"}
     sentences = cli("events", "-c", config, "--type", "performance").out.splitlines()
     assert len(sentences) >= len(expected)
     assert any("accuracy of model" in line and "half of them came within" in line for line in sentences)
@@ -216,7 +216,7 @@ def figures_of_topics(tested: Pipeline, labels: str, rules: Rules) -> dict[objec
         for number in range(len(log) // rules.window):
             one = label_oracle.window(log, number, first, rules)
             for (digest, metric), figure in one.figures.items():
-                rest = one.pairs[digest], one.delays[digest], dict(one.fates)
+                rest = one.pairs[digest], one.delays[digest], dict(one.outcomes)
                 found[f"{labels}/{index}", number, digest, metric] = figure, *rest
     agree_with_scikit_learn(said, rules)
     return found
@@ -248,8 +248,8 @@ def figures(bootstrap: str, topic: str) -> dict[object, object]:
         log, number = f"{place['topic']}/{place['partition']}", place["first_offset"] // WINDOW
         key = (log, number, event["model_digest"], figure["metric"])
         assert key not in found, "a figure was published twice"
-        fates = {n: int(c) for n, c in event["attributes"].items() if n not in {"coverage", "estimate"}}
+        outcomes = {n: int(c) for n, c in event["attributes"].items() if n not in {"coverage", "estimate"}}
         assert event["attributes"]["coverage"] == "1.0"
         value = figure["value"], figure["labelled"]
-        found[key] = value, figure["predictions"], figure["label_delay_p50_ms"], fates
+        found[key] = value, figure["predictions"], figure["label_delay_p50_ms"], outcomes
     return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.conftest import Topics
-from tests.kafka.broker import Broker
-from tests.kafka.log import Isolation, committed, read_all
+from tests.support.broker import Broker
+from tests.support.log import Isolation, committed, read_all
 
 
 def transactional(broker: Broker, name: str) -> Producer:

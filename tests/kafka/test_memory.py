@@ -10,9 +10,9 @@ from pathlib import Path
 import fastavro
 import psutil
 
-from tests.kafka.events import SCHEMA, Event, Framing, generate, send
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.events import SCHEMA, Event, Framing, generate, send
+from tests.support.pipeline import Pipeline
+from tests.support.worker_process import Group, Worker, until
 
 DISTINCT = 500
 USUAL, BURST = 20 * DISTINCT, 200 * DISTINCT

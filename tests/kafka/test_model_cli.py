@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Topics
-from tests.kafka.events import Framing
-from tests.kafka.models import of_version, reading_nothing, said, write_config
-from tests.kafka.package import Package
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.events import Framing
+from tests.support.models import of_version, reading_nothing, said, write_config
+from tests.support.package import Package
+from tests.support.pipeline import Pipeline
+from tests.support.worker_process import Group, Worker, until
 
 MakePipeline = Callable[[Framing], Pipeline]
 StartWorker = Callable[[Path], Worker]

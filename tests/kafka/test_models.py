@@ -24,9 +24,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from tests.conftest import Topics
-from tests.kafka.broker import Broker
-from tests.kafka.log import committed, read_all
-from tests.kafka.worker_process import Worker, until
+from tests.support.broker import Broker
+from tests.support.log import committed, read_all
+from tests.support.worker_process import Worker, until
 from tests.unit.packaging.workshop import TRIP, Row, Workshop, frame_of, target, trips
 
 NUMBERS = ["stops", "started"]

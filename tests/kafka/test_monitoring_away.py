@@ -18,12 +18,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public name
 )
 
 from tests.conftest import Topics
-from tests.kafka.clients import admin
-from tests.kafka.events import Framing, generate, send
-from tests.kafka.log import read_all
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.watched import Watched, by_window, everything, watch
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.clients import admin
+from tests.support.events import Framing, generate, send
+from tests.support.log import read_all
+from tests.support.pipeline import Pipeline
+from tests.support.watched import Watched, by_window, everything, watch
+from tests.support.worker_process import Group, Worker, until
 
 PART, WINDOW, PARTITIONS = 8_000, 1_600, 4
 _ANSWER_WITHIN_S = 20.0

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.kafka.events import SCHEMA_FILE, Framing, generate
-from tests.kafka.fraud.code.picky import PickyClassifier
-from tests.kafka.log import Record
-from tests.kafka.oracle.expect import Expected, Rules, expect, raw_schema
-from tests.kafka.oracle.job import Job
-from tests.kafka.oracle.judge import Identity, Observed, Verdict, judge
+from tests.support.events import SCHEMA_FILE, Framing, generate
+from tests.support.fraud.code.picky import PickyClassifier
+from tests.support.log import Record
+from tests.support.oracle.expect import Expected, Rules, expect, raw_schema
+from tests.support.oracle.job import Job
+from tests.support.oracle.judge import Identity, Observed, Verdict, judge
 
 INPUT, PARTITIONS, COUNT = "payments.events", 4, 2_000
 IDENTITY = Identity(INPUT, "fraud.score", "fraud", "picky", "1.0.0")

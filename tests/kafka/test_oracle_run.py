@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka.events import Framing, generate, kinds_of_poison, send
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.events import Framing, generate, kinds_of_poison, send
+from tests.support.pipeline import Pipeline
+from tests.support.worker_process import Group, Worker, until
 
 COUNT = 100_000
 

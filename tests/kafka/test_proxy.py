@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.kafka.ports import free_ports
-from tests.kafka.proxy import Api, Proxy, Way, _read_frame
+from tests.support.ports import free_ports
+from tests.support.proxy import Api, Proxy, Way, _read_frame
 
 WITHIN_S = 10.0
 OTHER_API = 3

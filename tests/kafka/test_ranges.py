@@ -6,10 +6,10 @@ import pytest
 from confluent_kafka import Producer
 
 from stream_infer.kafka.client import SILENT
-from stream_infer.kafka.compacted import Unreadable
-from stream_infer.kafka.ranges import END, START, Place, read_range
+from stream_infer.kafka.ranges import END, START, RangeBound, read_range
+from stream_infer.kafka.standalone_reader import Unreadable
 from tests.conftest import Topics
-from tests.kafka.broker import Broker
+from tests.support.broker import Broker
 
 BEGAN_MS = 1_760_000_000_000
 
@@ -30,7 +30,7 @@ def write(bootstrap: str, topic: str, *, commits: bool) -> None:
         producer.abort_transaction(20)
 
 
-def read(bootstrap: str, topic: str, first: Place, last: Place) -> dict[int, list[int]]:
+def read(bootstrap: str, topic: str, first: RangeBound, last: RangeBound) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {0: [], 1: []}
     for batch in read_range({"bootstrap.servers": bootstrap, "logger": SILENT}, topic, first, last):
         for place, value in zip(batch.partition, batch.values, strict=True):
@@ -44,19 +44,19 @@ def read(bootstrap: str, topic: str, first: Place, last: Place) -> dict[int, lis
     ("first", "last", "numbers"),
     [
         (START, END, range(10)),
-        (Place(offset=3), END, range(3, 10)),
-        (START, Place(offset=4), range(4)),
-        (Place(offset=2), Place(offset=9), range(2, 9)),
-        (Place(offset=5), Place(offset=5), range(0)),
-        (Place(offset=7), Place(offset=2), range(0)),
-        (START, Place(offset=1_000), range(10)),
-        (Place(moment_ms=BEGAN_MS + 4_000), END, range(4, 10)),
-        (Place(moment_ms=BEGAN_MS + 1_500), Place(moment_ms=BEGAN_MS + 6_000), range(2, 6)),
-        (Place(moment_ms=BEGAN_MS + 99_000), END, range(0)),
+        (RangeBound(offset=3), END, range(3, 10)),
+        (START, RangeBound(offset=4), range(4)),
+        (RangeBound(offset=2), RangeBound(offset=9), range(2, 9)),
+        (RangeBound(offset=5), RangeBound(offset=5), range(0)),
+        (RangeBound(offset=7), RangeBound(offset=2), range(0)),
+        (START, RangeBound(offset=1_000), range(10)),
+        (RangeBound(moment_ms=BEGAN_MS + 4_000), END, range(4, 10)),
+        (RangeBound(moment_ms=BEGAN_MS + 1_500), RangeBound(moment_ms=BEGAN_MS + 6_000), range(2, 6)),
+        (RangeBound(moment_ms=BEGAN_MS + 99_000), END, range(0)),
     ],
 )
 def test_what_lies_in_the_range_is_read_in_order_and_nothing_else(
-    written: tuple[str, str], first: Place, last: Place, numbers: range
+    written: tuple[str, str], first: RangeBound, last: RangeBound, numbers: range
 ) -> None:
     assert read(*written, first, last) == {0: list(numbers), 1: list(numbers)}
 

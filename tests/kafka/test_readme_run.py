@@ -18,9 +18,9 @@ from confluent_kafka import Producer
 from confluent_kafka.cimpl import NewTopic
 
 from tests.architecture.tree import ROOT, fenced
-from tests.kafka.broker import Broker
-from tests.kafka.clients import admin
-from tests.kafka.worker_process import Worker
+from tests.support.broker import Broker
+from tests.support.clients import admin
+from tests.support.worker_process import Worker
 
 SERVERS = "localhost:9092"
 EVENTS, PREDICTIONS, LETTERS = "lab.cells.events.v1", "lab.cells.predictions.v1", "dlq.lab.cells.events.v1"

@@ -12,18 +12,18 @@ from typing import Any
 import psutil
 import pytest
 
-from stream_infer.files.durable import replace_file
-from stream_infer.files.store import CURRENT
-from stream_infer.models.deployment import Deployment, PackageRef, format_deployment
+from stream_infer.common.durable import replace_file
 from stream_infer.models.package import verify
-from stream_infer.runtime.verdicts import beside
+from stream_infer.rollout.deployment import Deployment, PackageRef, format_deployment
+from stream_infer.rollout.rehearsal_cache import cache_in_store
+from stream_infer.store.model_store import CURRENT
 from tests.conftest import new_topics
-from tests.kafka.broker import Broker
-from tests.kafka.lines import Feeder, Rehearsed, line
-from tests.kafka.models import said
-from tests.kafka.stage import Event, Stage, Told, listening, stage
-from tests.kafka.worker_process import Worker, until
-from tests.unit.runtime.packages import eats_memory, exits, hangs, touches
+from tests.support.broker import Broker
+from tests.support.lines import Feeder, Rehearsed, line
+from tests.support.models import said
+from tests.support.stage import Event, Stage, Told, listening, stage
+from tests.support.worker_process import Worker, until
+from tests.unit.rollout.packages import eats_memory, exits, hangs, touches
 
 # Longer than a rehearsal takes on a busy machine, for only the one that hangs takes that long.
 LIMITS = {"rehearsal_timeout_ms": 20_000, "rehearsal_memory_bytes": 2**28}
@@ -192,7 +192,7 @@ def test_a_worker_that_starts_while_bad_ones_are_desired_serves_what_served(
 
 def test_a_rollback_to_what_was_too_slow_once_is_taken(lines: Stage, two_lines: Rehearsed) -> None:
     one, two = two_lines.packages
-    beside(lines.store.folder).mark_served(verify(one).digest)  # before it was found to be slow
+    cache_in_store(lines.store.folder).mark_served(verify(one).digest)  # before it was found to be slow
     lines.promote(one)
     with rig_of(lines, rehearsal_batch_ms=0) as rig:
         rig.feed_a_few()

@@ -23,11 +23,11 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 import stream_infer
-from tests.kafka.events import SCHEMA_FILE, Framing
-from tests.kafka.log import Record, committed, read_all
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.registry import Mood, StubRegistry
-from tests.kafka.worker_process import Worker, until
+from tests.support.events import SCHEMA_FILE, Framing
+from tests.support.log import Record, committed, read_all
+from tests.support.pipeline import Pipeline
+from tests.support.registry import Mood, StubRegistry
+from tests.support.worker_process import Worker, until
 
 V1 = SCHEMA_FILE.read_text(encoding="utf-8")
 FIELDS: list[dict[str, Any]] = json.loads(V1)["fields"]

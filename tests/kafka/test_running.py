@@ -14,11 +14,11 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from tests.conftest import Topics
-from tests.kafka.clients import admin
-from tests.kafka.events import Event, Framing, Poison, generate, poisoned, send
-from tests.kafka.log import read_all
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.worker_process import Group, Worker, until
+from tests.support.clients import admin
+from tests.support.events import Event, Framing, Poison, generate, poisoned, send
+from tests.support.log import read_all
+from tests.support.pipeline import Pipeline
+from tests.support.worker_process import Group, Worker, until
 
 COUNT = 400
 PARTITIONS = 4

@@ -8,12 +8,12 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from stream_infer.files.store import CURRENT
-from stream_infer.models.deployment import Deployment
-from tests.kafka.lines import Feeder, Rehearsed
-from tests.kafka.models import said
-from tests.kafka.stage import Stage, listening
-from tests.kafka.worker_process import Worker, until
+from stream_infer.rollout.deployment import Deployment
+from stream_infer.store.model_store import CURRENT
+from tests.support.lines import Feeder, Rehearsed
+from tests.support.models import said
+from tests.support.stage import Stage, listening
+from tests.support.worker_process import Worker, until
 
 PROMOTIONS_OF_EACH = 10
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
 
-from tests.kafka.lines import Feeder, Rehearsed, line
-from tests.kafka.stage import Stage, listening
-from tests.kafka.worker_process import Worker, until
+from tests.support.lines import Feeder, Rehearsed, line
+from tests.support.stage import Stage, listening
+from tests.support.worker_process import Worker, until
 
 REHEARSED_SWAPS, FIRST_TIME_SWAPS = 20, 5
 PER_S = 1_500

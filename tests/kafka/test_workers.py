@@ -6,10 +6,10 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 
-from tests.kafka.events import Framing, generate, send
-from tests.kafka.pipeline import Pipeline
-from tests.kafka.watched import everything
-from tests.kafka.worker_process import Group, until
+from tests.support.events import Framing, generate, send
+from tests.support.pipeline import Pipeline
+from tests.support.watched import everything
+from tests.support.worker_process import Group, until
 
 COUNT = 20_000
 

@@ -10,22 +10,22 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.flow.events import Event, ReadFinished
 from stream_infer.flow.records import Channel, Partition
-from stream_infer.models.slot import Lineup, Slot
+from stream_infer.models.active import ActiveModel, ServingModel
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.stop import Stop
-from stream_infer.steps.activation import Announcer
+from stream_infer.steps.scoring.activation import Announcer
 from stream_infer.testing.memory import Crashed, Fault, MemoryLog, MemorySink, MemorySource, StoredRecord
 from tests.unit.steps.world import event, model, score
 
 SCHEMAS = {
-    Channel.EVENTS: contract.schema("MonitoringEvent"),
-    Channel.PREDICTIONS: contract.schema("Prediction"),
+    Channel.EVENTS: topic_schemas.topic_schema("MonitoringEvent"),
+    Channel.PREDICTIONS: topic_schemas.topic_schema("Prediction"),
 }
 READERS = {channel: RecordReader(schema, Framing.NONE) for channel, schema in SCHEMAS.items()}
 VERSIONS = [model(version=f"{n}.0.0") for n in range(3)]
@@ -48,11 +48,11 @@ def run_members(log: MemoryLog, script: Sequence[Fault], swaps: Sequence[int], l
     """Run one member after the other; after each read the next swap of `swaps` takes place."""
     sink = MemorySink(log, script)
     left = list(swaps)
-    slot = Slot(Lineup(VERSIONS[0], 0))
+    slot = ActiveModel(ServingModel(VERSIONS[0], 0))
 
     def swap(heard: Event) -> None:
         if isinstance(heard, ReadFinished) and left:
-            slot.swap(Lineup(VERSIONS[left.pop(0)], len(left) + 1))
+            slot.swap(ServingModel(VERSIONS[left.pop(0)], len(left) + 1))
 
     while True:
         announcer = Announcer("p", "0", RecordWriter(SCHEMAS[Channel.EVENTS], Framing.NONE))

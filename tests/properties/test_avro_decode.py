@@ -14,10 +14,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_infer.avro import bulk, strict
+from stream_infer.avro import fast_reader, strict
 from stream_infer.avro.decode import Decoded, Decoder
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.schemas import Schema, leaves, parse
+from stream_infer.avro.schemas import Schema, leaves, parse_schema
 from stream_infer.avro.types import Array, Enum, Fixed, Map, Record, Scalar, Type, Union, is_null
 
 _SCALARS = ("boolean", "int", "long", "float", "double", "string", "bytes")
@@ -79,7 +79,7 @@ class Types:
 @st.composite
 def schemas(draw: st.DrawFn) -> Schema:
     """Any record schema of moderate size, every kind of type and nesting in it."""
-    return parse(json.dumps(Types(draw).record(3)))
+    return parse_schema(json.dumps(Types(draw).record(3)))
 
 
 def values(kind: Type) -> st.SearchStrategy[Any]:
@@ -223,7 +223,7 @@ def test_strict_reads_what_fastavro_wrote_and_reads(draw: st.DataObject) -> None
 @given(cases())
 def test_bulk_accepts_a_row_exactly_when_strict_does(case: tuple[Schema, Sequence[bytes]]) -> None:
     schema, rows = case
-    fast = bulk.prepare(schema.root)
+    fast = fast_reader.fast_reader(schema.root)
     judge = strict.reader(schema.root)
     if fast is None:
         return

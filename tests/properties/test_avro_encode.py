@@ -11,17 +11,17 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_infer.avro.contract import schema
 from stream_infer.avro.decode import Decoder
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Leaf, Schema, leaves
-from stream_infer.drift.frames import Frame, Summary
+from stream_infer.avro.topic_schemas import topic_schema
+from stream_infer.drift.frames import ColumnSummary, ObservationFrame
 from stream_infer.flow.records import Partition
-from stream_infer.steps.frame_record import frame_columns
+from stream_infer.steps.observing.frame_record import frame_columns
 
-PREDICTION = schema("Prediction")
-OBSERVATION = schema("ObservationFrame")
+PREDICTION = topic_schema("Prediction")
+OBSERVATION = topic_schema("ObservationFrame")
 ARROW = {
     "int": pa.int32(),
     "long": pa.int64(),
@@ -90,15 +90,24 @@ def test_both_ways_of_encoding_write_the_same_bytes(rows: list[dict[str, Any]]) 
 LONGS = st.integers(-(2**63), 2**63 - 1)
 TEXTS = st.text(max_size=3)
 SUMMARIES = st.builds(
-    Summary, TEXTS, TEXTS, LONGS, LONGS, LONGS, *[st.floats()] * 4, st.lists(LONGS, max_size=3).map(tuple)
+    ColumnSummary,
+    TEXTS,
+    TEXTS,
+    LONGS,
+    LONGS,
+    LONGS,
+    *[st.floats()] * 4,
+    st.lists(LONGS, max_size=3).map(tuple),
 )
 PLACES = st.builds(Partition, TEXTS, st.integers(-(2**31), 2**31 - 1))
-FRAMES = st.builds(Frame, TEXTS, TEXTS, PLACES, *[LONGS] * 9, st.lists(SUMMARIES, max_size=3).map(tuple))
+FRAMES = st.builds(
+    ObservationFrame, TEXTS, TEXTS, PLACES, *[LONGS] * 9, st.lists(SUMMARIES, max_size=3).map(tuple)
+)
 
 
 @settings(deadline=None)
 @given(st.lists(FRAMES, max_size=4), TEXTS)
-def test_frames_are_encoded_as_fastavro_does(frames: list[Frame], pipeline: str) -> None:
+def test_frames_are_encoded_as_fastavro_does(frames: list[ObservationFrame], pipeline: str) -> None:
     encoder = Encoder(OBSERVATION, Framing.NONE)
     assert encoder._bulk is not None
 
@@ -107,7 +116,7 @@ def test_frames_are_encoded_as_fastavro_does(frames: list[Frame], pipeline: str)
     assert data == [written(as_record(frame, pipeline), OBSERVATION) for frame in frames]
 
 
-def as_record(frame: Frame, pipeline: str) -> dict[str, Any]:
+def as_record(frame: ObservationFrame, pipeline: str) -> dict[str, Any]:
     whole = asdict(frame)
     signals = [
         {**signal, "min": signal.pop("low"), "max": signal.pop("high")} for signal in whole.pop("signals")

@@ -20,13 +20,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stream_infer.avro.confluent import Writer, heads, id_head
-from stream_infer.avro.contract import schema as contract
 from stream_infer.avro.decode import Decoder
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
-from stream_infer.avro.schemas import Schema, leaves, parse
-from stream_infer.kafka.registry import Registry
+from stream_infer.avro.schemas import Schema, leaves, parse_schema
+from stream_infer.avro.topic_schemas import topic_schema as contract
+from stream_infer.kafka.confluent_registry import ConfluentRegistry
 from tests.properties.test_avro_decode import dig, schemas, values
 from tests.properties.test_avro_encode import RECORDS, column
 
@@ -39,7 +39,7 @@ class Rig:
 
     def __init__(self) -> None:
         self.client = SchemaRegistryClient.new_client({"url": "mock://properties"})
-        self.registry = Registry(self.client)
+        self.registry = ConfluentRegistry(self.client)
 
     def serialize(
         self, schema: Schema, rows: Sequence[Any], *, in_header: bool
@@ -206,7 +206,7 @@ def families(draw: st.DrawFn) -> tuple[Schema, list[tuple[Schema, list[dict[str,
 
 
 def schema_of(fields: Sequence[Mapping[str, Any]]) -> Schema:
-    return parse(json.dumps({"type": "record", "name": "Event", "fields": list(fields)}))
+    return parse_schema(json.dumps({"type": "record", "name": "Event", "fields": list(fields)}))
 
 
 @settings(deadline=None, max_examples=200)

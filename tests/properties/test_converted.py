@@ -18,11 +18,11 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 
-from stream_infer.models.answer import answer, contract_of
-from stream_infer.models.converted import Converted
-from stream_infer.models.graph import opened
+from stream_infer.models.converted import ConvertedModel
 from stream_infer.models.manifest import Tolerance
-from stream_infer.packaging import ensembles, onnx_graph, proof
+from stream_infer.models.onnx_model import open_onnx
+from stream_infer.models.predict import contract_of, predict
+from stream_infer.packaging import ensembles, equivalence, onnx_graph
 
 Matrix = NDArray[np.float64]
 
@@ -67,18 +67,18 @@ def test_a_graph_answers_as_its_ensemble_at_and_around_every_threshold(
     target = data.draw(st.lists(st.integers(0, 2), min_size=len(rows), max_size=len(rows)))
     classes = np.array([0, 1, *target[2:]])
     own = FITTED[kind](matrix, classes)
-    ensemble = ensembles.read(own)
+    ensemble = ensembles.read_ensemble(own)
     assert isinstance(ensemble, ensembles.Ensemble)
-    graph = opened(onnx_graph.write(ensemble), own)
+    graph = open_onnx(onnx_graph.write_onnx(ensemble), own)
     asked = np.concatenate([matrix, around(ensemble.splits())])
     contract = contract_of(own, matrix)
     contract = replace(contract, class_scores=contract.score == "probability")
 
-    said = answer(Converted(None, own, graph, len(asked)), contract, asked)
-    wanted = answer(own, contract, asked)
+    said = predict(ConvertedModel(None, own, graph, len(asked)), contract, asked)
+    wanted = predict(own, contract, asked)
 
     assert graph.admitted(asked) is not None
-    assert proof.compare(own, graph, asked, contract, Tolerance()).beyond == 0  # the labels, too
+    assert equivalence.compare_models(own, graph, asked, contract, Tolerance()).beyond == 0  # the labels, too
     for name in ("score", "value", "class_scores"):
         if getattr(wanted, name) is not None:
             np.testing.assert_allclose(getattr(said, name), getattr(wanted, name), rtol=1e-9, atol=1e-12)

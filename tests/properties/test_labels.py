@@ -11,14 +11,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_infer.drift.figures import Answers, delay_ms_of, figures_of, mark
-from stream_infer.drift.labels import Join, JoinPolicy, Now, Predicted, Truth, Window
-from tests import label_oracle
-from tests.label_oracle import Known, Rules, Said
+from stream_infer.drift.labels import Join, JoinPolicy, LabelWindow, Predicted, ReadProgress, Truth
+from stream_infer.drift.model_metrics import OutputMeaning, median_delay_ms, metrics_of, pair_outcome
+from tests.support import label_oracle
+from tests.support.label_oracle import Known, Rules, Said
 
 RULES = Rules(max_delay_ms=1_000, max_early_ms=300, window=10)
 POLICY = JoinPolicy(RULES.max_delay_ms, RULES.max_early_ms, 1_000_000, RULES.window)
-ANSWERS = Answers(RULES.classes, probability=True)
+ANSWERS = OutputMeaning(RULES.classes, probability=True)
 COUNT = 60
 NEVER = 10**9
 
@@ -69,12 +69,12 @@ def labels_of(draw: np.random.Generator, said: Said) -> Iterator[Known]:
         yield Known(said.id, at, at - int(draw.integers(20)), str(draw.choice(["yes", "yes", "no"])))
 
 
-def joined(logs: World, seed: int, policy: JoinPolicy, restarts: float) -> list[Window]:
+def joined(logs: World, seed: int, policy: JoinPolicy, restarts: float) -> list[LabelWindow]:
     """Read `logs` in some order, now and then going on from nothing but the documents."""
     draw = np.random.default_rng(seed)
     join = Join(policy)
     stored: dict[str, Any] = {}
-    closed: list[Window] = []
+    closed: list[LabelWindow] = []
     at = dict.fromkeys(logs, 0)
     while unread := [log for log in logs if at[log] < len(logs[log])]:
         log = unread[draw.integers(len(unread))]
@@ -102,26 +102,26 @@ def take(join: Join, log: str, offset: int, one: Said | Known) -> None:
         join.labelled(log, offset, Truth(one.id, one.time_ms, one.known_ms, one.label, one.value))
 
 
-def now(logs: World, at: Mapping[Log, int]) -> Now:
+def now(logs: World, at: Mapping[Log, int]) -> ReadProgress:
     """Nothing before the next record of each partition is still to come."""
     next_ms = {log: logs[log][o].time_ms if o < len(logs[log]) else NEVER for log, o in at.items()}
-    return Now(
+    return ReadProgress(
         min(time_ms for log, time_ms in next_ms.items() if log.topic == "predictions"),
         min(time_ms for log, time_ms in next_ms.items() if log.topic == "labels"),
         {log.name: offset for log, offset in at.items() if log.topic == "labels"},
     )
 
 
-def told(window: Window) -> object:
+def told(window: LabelWindow) -> object:
     """Return all that a window says, in the oracle's words."""
     figures: dict[tuple[str, str], tuple[float, int]] = {}
     delays: dict[str, int] = {}
     pairs: dict[str, int] = {}
     for digest in {pair.predicted.digest for pair in window.pairs}:
-        marks = [mark(pair, ANSWERS) for pair in window.pairs if pair.predicted.digest == digest]
-        figures |= {(digest, m): (f.value, f.labelled) for m, f in figures_of(marks).items()}
-        delays[digest], pairs[digest] = delay_ms_of(marks), len(marks)
-    return {str(fate): count for fate, count in window.fates.items()}, figures, delays, pairs
+        marks = [pair_outcome(pair, ANSWERS) for pair in window.pairs if pair.predicted.digest == digest]
+        figures |= {(digest, m): (f.value, f.labelled) for m, f in metrics_of(marks).items()}
+        delays[digest], pairs[digest] = median_delay_ms(marks), len(marks)
+    return {str(fate): count for fate, count in window.outcomes.items()}, figures, delays, pairs
 
 
 def expected(logs: World, coverage: Mapping[tuple[str, int], float]) -> dict[tuple[str, int], object]:
@@ -132,11 +132,11 @@ def expected(logs: World, coverage: Mapping[tuple[str, int], float]) -> dict[tup
         for number in range(len(known) // RULES.window):
             place = (log.name, number)
             one = label_oracle.window(known, number, first, RULES, coverage.get(place, 1.0))
-            found[place] = dict(one.fates), dict(one.figures), dict(one.delays), dict(one.pairs)
+            found[place] = dict(one.outcomes), dict(one.figures), dict(one.delays), dict(one.pairs)
     return found
 
 
-def by_place(windows: Sequence[Window]) -> dict[tuple[str, int], Window]:
+def by_place(windows: Sequence[LabelWindow]) -> dict[tuple[str, int], LabelWindow]:
     return {(one.log, one.first_offset // RULES.window): one for one in windows}
 
 
@@ -171,5 +171,5 @@ def test_over_the_budget_a_window_is_that_of_the_sample_it_names(seed: int, orde
 def test_the_worlds_have_every_fate() -> None:
     windows = [one for seed in range(20) for one in joined(world(seed), seed, POLICY, 0.0)]
 
-    fates = {str(fate) for one in windows for fate in one.fates}
-    assert fates == {"joined", "early", "late", "double", "conflicting", "unknown", "invalid"}
+    outcomes = {str(fate) for one in windows for fate in one.outcomes}
+    assert outcomes == {"joined", "early", "late", "double", "conflicting", "unknown", "invalid"}

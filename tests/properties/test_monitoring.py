@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.drift_streams import Stream, frames, shift
-from stream_infer.drift.frames import Frame, folded
+from stream_infer.drift.frames import ObservationFrame, folded
 from stream_infer.testing.memory import Fault
 from tests.unit.drift.streams import documents, events, monitored, written
 
@@ -52,19 +52,21 @@ def test_windows_are_the_same_however_the_stream_was_cut_into_batches(one: int, 
     assert_alike(windows(one), windows(other))
 
 
-def windows(batch: int) -> dict[tuple[int, int], Frame]:
-    folds: dict[tuple[int, int], Frame] = {}
+def windows(batch: int) -> dict[tuple[int, int], ObservationFrame]:
+    folds: dict[tuple[int, int], ObservationFrame] = {}
     for frame in cut(batch):
         key = (frame.source.index, frame.window_first_offset)
         folds[key] = folded(folds[key], frame) if key in folds else frame
     return folds
 
 
-def cut(batch: int) -> Iterator[Frame]:
+def cut(batch: int) -> Iterator[ObservationFrame]:
     return frames(Stream(9_000, 3, burst=(2_000, 2_100), partitions=2, batch=batch))
 
 
-def assert_alike(some: dict[tuple[int, int], Frame], others: dict[tuple[int, int], Frame]) -> None:
+def assert_alike(
+    some: dict[tuple[int, int], ObservationFrame], others: dict[tuple[int, int], ObservationFrame]
+) -> None:
     assert some.keys() == others.keys()
     for key, one in some.items():
         other = others[key]
@@ -74,7 +76,7 @@ def assert_alike(some: dict[tuple[int, int], Frame], others: dict[tuple[int, int
             assert abs(a.m2 - b.m2) <= 1e-9 * max(1.0, a.m2)
 
 
-def exact(frame: Frame) -> object:
+def exact(frame: ObservationFrame) -> object:
     return (
         (frame.first_offset, frame.last_offset, frame.first_time_ms, frame.last_time_ms),
         (frame.records, frame.dead_letters, frame.sampled),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from stream_infer.flow.errors import Refused
 from stream_infer.models import archive
-from stream_infer.models.contents import Limits
-from stream_infer.models.package import verify, write
+from stream_infer.models.contents import PackageLimits
+from stream_infer.models.package import verify, write_package
 from tests.unit.models.builders import files, manifest
 
 CONTENTS = files(**{"code/own.py": b"def f(x):\n    return x\n"})
@@ -28,13 +28,13 @@ fast = settings(
 @functools.cache
 def zipped() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder) / "p.zip", manifest(), CONTENTS)
+        write_package(Path(folder) / "p.zip", manifest(), CONTENTS)
         return (Path(folder) / "p.zip").read_bytes()
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    write(tmp_path / "package", manifest(), CONTENTS)
+    write_package(tmp_path / "package", manifest(), CONTENTS)
     return tmp_path / "package"
 
 
@@ -100,9 +100,9 @@ some_contents = st.dictionaries(names, st.binary(max_size=50), max_size=6).filte
 @fast
 @given(contents=some_contents)
 def test_a_zip_gives_back_what_it_was_made_of(tmp_path: Path, contents: dict[str, bytes]) -> None:
-    (tmp_path / "p.zip").write_bytes(b"".join(archive.pack(contents)))
+    (tmp_path / "p.zip").write_bytes(b"".join(archive.pack_archive(contents)))
 
-    assert archive.read(tmp_path / "p.zip", Limits()) == contents
+    assert archive.read_archive(tmp_path / "p.zip", PackageLimits()) == contents
 
 
 @fast

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from stream_infer.models.container import assemble, observe
+from stream_infer.models.frame_builder import build_frame, describe_input
 from stream_infer.models.manifest import Manifest
 from tests.unit.models.builders import columns, framed, manifest
 
@@ -52,9 +52,9 @@ def test_events_become_the_frame_of_the_users_csv(
     own = pd.read_csv(io.StringIO(as_csv(cells)))[list(kinds)]
     described = Manifest.parse(manifest(**framed(own, kinds)).canonical())
 
-    frame = assemble(columns(kinds, cells), described)
+    frame = build_frame(columns(kinds, cells), described)
 
-    wanted = own.astype({column.name: column.dtype for column in observe(own, kinds).columns})
+    wanted = own.astype({column.name: column.dtype for column in describe_input(own, kinds).columns})
     assert_frame_equal(frame, wanted, check_exact=True)
 
 
@@ -65,6 +65,6 @@ def test_numbers_become_the_users_array(rows: list[list[float | None]]) -> None:
     own = np.array(rows, dtype=np.float64).reshape(-1, 3)
 
     cells = {name: [row[index] for row in rows] for index, name in enumerate(kinds)}
-    matrix = assemble(columns(kinds, cells), manifest(**framed(np.zeros((1, 3)), kinds)))
+    matrix = build_frame(columns(kinds, cells), manifest(**framed(np.zeros((1, 3)), kinds)))
 
     np.testing.assert_array_equal(matrix, own)

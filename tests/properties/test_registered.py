@@ -11,8 +11,8 @@ from stream_infer.avro.confluent import Unusable, Writer, heads, id_head
 from stream_infer.flow.errors import Aborted
 from stream_infer.flow.events import Event
 from stream_infer.flow.records import Batch, Channel, Outcome, Output, Partition
-from stream_infer.kafka.registered import RegisteredSource
-from stream_infer.kafka.writers import NoAnswer, Writers
+from stream_infer.kafka.schema_gate import SchemaGatedSource
+from stream_infer.kafka.writer_schemas import RegistryUnavailable, WriterSchemas
 from stream_infer.testing.memory import Fault, MemoryLog, MemorySink, MemorySource, StoredRecord
 from tests.unit.avro.world import record
 
@@ -21,7 +21,7 @@ IDS = st.integers(1, 4)
 PARTITIONS = [Partition("events", index) for index in range(3)]
 
 
-class Prompt(Writers):
+class Prompt(WriterSchemas):
     """Answers before `ask` returns: which thread an answer comes from is not what varies here."""
 
     def ask(self, heads: object, *, patience_s: float) -> None:
@@ -38,7 +38,7 @@ class Registry:
 
     def fetch(self, head: bytes) -> Writer:
         if self.script and not self.script.pop(0):
-            raise NoAnswer("it is down")
+            raise RegistryUnavailable("it is down")
         return Unusable("unknown_schema", "Not there.") if head == id_head(4) else EVENT
 
 
@@ -71,7 +71,7 @@ def test_each_record_is_answered_once_in_order_and_only_when_its_writer_is_known
     log = MemoryLog({p: [StoredRecord(value) for value in of_p] for p, of_p in values.items()})
     registry = Registry(answers)
     writers = Prompt(registry.fetch, clock=lambda: registry.now)
-    source = RegisteredSource(MemorySource(log), writers, observe=registry.events.append)
+    source = SchemaGatedSource(MemorySource(log), writers, observe=registry.events.append)
     sink = MemorySink(log, faults)
 
     for _ in range(1000):

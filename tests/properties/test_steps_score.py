@@ -8,8 +8,8 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from stream_infer.flow.records import Channel
-from stream_infer.steps.choices import Tombstones
-from stream_infer.steps.isolate import Budget, isolate
+from stream_infer.steps.options import Tombstones
+from stream_infer.steps.scoring.isolate import Budget, isolate
 from tests.unit.steps.world import (
     GIVES_NAN,
     RAISES,

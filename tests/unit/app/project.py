@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from stream_infer.config.settings import Reading, Settings, load, read
-from stream_infer.models.manifest import Column, Container, OutputContract
-from stream_infer.models.package import write
+from stream_infer.config.settings import Settings, SettingsResult, load_settings, read_settings
+from stream_infer.models.manifest import InputColumn, ModelInput, OutputContract
+from stream_infer.models.package import write_package
 from tests.unit.models.builders import feature, files, manifest, pickled
 
 NOWHERE = "127.0.0.1:1"
@@ -74,11 +74,11 @@ class Project:
         changed = {name: kind for name, kind in {**FIELDS, **fields}.items() if kind is not None}
         self.schema.write_text(event_schema(changed))
 
-    def reading(self) -> Reading:
-        return read(self.config, {})
+    def reading(self) -> SettingsResult:
+        return read_settings(self.config, {})
 
     def settings(self) -> Settings:
-        return load(self.config, {})
+        return load_settings(self.config, {})
 
 
 def make_project(
@@ -88,11 +88,11 @@ def make_project(
     project.config.write_text(TOML.format(servers=servers, topic=topic, pipeline=pipeline), "utf-8")
     project.declare()
     estimator = LogisticRegression().fit(np.array([[0.0, 0.0], [1.0, 1.0]]), ["no", "yes"])
-    columns = (Column("amount", "float64", "nan"), Column("visits", "float64", "nan"))
-    write(
+    columns = (InputColumn("amount", "float64", "nan"), InputColumn("visits", "float64", "nan"))
+    write_package(
         project.model,
         manifest(
-            container=Container("ndarray", columns),
+            container=ModelInput("ndarray", columns),
             features=(
                 feature("amount", "double", source="amount"),
                 feature("visits", "int", source="visits"),

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from stream_infer.app.check import CheckFailed, Report, check, checked_on_mock
-from stream_infer.files.store import ModelStore, Request
+from stream_infer.app.checks.check import CheckFailed, CheckReport, require_checked_on_mock, run_checks
 from stream_infer.flow.errors import Problem
 from stream_infer.kafka.mock import mock_broker
-from stream_infer.models.package import verify, write
+from stream_infer.models.package import verify, write_package
+from stream_infer.store.model_store import ModelStore, Request
 from tests.unit.app.project import FIELDS, NOWHERE, Project, event_schema, make_project
 from tests.unit.models.builders import CONVERTED, graph_of, pickled
 
@@ -43,11 +43,11 @@ def on_mock(project: Project) -> Iterator[Project]:
         yield project
 
 
-def report_on(project: Project) -> Report:
-    return check(project.reading(), timeout_s=SOON_S)
+def report_on(project: Project) -> CheckReport:
+    return run_checks(project.reading(), timeout_s=SOON_S)
 
 
-def beside_the_broker(report: Report) -> list[Problem]:
+def beside_the_broker(report: CheckReport) -> list[Problem]:
     """Return the problems without the one that all these tests have: no broker."""
     problems = [p for p in report.problems if p.key != "kafka.bootstrap.servers"]
     assert all(p.message and p.fix for p in problems)
@@ -56,7 +56,7 @@ def beside_the_broker(report: Report) -> list[Problem]:
 
 
 def test_a_broker_that_does_not_answer_is_exit_code_4_when_all_else_is_well(project: Project) -> None:
-    report = check(project.reading(), timeout_s=1.0)
+    report = run_checks(project.reading(), timeout_s=1.0)
 
     [problem] = report.problems
     assert problem.value == f'"{NOWHERE}"'
@@ -165,7 +165,7 @@ def test_a_converted_model_whose_library_is_missing_is_refused_with_what_to_inst
     before = verify(project.model)
     shutil.rmtree(project.model)
     changed = {"model.joblib": pickled(forest), "model.onnx": graph_of(forest)}
-    write(project.model, replace(before.manifest, **CONVERTED), {**before.files, **changed})
+    write_package(project.model, replace(before.manifest, **CONVERTED), {**before.files, **changed})
     installed = report_on(project)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as if it were not installed
 
@@ -181,7 +181,7 @@ def test_the_exit_code_is_3_when_only_the_package_is_refused(on_mock: Project) -
     (on_mock.model / "extra").write_text("x")
 
     with pytest.raises(CheckFailed) as raised:
-        checked_on_mock(on_mock.settings())
+        require_checked_on_mock(on_mock.settings())
 
     assert raised.value.exit_code == 3
 
@@ -289,7 +289,7 @@ def test_a_file_that_cannot_be_read_is_the_only_problem(project: Project) -> Non
 
 
 def test_a_worker_on_the_mock_starts_from_what_the_mock_knows(on_mock: Project) -> None:
-    ready = checked_on_mock(on_mock.settings())
+    ready = require_checked_on_mock(on_mock.settings())
 
     assert ready.topics.partitions["shop.visits.v1"] == ready.topics.partitions["shop.predictions.v1"]
     assert ready.events.event_time == "at"
@@ -301,7 +301,7 @@ def test_a_worker_does_not_start_with_problems(on_mock: Project) -> None:
     on_mock.schema.unlink()
 
     with pytest.raises(CheckFailed) as raised:
-        checked_on_mock(on_mock.settings())
+        require_checked_on_mock(on_mock.settings())
 
     assert [p.key for p in raised.value.problems] == ["input.schema"]
     assert raised.value.exit_code == 2
@@ -332,7 +332,7 @@ def test_a_package_can_be_checked_before_it_is_promoted(project: Project) -> Non
     in_a_store(project, project.model)
     project.declare(visits=None)
 
-    report = check(project.reading(), package=project.model, timeout_s=SOON_S)
+    report = run_checks(project.reading(), package=project.model, timeout_s=SOON_S)
 
     [problem] = beside_the_broker(report)
     assert "'visits', which is not a field" in problem.message

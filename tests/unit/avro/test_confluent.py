@@ -4,7 +4,16 @@ from uuid import UUID
 
 import pytest
 
-from stream_infer.avro.confluent import HEADER, NO_HEAD, Unusable, Writer, guid_head, heads, id_head, split
+from stream_infer.avro.confluent import (
+    HEADER,
+    NO_HEAD,
+    Unusable,
+    Writer,
+    guid_head,
+    heads,
+    id_head,
+    split_heads,
+)
 from stream_infer.avro.decode import Decoded, Decoder
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
@@ -140,8 +149,8 @@ def test_heads_are_found_without_splitting_and_tombstones_have_none() -> None:
 def test_a_batch_of_one_writer_is_split_as_each_of_its_values_alone() -> None:
     value = id_head(1) + OLD_1
 
-    assert split([value] * 2, [None] * 2) == ([id_head(1)] * 2, [OLD_1] * 2)
-    assert split([value], [[("a", b"")]]) == ([id_head(1)], [OLD_1])
+    assert split_heads([value] * 2, [None] * 2) == ([id_head(1)] * 2, [OLD_1] * 2)
+    assert split_heads([value], [[("a", b"")]]) == ([id_head(1)], [OLD_1])
 
 
 def test_values_are_written_with_the_id_that_was_given_and_not_without() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from stream_infer.avro import bulk
+from stream_infer.avro import fast_reader
 from stream_infer.avro.decode import Decoder
 from stream_infer.avro.framing import Framing, head
 from stream_infer.avro.schemas import Schema, leaves
@@ -172,7 +172,7 @@ def test_an_array_that_would_blow_up_in_columns_is_read_row_by_row() -> None:
     decoded = decoder(schema).decode(write(schema, {"many": [None] * 100_000, "a": 3}))
 
     assert decoded.columns["a"].to_pylist() == [3]
-    assert bulk.prepare(schema.root) is None
+    assert fast_reader.fast_reader(schema.root) is None
 
 
 def test_a_record_without_bytes_may_be_empty() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stream_infer.avro.schemas import NO_DEFAULT, Leaf, SchemaRefused, leaves, other_fields, parse
+from stream_infer.avro.schemas import NO_DEFAULT, Leaf, SchemaRefused, leaves, other_fields, parse_schema
 from tests.unit.avro.world import nested, record
 
 WIDE = nested("W", *((f"w{number}", "int") for number in range(60)))
@@ -41,7 +41,7 @@ def doubling(length: int) -> dict[str, Any]:
 )
 def test_what_is_no_record_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(SchemaRefused, match=sentence):
-        parse(text)
+        parse_schema(text)
 
 
 @pytest.mark.parametrize(
@@ -166,8 +166,8 @@ def test_a_named_type_can_be_used_again_and_namespaces_are_inherited() -> None:
         )
     )
 
-    assert list(leaves(parse(text))) == ["a.x", "b.x", "c.x"]
-    assert parse(text).name == "test.Event"
+    assert list(leaves(parse_schema(text))) == ["a.x", "b.x", "c.x"]
+    assert parse_schema(text).name == "test.Event"
 
 
 def test_schemas_of_one_text_are_equal() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stream_infer.avro import bulk, strict
+from stream_infer.avro import fast_reader, strict
 from tests.unit.avro.world import record
 
 ENUM = {"type": "enum", "name": "E", "symbols": ["A", "B"]}
@@ -14,7 +14,7 @@ LONGS = {"type": "array", "items": "long"}
 def read(kind: Any, datum: bytes) -> object:
     """What both readers say, which has to be one thing."""
     schema = record(("a", kind))
-    fast = bulk.prepare(schema.root)
+    fast = fast_reader.fast_reader(schema.root)
     assert fast is not None
     batch, _ = fast.read([datum])
     try:

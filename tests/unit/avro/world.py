@@ -9,13 +9,13 @@ from typing import Any
 
 import fastavro
 
-from stream_infer.avro.schemas import Schema, parse
+from stream_infer.avro.schemas import Schema, parse_schema
 
 
 def record(*fields: tuple[str, Any] | dict[str, Any], name: str = "test.Event", **more: Any) -> Schema:
     """The schema of a record: a field is (name, type), or a dict when it has more to say."""
     listed = [field if isinstance(field, dict) else {"name": field[0], "type": field[1]} for field in fields]
-    return parse(json.dumps({"type": "record", "name": name, "fields": listed, **more}))
+    return parse_schema(json.dumps({"type": "record", "name": name, "fields": listed, **more}))
 
 
 def nested(name: str, *fields: tuple[str, Any] | dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_infer.config.settings import Settings, load, read
+from stream_infer.config.settings import Settings, load_settings, read_settings
 from stream_infer.flow.errors import Problem
 from stream_infer.kafka import client
 
@@ -34,11 +34,11 @@ def path(tmp_path: Path) -> Path:
 
 
 def with_variables(path: Path, **variables: str) -> Settings:
-    return load(path, {f"STREAM_INFER_{name}": value for name, value in variables.items()})
+    return load_settings(path, {f"STREAM_INFER_{name}": value for name, value in variables.items()})
 
 
 def problem_with(path: Path, name: str, value: str = "x") -> Problem:
-    [problem] = read(path, {name: value}).problems
+    [problem] = read_settings(path, {name: value}).problems
     return problem
 
 
@@ -72,7 +72,7 @@ def test_an_underscore_is_a_dot_below_kafka(path: Path) -> None:
 
 
 def test_a_secret_in_the_environment_replaces_the_one_in_a_file(path: Path) -> None:
-    kafka = load(path, {"STREAM_INFER_KAFKA__SASL_PASSWORD": "swordfish"}).kafka
+    kafka = load_settings(path, {"STREAM_INFER_KAFKA__SASL_PASSWORD": "swordfish"}).kafka
 
     assert client.admin(kafka)["sasl.password"] == "swordfish"
 
@@ -100,7 +100,7 @@ def test_a_secret_may_be_in_a_file_that_a_variable_names(path: Path) -> None:
     ],
 )
 def test_some_variables_are_not_settings(path: Path, variable: str) -> None:
-    assert read(path, {variable: "x"}).problems == ()
+    assert read_settings(path, {variable: "x"}).problems == ()
 
 
 @pytest.mark.parametrize(

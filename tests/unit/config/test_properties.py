@@ -14,9 +14,9 @@ from stream_infer.kafka.client import OWNED, Properties
 UNSPOKEN = "correct horse battery staple"
 
 
-def parsed(table: object, folder: Path = Path()) -> properties.Parsed:
-    flat, problems = properties.flattened(table)
-    outcome = properties.parse(flat, folder)
+def parsed(table: object, folder: Path = Path()) -> properties.KafkaProperties:
+    flat, problems = properties.flatten_scopes(table)
+    outcome = properties.parse_properties(flat, folder)
     outcome.problems[:0] = problems
     return outcome
 

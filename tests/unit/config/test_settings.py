@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_infer.avro.framing import Framing
-from stream_infer.config.settings import Settings, load, read, understood
+from stream_infer.config.settings import Settings, load_settings, parse_settings, read_settings
 from stream_infer.flow.errors import Misconfigured, Problem
-from stream_infer.steps.choices import Partitioning
+from stream_infer.steps.options import Partitioning
 
 GOOD = """\
 pipeline = "payments.fraud"
@@ -36,7 +36,7 @@ topic = "payments.labels.v1"
 def settings_of(folder: Path, text: str, environ: dict[str, str] | None = None) -> Settings:
     path = folder / "worker.toml"
     path.write_text(text, "utf-8")
-    return load(path, environ or {})
+    return load_settings(path, environ or {})
 
 
 def problems_of(folder: Path, text: str, environ: dict[str, str] | None = None) -> tuple[Problem, ...]:
@@ -293,14 +293,14 @@ def test_a_file_that_is_no_toml_is_one_problem(tmp_path: Path, content: bytes, m
     path = tmp_path / "worker.toml"
     path.write_bytes(content)
 
-    [problem] = read(path, {}).problems
+    [problem] = read_settings(path, {}).problems
 
     assert problem.key == str(path)
     assert message in problem.message
 
 
 def test_a_file_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
-    [problem] = read(tmp_path / "none.toml", {}).problems
+    [problem] = read_settings(tmp_path / "none.toml", {}).problems
 
     assert "No such file" in problem.message
     assert "-c" in problem.fix
@@ -310,7 +310,7 @@ def test_what_is_right_can_be_read_beside_the_problems(tmp_path: Path) -> None:
     path = tmp_path / "worker.toml"
     path.write_text(replaced('"payments.fraud"', '"A"') + "[http]\nport = 1234\n", "utf-8")
 
-    reading = read(path, {})
+    reading = read_settings(path, {})
 
     assert reading.settings is not None
     assert reading.settings.http.port == 1234
@@ -367,7 +367,7 @@ KEY = st.sampled_from(
     )
 )
 def test_no_document_ends_in_anything_but_problems(document: dict[str, object]) -> None:
-    reading = understood(document, {}, folder=Path())
+    reading = parse_settings(document, {}, folder=Path())
 
     assert reading.problems
     assert reading.settings is not None

@@ -15,12 +15,12 @@ Seen = tuple[dict[str, Any], bool]
 
 @pytest.fixture(scope="module")
 def data() -> PhishingData:
-    return phishing.load()
+    return phishing.load_phishing()
 
 
 def pages(data: PhishingData, world: World, seed: int = 1) -> list[Seen]:
     """Return pages as events and truths, as a reader of the topic gets them."""
-    schema = fastavro.parse_schema(phishing.schema(data.features))
+    schema = fastavro.parse_schema(phishing.event_schema(data.features))
     stream = Pages(data, seed=seed)
     events = islice(iter(lambda: stream.next(world, 1_000), None), 500)
     read: list[Seen] = []

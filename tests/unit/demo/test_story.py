@@ -9,9 +9,16 @@ import pytest
 from rich.console import Console
 
 from stream_infer.demo.main import _free_port
-from stream_infer.demo.report import Report, Told
+from stream_infer.demo.report import ChapterResult, DemoReport
 from stream_infer.demo.screen import JsonScreen, TextScreen
-from stream_infer.demo.story import Chapter, Interrupted, Missed, Stage, _switched_where_announced, tell
+from stream_infer.demo.story import (
+    Chapter,
+    DemoRun,
+    Interrupted,
+    Missed,
+    _switched_where_announced,
+    run_story,
+)
 from stream_infer.demo.tally import Tally
 from stream_infer.runtime.stop import Stop
 
@@ -19,27 +26,27 @@ from stream_infer.runtime.stop import Stop
 def stage(stop: Stop | None = None) -> Any:
     """Return a stage for chapters that neither send nor read."""
     nothing: Any = None
-    return Stage(nothing, nothing, nothing, nothing, nothing, Tally(), JsonScreen(), stop or Stop())
+    return DemoRun(nothing, nothing, nothing, nothing, nothing, Tally(), JsonScreen(), stop or Stop())
 
 
-def happens(_: Stage) -> tuple[str, dict[str, object]]:
+def happens(_: DemoRun) -> tuple[str, dict[str, object]]:
     return "It did.", {"pages": 3}
 
 
-def does_not(_: Stage) -> tuple[str, dict[str, object]]:
+def does_not(_: DemoRun) -> tuple[str, dict[str, object]]:
     raise Missed("nothing came.")
 
 
-def is_left(_: Stage) -> tuple[str, dict[str, object]]:
+def is_left(_: DemoRun) -> tuple[str, dict[str, object]]:
     raise Interrupted
 
 
-def told(*plays: Any) -> list[Told]:
+def told(*plays: Any) -> list[ChapterResult]:
     chapters = [Chapter(f"c{number}", f"Chapter {number}", play) for number, play in enumerate(plays)]
-    return list(tell(stage(), chapters))
+    return list(run_story(stage(), chapters))
 
 
-def report(chapters: list[Told], **differences: Any) -> Report:
+def report(chapters: list[ChapterResult], **differences: Any) -> DemoReport:
     whole: dict[str, Any] = {
         "broker": "mock",
         "delivery": "none",
@@ -53,7 +60,7 @@ def report(chapters: list[Told], **differences: Any) -> Report:
         "unanswered": 0,
         "answered_twice": 0,
     }
-    return Report(**{**whole, **differences})
+    return DemoReport(**{**whole, **differences})
 
 
 def test_the_story_ends_with_the_first_chapter_that_does_not_happen() -> None:
@@ -150,7 +157,7 @@ def test_a_pipe_gets_lines_of_80_columns_without_control_characters() -> None:
         screen.chapter(1, "The inputs shift")
         screen.event(drift())
         screen.figures(Tally(sent=3, predicted=2, serving="1.0.0"))
-        screen.told(Told("c", "The inputs shift", True, "It was named.", 1.0))
+        screen.told(ChapterResult("c", "The inputs shift", True, "It was named.", 1.0))
         screen.end(report(told(happens, does_not)), ["Go on."])
 
     lines = file.getvalue().splitlines()

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from benchmarks.drift_streams import Stream, frames, reference
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
@@ -16,26 +16,26 @@ from stream_infer.flow.records import Channel, Partition
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.stop import Stop
-from stream_infer.steps.frame_record import frame_columns
-from stream_infer.steps.monitor import Codec, MonitorSettings, Watching
+from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, RecordCodec
+from stream_infer.steps.observing.frame_record import frame_columns
 from stream_infer.testing.memory import Crashed, Fault, MemoryLog, MemorySink, MemorySource, StoredRecord
 
 PIPELINE = "payments.fraud"
 FRAMES = Partition("frames", 0)
-EVENTS = RecordReader(contract.schema("MonitoringEvent"), Framing.NONE)
+EVENTS = RecordReader(topic_schemas.topic_schema("MonitoringEvent"), Framing.NONE)
 
 
-def step() -> Watching:
-    codec = Codec(
-        RecordReader(contract.schema("ObservationFrame"), Framing.NONE),
-        RecordWriter(contract.schema("MonitoringEvent"), Framing.NONE),
+def step() -> MonitorStep:
+    codec = RecordCodec(
+        RecordReader(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE),
+        RecordWriter(topic_schemas.topic_schema("MonitoringEvent"), Framing.NONE),
     )
-    return Watching(MonitorSettings(PIPELINE, FRAMES.topic), lambda _: reference(), codec)
+    return MonitorStep(MonitorSettings(PIPELINE, FRAMES.topic), lambda _: reference(), codec)
 
 
 @cache
 def written(stream: Stream) -> tuple[StoredRecord, ...]:
-    encoder = Encoder(contract.schema("ObservationFrame"), Framing.NONE)
+    encoder = Encoder(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
     seen = list(frames(stream, known=reference()))
     values = encoder.encode(frame_columns(PIPELINE, seen))
     return tuple(

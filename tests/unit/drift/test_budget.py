@@ -9,15 +9,18 @@ import pytest
 
 from benchmarks.drift_streams import Stream, judge, shift
 from stream_infer.drift.budget import AlarmBudget, change_detectors
-from stream_infer.drift.detectors import Kind, Series
+from stream_infer.drift.detector_bank import DetectionPolicy
+from stream_infer.drift.detectors import DetectorKind, Series
 from stream_infer.drift.monitor import MonitorPolicy
-from stream_infer.drift.watch import WatchPolicy
 
 LOOKS = 150_000
 
 
-@pytest.mark.parametrize("kinds", [(Kind.PAGE_HINKLEY,), (Kind.ADWIN,), (Kind.PAGE_HINKLEY, Kind.ADWIN)])
-def test_detectors_are_wrong_no_more_often_than_the_budget_says(kinds: tuple[Kind, ...]) -> None:
+@pytest.mark.parametrize(
+    "kinds",
+    [(DetectorKind.PAGE_HINKLEY,), (DetectorKind.ADWIN,), (DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN)],
+)
+def test_detectors_are_wrong_no_more_often_than_the_budget_says(kinds: tuple[DetectorKind, ...]) -> None:
     run_length = 10_000.0
     series = Series(change_detectors(run_length, kinds))
     wrong = sum(1 for value in np.random.default_rng(11).normal(size=LOOKS).tolist() if series.update(value))
@@ -25,14 +28,14 @@ def test_detectors_are_wrong_no_more_often_than_the_budget_says(kinds: tuple[Kin
     assert wrong <= 1.5 * LOOKS / run_length
 
 
-@pytest.mark.parametrize("kind", [Kind.PAGE_HINKLEY, Kind.ADWIN, Kind.KSWIN])
-def test_fewer_false_alarms_are_bought_with_a_threshold_that_is_harder_to_reach(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN, DetectorKind.KSWIN])
+def test_fewer_false_alarms_are_bought_with_a_threshold_that_is_harder_to_reach(kind: DetectorKind) -> None:
     specs = [change_detectors(length, (kind,))[0] for length in (1e4, 1e6, 1e8)]
     thresholds = [spec.threshold or 0.0 for spec in specs]
 
     assert all(a != b for a, b in itertools.pairwise(thresholds))
     # PageHinkley has to reach its threshold; the others are levels of significance.
-    assert thresholds == sorted(thresholds, reverse=kind is not Kind.PAGE_HINKLEY)
+    assert thresholds == sorted(thresholds, reverse=kind is not DetectorKind.PAGE_HINKLEY)
 
 
 def test_the_budget_is_for_everything_together() -> None:
@@ -47,7 +50,7 @@ def test_the_budget_is_for_everything_together() -> None:
 
 def test_a_user_who_allows_more_false_alarms_hears_of_smaller_changes() -> None:
     stream = Stream(60_000, 3, (shift("normal_0", 0.3),), 30_000, batch=500)
-    strict = judge(stream, MonitorPolicy(watch=WatchPolicy(AlarmBudget(alarms=0.001))))
-    loose = judge(stream, MonitorPolicy(watch=WatchPolicy(AlarmBudget(alarms=1_000))))
+    strict = judge(stream, MonitorPolicy(watch=DetectionPolicy(AlarmBudget(alarms=0.001))))
+    loose = judge(stream, MonitorPolicy(watch=DetectionPolicy(AlarmBudget(alarms=1_000))))
 
     assert loose.drifts[0][0] < (strict.drifts[0][0] if strict.drifts else 60_000)

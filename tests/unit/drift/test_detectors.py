@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from stream_infer.drift.budget import change_detectors
-from stream_infer.drift.detectors import CLIP, Kind, Series, Spec, admitted, make
+from stream_infer.drift.detectors import CLIP, DetectorKind, DetectorSpec, Series, admitted, make_detector
 
 BAD = (math.nan, math.inf, -math.inf)
-WATCHING = change_detectors(1e5, (Kind.PAGE_HINKLEY, Kind.ADWIN, Kind.KSWIN))
+WATCHING = change_detectors(1e5, (DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN, DetectorKind.KSWIN))
 
 
 def values(seed: int = 1) -> list[float]:
@@ -20,14 +20,14 @@ def values(seed: int = 1) -> list[float]:
     return [*rng.normal(0, 1, 60).tolist(), *rng.normal(6, 1, 60).tolist()]
 
 
-def fired(spec: Spec, stream: list[float]) -> list[int]:
+def fired(spec: DetectorSpec, stream: list[float]) -> list[int]:
     series = Series([spec])
     return [index for index, value in enumerate(stream) if series.update(value)]
 
 
 @pytest.mark.parametrize("spec", WATCHING, ids=lambda spec: spec.kind)
 @pytest.mark.parametrize("bad", BAD, ids=str)
-def test_a_burst_of_bad_values_changes_nothing_that_comes_after(spec: Spec, bad: float) -> None:
+def test_a_burst_of_bad_values_changes_nothing_that_comes_after(spec: DetectorSpec, bad: float) -> None:
     clean = values()
     at = fired(spec, clean)
     burst = [*clean[:30], *[bad] * 20, *clean[30:]]
@@ -37,11 +37,11 @@ def test_a_burst_of_bad_values_changes_nothing_that_comes_after(spec: Spec, bad:
     assert fired(spec, burst) == [index + 20 for index in at]
 
 
-@pytest.mark.parametrize("kind", [Kind.PAGE_HINKLEY, Kind.ADWIN])
-def test_without_the_guard_one_bad_value_would_have_muted_it(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN])
+def test_without_the_guard_one_bad_value_would_have_muted_it(kind: DetectorKind) -> None:
     # If this fails, River has learned to guard itself, and the guard is no more than a precaution.
     [spec] = change_detectors(1e5, (kind,))
-    detector = make(spec)
+    detector = make_detector(spec)
     detector.update(math.nan)
 
     assert not any(detector.update(value) for value in values())
@@ -53,7 +53,7 @@ def test_huge_values_are_cut_to_what_is_certain_enough(huge: float) -> None:
 
 
 @pytest.mark.parametrize("spec", WATCHING, ids=lambda spec: spec.kind)
-def test_a_series_made_anew_from_its_values_goes_on_as_the_one_before(spec: Spec) -> None:
+def test_a_series_made_anew_from_its_values_goes_on_as_the_one_before(spec: DetectorSpec) -> None:
     for cut in (1, 40, 61, 90):
         whole, first = Series([spec]), Series([spec])
         before = [bool(whole.update(value)) for value in values()[:cut]]

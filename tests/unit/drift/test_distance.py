@@ -7,28 +7,28 @@ import pytest
 
 from benchmarks.drift_streams import Stream, frames, reference
 from stream_infer.drift.distance import INSUFFICIENT, ks, psi, shortage
-from stream_infer.drift.frames import FEATURE_NUMBER, Summary
-from stream_infer.drift.monitor import Monitor, MonitorPolicy, Unsure
-from stream_infer.drift.reference import Column
+from stream_infer.drift.frames import FEATURE_NUMBER, ColumnSummary
+from stream_infer.drift.monitor import Monitor, MonitorPolicy, ReferenceMissing
+from stream_infer.drift.reference import ReferenceColumn
 
 BINS = 20
 CHANCE = 1e-4
 
 
-def column(rows: int, seed: int = 0) -> Column:
+def column(rows: int, seed: int = 0) -> ReferenceColumn:
     """Return the reference of `rows` standard normal rows, in bins of equal share."""
     sample = np.sort(np.random.default_rng(seed).normal(size=rows))
     edges = np.quantile(sample, np.linspace(0, 1, BINS + 1))
     counts, _ = np.histogram(sample, edges)
     shares = (0.0, *(counts / rows).tolist(), 0.0)
-    return Column("x", FEATURE_NUMBER, rows, edges=tuple(edges.tolist()), shares=shares)
+    return ReferenceColumn("x", FEATURE_NUMBER, rows, edges=tuple(edges.tolist()), shares=shares)
 
 
-def sample(of: Column, rows: int, seed: int, mean: float = 0.0) -> Summary:
+def sample(of: ReferenceColumn, rows: int, seed: int, mean: float = 0.0) -> ColumnSummary:
     values = np.random.default_rng(1_000 + seed).normal(mean, size=rows)
     inner, _ = np.histogram(values, of.edges)
     below, above = int((values < of.edges[0]).sum()), int((values > of.edges[-1]).sum())
-    return Summary("x", FEATURE_NUMBER, rows, bins=(below, *inner.tolist(), above))
+    return ColumnSummary("x", FEATURE_NUMBER, rows, bins=(below, *inner.tolist(), above))
 
 
 @pytest.mark.parametrize("compare", [psi, ks])
@@ -62,5 +62,5 @@ def test_a_reference_that_is_too_small_is_said_once(rows: int, said: int) -> Non
     log = frames(Stream(20_000, 1, batch=500), known=reference(rows=rows))
     found = [one for frame in log for one in monitor.take(frame, frame.last_time_ms)]
 
-    assert [one.reason for one in found if isinstance(one, Unsure)] == [INSUFFICIENT] * said
-    assert not [one for one in found if not isinstance(one, Unsure)]
+    assert [one.reason for one in found if isinstance(one, ReferenceMissing)] == [INSUFFICIENT] * said
+    assert not [one for one in found if not isinstance(one, ReferenceMissing)]

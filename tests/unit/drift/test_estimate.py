@@ -8,14 +8,20 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from stream_infer.drift.estimate import Bands, Calibration, Name, Promised, Promises
+from stream_infer.drift.estimate import (
+    Calibration,
+    ConfidenceBands,
+    ConfidenceWindows,
+    ModelId,
+    WindowConfidence,
+)
 
-MODEL = Name("1.0.0", "d1")
+MODEL = ModelId("1.0.0", "d1")
 
 
 def test_a_mean_confidence_is_exact() -> None:
     sure = [float(one) for one in np.random.default_rng(1).uniform(0.5, 1.0, 1_000)]
-    bands = Bands()
+    bands = ConfidenceBands()
     for one in sure:
         bands.add(one)
 
@@ -23,7 +29,7 @@ def test_a_mean_confidence_is_exact() -> None:
 
 
 def test_without_labels_a_model_is_as_good_as_it_says() -> None:
-    bands = Bands()
+    bands = ConfidenceBands()
     for one in (0.5, 0.75, 1.0):
         bands.add(one)
 
@@ -32,7 +38,7 @@ def test_without_labels_a_model_is_as_good_as_it_says() -> None:
 
 def test_labels_correct_what_an_overconfident_model_says_and_fade() -> None:
     draw = np.random.default_rng(2)
-    calibration, bands = Calibration(), Bands()
+    calibration, bands = Calibration(), ConfidenceBands()
     for _ in range(500):
         bands.add(0.95)
     for _ in range(2_000):
@@ -46,13 +52,13 @@ def test_labels_correct_what_an_overconfident_model_says_and_fade() -> None:
 
 
 def test_windows_are_ranges_of_offsets_whatever_happens_between() -> None:
-    promises = Promises(10)
-    told: list[Promised] = []
+    promises = ConfidenceWindows(10)
+    told: list[WindowConfidence] = []
     for offset in range(35):
-        model = MODEL if offset % 2 else Name("2.0.0", "d2")
+        model = MODEL if offset % 2 else ModelId("2.0.0", "d2")
         told += promises.take("predictions/0", offset, 1_000 + offset, model, 0.9)
         stored = json.loads(json.dumps(promises.changed()))
-        promises = Promises(10)
+        promises = ConfidenceWindows(10)
         promises.restore(stored)
 
     assert [(one.model.version, one.first_offset, one.last_offset, one.bands.total) for one in told] == [

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.kafka.succession import Answer, Place, Reign, succession
+from tests.support.succession import Answer, Place, Reign, succession
 
 SLOPES = {"1.0.0": 1.0, "2.0.0": 2.0}
 EVENTS: Mapping[Place, float | None] = {(p, o): 3.0 for p in (0, 1) for o in range(4)} | {(1, 2): None}

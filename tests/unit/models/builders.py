@@ -11,19 +11,19 @@ import joblib
 import pyarrow as pa
 import sklearn
 
-from stream_infer.models.answer import contract_of
-from stream_infer.models.container import observe
-from stream_infer.models.load import Model, load
+from stream_infer.models.frame_builder import describe_input
+from stream_infer.models.load import Model, load_model
 from stream_infer.models.manifest import (
-    Column,
-    Container,
     Conversion,
     Feature,
+    InputColumn,
     Manifest,
+    ModelInput,
     OutputContract,
     Policy,
 )
-from stream_infer.models.package import verify, write
+from stream_infer.models.package import verify, write_package
+from stream_infer.models.predict import contract_of
 from stream_infer.packaging import ensembles, onnx_graph
 
 ARROW_TYPES = {
@@ -63,7 +63,7 @@ def manifest(**changes: Any) -> Manifest:
         "version": "1.2.0",
         "python": "3.11",
         "libraries": {"scikit-learn": sklearn.__version__},
-        "container": Container("ndarray", (Column("x", "float64", "nan"),)),
+        "container": ModelInput("ndarray", (InputColumn("x", "float64", "nan"),)),
         "features": (feature("x"),),
         "output": OutputContract("regressor"),
         "schema_name": "io.example.Event",
@@ -83,14 +83,14 @@ def files(model: bytes = b"\x80\x04N.", **more: bytes) -> dict[str, bytes]:
 
 def graph_of(estimator: Any) -> bytes:
     """Return the graph that `estimator`, an ensemble of trees, is converted to."""
-    ensemble = ensembles.read(estimator)
+    ensemble = ensembles.read_ensemble(estimator)
     assert isinstance(ensemble, ensembles.Ensemble)
-    return onnx_graph.write(ensemble)
+    return onnx_graph.write_onnx(ensemble)
 
 
 def framed(frame: Any, kinds: Mapping[str, str], logical: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return container and features of `frame`; a column that cannot hold nulls rejects them."""
-    container = observe(frame, kinds)
+    container = describe_input(frame, kinds)
     features = tuple(
         feature(
             column.name,
@@ -120,5 +120,5 @@ def packaged(
     output = changes.pop("output", None) or contract_of(estimator, frame)
     parts = {**framed(frame, kinds, changes.pop("logical", None)), "output": output, **changes}
     contents = files(pickled(estimator)) | {f"code/{k}": v.encode() for k, v in (code or {}).items()}
-    write(path, manifest(**parts), contents)
-    return load(verify(path))
+    write_package(path, manifest(**parts), contents)
+    return load_model(verify(path))

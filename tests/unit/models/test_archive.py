@@ -12,8 +12,8 @@ import pytest
 
 from stream_infer.flow.errors import Refused
 from stream_infer.models import archive
-from stream_infer.models.contents import Limits
-from stream_infer.models.package import verify, write
+from stream_infer.models.contents import PackageLimits
+from stream_infer.models.package import verify, write_package
 from tests.unit.models.builders import files, manifest
 
 Forge = Callable[[zipfile.ZipFile], None]
@@ -33,7 +33,7 @@ def refusal(path: Path) -> Refused:
 
 def test_other_zip_readers_read_it(tmp_path: Path) -> None:
     contents = files()
-    write(tmp_path / "p.zip", manifest(), contents)
+    write_package(tmp_path / "p.zip", manifest(), contents)
 
     with zipfile.ZipFile(tmp_path / "p.zip") as read:
         assert read.testzip() is None
@@ -62,7 +62,7 @@ def test_other_zip_readers_read_it(tmp_path: Path) -> None:
 )
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     entry = b"x"
-    whole = b"".join(archive.pack({"manifest.json": entry}))
+    whole = b"".join(archive.pack_archive({"manifest.json": entry}))
     raw = name.encode()
     # By hand: zipfile itself would clean some of these names.
     head = bytearray(whole[:30])
@@ -140,7 +140,7 @@ def test_a_bomb_is_refused_before_it_grows(tmp_path: Path) -> None:
 
 
 def test_a_size_that_lies_takes_no_memory(tmp_path: Path) -> None:
-    whole = bytearray(b"".join(archive.pack({"manifest.json": b"{}"})))
+    whole = bytearray(b"".join(archive.pack_archive({"manifest.json": b"{}"})))
     struct.pack_into("<II", whole, 18, 2**31 - 100, 2**31 - 100)
     (tmp_path / "p.zip").write_bytes(whole)
 
@@ -156,7 +156,7 @@ def test_a_size_that_lies_takes_no_memory(tmp_path: Path) -> None:
 
 
 def test_an_encrypted_entry_is_refused(tmp_path: Path) -> None:
-    whole = bytearray(b"".join(archive.pack({"manifest.json": b"{}"})))
+    whole = bytearray(b"".join(archive.pack_archive({"manifest.json": b"{}"})))
     struct.pack_into("<H", whole, 6, 1)
     (tmp_path / "p.zip").write_bytes(whole)
 
@@ -168,7 +168,7 @@ def test_an_encrypted_entry_is_refused(tmp_path: Path) -> None:
 
 def test_overlapping_entries_are_refused(tmp_path: Path) -> None:
     # Two entries of the directory that point to one and the same local header.
-    whole = b"".join(archive.pack({"manifest.json": b"{}"}))
+    whole = b"".join(archive.pack_archive({"manifest.json": b"{}"}))
     at = whole.index(b"PK\x01\x02")
     end = whole.index(b"PK\x05\x06")
     central = whole[at:end]
@@ -179,7 +179,7 @@ def test_overlapping_entries_are_refused(tmp_path: Path) -> None:
 
 
 def test_bytes_before_or_after_are_refused(tmp_path: Path) -> None:
-    write(tmp_path / "good.zip", manifest(), files())
+    write_package(tmp_path / "good.zip", manifest(), files())
     whole = (tmp_path / "good.zip").read_bytes()
     (tmp_path / "before.zip").write_bytes(b"#!/bin/sh\n" + whole)
     (tmp_path / "after.zip").write_bytes(whole + b"\n")
@@ -189,9 +189,9 @@ def test_bytes_before_or_after_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_zip_cut_short_anywhere_is_refused(tmp_path: Path) -> None:
-    whole = b"".join(archive.pack({"manifest.json": b"{}", "a": b"1"}))
+    whole = b"".join(archive.pack_archive({"manifest.json": b"{}", "a": b"1"}))
 
     for length in range(4, len(whole)):
         (tmp_path / "p.zip").write_bytes(whole[:length])
         with pytest.raises(Refused):
-            archive.read(tmp_path / "p.zip", Limits())
+            archive.read_archive(tmp_path / "p.zip", PackageLimits())

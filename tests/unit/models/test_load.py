@@ -29,11 +29,11 @@ from sklearn.svm import LinearSVC
 
 from stream_infer.flow.errors import Refused
 from stream_infer.models.code import Code
-from stream_infer.models.container import assemble
-from stream_infer.models.load import Model, load
+from stream_infer.models.frame_builder import build_frame
+from stream_infer.models.load import Model, load_model
 from stream_infer.models.manifest import OutputContract
-from stream_infer.models.package import verify, write
-from stream_infer.models.scores import check
+from stream_infer.models.package import verify, write_package
+from stream_infer.models.scores import check_scores
 from tests.unit.models.builders import columns, files, framed, manifest, packaged, pickled
 
 CSV = """amount,count,known,seen,currency,at
@@ -90,8 +90,8 @@ def trained_away(home: Path, source: str, function: str, module: str = "own_step
 
 def loaded(path: Path, model: bytes, code: Mapping[str, str]) -> Model:
     contents = files(model) | {f"code/{name}.py": text.encode() for name, text in code.items()}
-    write(path, manifest(), contents)
-    return load(verify(path))
+    write_package(path, manifest(), contents)
+    return load_model(verify(path))
 
 
 def test_a_bare_estimator_on_numbers_answers_as_it_did(tmp_path: Path) -> None:
@@ -100,14 +100,14 @@ def test_a_bare_estimator_on_numbers_answers_as_it_did(tmp_path: Path) -> None:
     kinds = {f"f{i}": "double" for i in range(5)}
     model = packaged(tmp_path / "p.zip", own, x, kinds)
 
-    frame = assemble(columns(kinds, {n: x[:, i].tolist() for i, n in enumerate(kinds)}), model.manifest)
+    frame = build_frame(columns(kinds, {n: x[:, i].tolist() for i, n in enumerate(kinds)}), model.manifest)
     scores = model.predict(frame)
 
     np.testing.assert_array_equal(frame, x)
     np.testing.assert_array_equal(scores.score, own.predict_proba(x)[:, 1])
     assert scores.label is not None
     assert scores.label.tolist() == [str(one) for one in own.predict(x)]
-    assert check(scores, model.manifest.output, 200) == []
+    assert check_scores(scores, model.manifest.output, 200) == []
     assert model.manifest.output.label_from == "proba"
 
 
@@ -128,7 +128,7 @@ def test_a_pipeline_on_a_csv_frame_answers_as_it_did_on_the_users_frame(tmp_path
     ).fit(own, TARGET)  # fmt: skip
     model = packaged(tmp_path / "p", estimator, own, KINDS, logical=AT_MS)
 
-    frame = assemble(columns(KINDS, EVENTS), model.manifest)
+    frame = build_frame(columns(KINDS, EVENTS), model.manifest)
     scores = model.predict(frame)
 
     assert_frame_equal(frame, own)
@@ -144,7 +144,7 @@ def test_an_unseen_category_answers_as_on_the_users_frame(tmp_path: Path) -> Non
     model = packaged(tmp_path / "p", estimator, trained, {"c": "string"})
     asked = pd.DataFrame({"c": ["zzz", None, "b"]})
 
-    scores = model.predict(assemble(columns({"c": "string"}, {"c": ["zzz", None, "b"]}), model.manifest))
+    scores = model.predict(build_frame(columns({"c": "string"}, {"c": ["zzz", None, "b"]}), model.manifest))
 
     np.testing.assert_array_equal(scores.score, estimator.predict_proba(asked)[:, 1])
 
@@ -154,7 +154,7 @@ def test_null_strings_are_the_trap_that_the_sentinel_avoids() -> None:
     encoder = OneHotEncoder(handle_unknown="ignore").fit(own)
     with_nan = own.where(own.notna(), np.nan).astype(object)
 
-    rebuilt = assemble(
+    rebuilt = build_frame(
         columns({"c": "string"}, {"c": ["a", None, "b", None]}),
         manifest(**framed(own, {"c": "string"})),
     )
@@ -172,7 +172,7 @@ def test_a_regressor_answers_with_values(tmp_path: Path) -> None:
 
     np.testing.assert_array_equal(scores.value, own.predict(x))
     assert scores.label is None
-    assert check(scores, model.manifest.output, 50) == []
+    assert check_scores(scores, model.manifest.output, 50) == []
 
 
 def test_more_classes_than_two_score_the_label(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_an_outlier_model_answers_as_its_predict_and_decision_function(tmp_path:
     assert scores.label is not None
     assert scores.label.tolist() == [str(one) for one in own.predict(x)]
     assert set(scores.label) == {"-1", "1"}
-    assert check(scores, model.manifest.output, 100) == []
+    assert check_scores(scores, model.manifest.output, 100) == []
 
 
 def test_the_users_own_function_comes_with_the_package(home: Path) -> None:
@@ -332,10 +332,10 @@ def fitted_parts(search: Any) -> list[Any]:
 
 def test_a_model_of_another_scikit_learn_is_refused(tmp_path: Path) -> None:
     made_with = manifest(libraries={"scikit-learn": "1.2.3"})
-    write(tmp_path / "p", made_with, files(pickled(LinearRegression())))
+    write_package(tmp_path / "p", made_with, files(pickled(LinearRegression())))
 
     with pytest.raises(Refused) as refused:
-        load(verify(tmp_path / "p"))
+        load_model(verify(tmp_path / "p"))
 
     assert refused.value.code == "library_version"
 
@@ -343,9 +343,9 @@ def test_a_model_of_another_scikit_learn_is_refused(tmp_path: Path) -> None:
 def test_another_patch_release_and_other_libraries_are_no_reason(tmp_path: Path) -> None:
     minor = ".".join(sklearn.__version__.split(".")[:2])
     made_with = manifest(libraries={"scikit-learn": f"{minor}.99", "numpy": "1.0.0"})
-    write(tmp_path / "p", made_with, files(pickled(LinearRegression())))
+    write_package(tmp_path / "p", made_with, files(pickled(LinearRegression())))
 
-    assert isinstance(load(verify(tmp_path / "p")).estimator, LinearRegression)
+    assert isinstance(load_model(verify(tmp_path / "p")).estimator, LinearRegression)
 
 
 def test_a_pickle_that_says_another_version_than_the_manifest_is_refused(
@@ -354,10 +354,10 @@ def test_a_pickle_that_says_another_version_than_the_manifest_is_refused(
     monkeypatch.setattr("sklearn.base.__version__", "0.1.0")
     old = pickled(LinearRegression())
     monkeypatch.undo()
-    write(tmp_path / "p", manifest(), files(old))
+    write_package(tmp_path / "p", manifest(), files(old))
 
     with pytest.raises(Refused) as refused:
-        load(verify(tmp_path / "p"))
+        load_model(verify(tmp_path / "p"))
 
     assert refused.value.code == "library_version"
 
@@ -380,10 +380,10 @@ class Leaves:
     ],
 )
 def test_what_does_not_load_is_refused(tmp_path: Path, model: bytes, code: str) -> None:
-    write(tmp_path / "p", manifest(), files(model))
+    write_package(tmp_path / "p", manifest(), files(model))
 
     with pytest.raises(Refused) as refused:
-        load(verify(tmp_path / "p"))
+        load_model(verify(tmp_path / "p"))
 
     assert refused.value.code == code
 
@@ -412,9 +412,9 @@ def test_a_model_that_cannot_keep_its_contract_is_refused(
 def test_a_frame_that_cannot_be_assembled_is_refused_before_unpickling(tmp_path: Path) -> None:
     own = pd.DataFrame({"x": ["a"]})
     described = manifest(**{**framed(own, {"x": "string"}), "features": manifest().features})
-    write(tmp_path / "p", described, files(b"not a pickle"))
+    write_package(tmp_path / "p", described, files(b"not a pickle"))
 
     with pytest.raises(Refused) as refused:
-        load(verify(tmp_path / "p"))
+        load_model(verify(tmp_path / "p"))
 
     assert refused.value.code == "container"

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from stream_infer.flow.errors import Refused
-from stream_infer.models.manifest import Column, Container, FileEntry, Manifest, OutputContract, Policy
+from stream_infer.models.manifest import FileEntry, InputColumn, Manifest, ModelInput, OutputContract, Policy
 from tests.unit.models.builders import CONVERTED, feature, manifest
 
 PANDAS = {
-    "container": Container("pandas", (Column("x", "int64"), Column("y", "category", "nan", ("a", "b")))),
+    "container": ModelInput(
+        "pandas", (InputColumn("x", "int64"), InputColumn("y", "category", "nan", ("a", "b")))
+    ),
     "features": (
         feature("x", "long", missing=Policy.IMPUTE, impute=2**60, minimum=0.5),
         feature("y", "enum"),

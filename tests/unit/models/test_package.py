@@ -15,16 +15,16 @@ import joblib
 import pytest
 
 from stream_infer.flow.errors import Refused
-from stream_infer.models.contents import Limits
-from stream_infer.models.package import Verified, verify, write
+from stream_infer.models.contents import PackageLimits
+from stream_infer.models.package import Verified, verify, write_package
 from tests.unit.models.builders import files, manifest
 
 FORMS = ["package", "package.zip"]
 
 
-def refusal(path: Path, expected: str | None = None, limits: Limits | None = None) -> str:
+def refusal(path: Path, expected: str | None = None, limits: PackageLimits | None = None) -> str:
     with pytest.raises(Refused) as refused:
-        verify(path, expected, limits=limits or Limits())
+        verify(path, expected, limits=limits or PackageLimits())
     return refused.value.code
 
 
@@ -42,7 +42,7 @@ def rewrite_manifest(package: Path, text: bytes) -> None:
 def test_what_was_written_is_verified_with_the_very_bytes(tmp_path: Path, form: str) -> None:
     contents = files(**{"code/own/steps.py": b"x = 1\n"})
 
-    sealed = write(tmp_path / form, manifest(), contents)
+    sealed = write_package(tmp_path / form, manifest(), contents)
     verified = verify(tmp_path / form, sealed.digest)
 
     assert verified.files == contents
@@ -51,14 +51,14 @@ def test_what_was_written_is_verified_with_the_very_bytes(tmp_path: Path, form: 
 
 
 def test_folder_and_zip_have_one_digest(tmp_path: Path) -> None:
-    digests = {write(tmp_path / form, manifest(), files()).digest for form in FORMS}
+    digests = {write_package(tmp_path / form, manifest(), files()).digest for form in FORMS}
 
     assert {verify(tmp_path / form).digest for form in FORMS} == digests
     assert len(digests) == 1
 
 
 def test_the_digest_is_that_of_the_manifest_file(tmp_path: Path) -> None:
-    sealed = write(tmp_path / "package", manifest(), files())
+    sealed = write_package(tmp_path / "package", manifest(), files())
 
     text = (tmp_path / "package" / "manifest.json").read_bytes()
 
@@ -70,8 +70,8 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     backwards = dict(reversed(contents.items()))
 
     for name, given in (("one", contents), ("two", backwards)):
-        write(tmp_path / name, manifest(), given)
-        write(tmp_path / f"{name}.zip", manifest(), given)
+        write_package(tmp_path / name, manifest(), given)
+        write_package(tmp_path / f"{name}.zip", manifest(), given)
         os.utime(tmp_path / name / "model.joblib", (1, 1))
 
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
@@ -86,13 +86,13 @@ def test_only_verify_makes_a_verified() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_another_digest_than_the_expected_is_refused(tmp_path: Path, form: str) -> None:
-    write(tmp_path / form, manifest(), files())
+    write_package(tmp_path / form, manifest(), files())
 
     assert refusal(tmp_path / form, "sha256:" + "0" * 64) == "digest"
 
 
 def test_a_file_more_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "package", manifest(), files())
+    write_package(tmp_path / "package", manifest(), files())
 
     (tmp_path / "package" / "notes.txt").write_text("hello")
 
@@ -100,7 +100,7 @@ def test_a_file_more_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "package", manifest(), files())
+    write_package(tmp_path / "package", manifest(), files())
 
     (tmp_path / "package" / "code").mkdir()
 
@@ -119,7 +119,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_less_is_refused(tmp_path: Path, name: str, code: str) -> None:
-    write(tmp_path / "package", manifest(), files())
+    write_package(tmp_path / "package", manifest(), files())
 
     (tmp_path / "package" / name).unlink()
 
@@ -127,7 +127,7 @@ def test_a_file_less_is_refused(tmp_path: Path, name: str, code: str) -> None:
 
 
 def test_a_manifest_in_another_form_is_refused_though_its_checksum_is_right(tmp_path: Path) -> None:
-    sealed = write(tmp_path / "package", manifest(), files())
+    sealed = write_package(tmp_path / "package", manifest(), files())
 
     rewrite_manifest(tmp_path / "package", json.dumps(json.loads(sealed.canonical()), indent=1).encode())
 
@@ -135,7 +135,7 @@ def test_a_manifest_in_another_form_is_refused_though_its_checksum_is_right(tmp_
 
 
 def test_a_manifest_that_does_not_name_the_model_is_refused(tmp_path: Path) -> None:
-    sealed = write(tmp_path / "package", manifest(), files())
+    sealed = write_package(tmp_path / "package", manifest(), files())
     without = {name: entry for name, entry in sealed.files.items() if name != "model.joblib"}
 
     rewrite_manifest(tmp_path / "package", replace(sealed, files=without).canonical())
@@ -161,7 +161,7 @@ def test_a_hostile_pickle_in_a_package_of_another_digest_never_runs(tmp_path: Pa
     assert trace.exists()
     trace.rmdir()
     good = b"\x80\x04N.".ljust(len(hostile), b" ")
-    write(tmp_path / form, manifest(), files(good))
+    write_package(tmp_path / form, manifest(), files(good))
 
     if form.endswith(".zip"):
         whole = (tmp_path / form).read_bytes()
@@ -174,7 +174,7 @@ def test_a_hostile_pickle_in_a_package_of_another_digest_never_runs(tmp_path: Pa
 
 
 def test_a_link_is_refused_even_to_a_file_of_the_right_bytes(tmp_path: Path) -> None:
-    write(tmp_path / "package", manifest(), files())
+    write_package(tmp_path / "package", manifest(), files())
     model = tmp_path / "package" / "model.joblib"
 
     model.rename(tmp_path / "elsewhere")
@@ -184,7 +184,7 @@ def test_a_link_is_refused_even_to_a_file_of_the_right_bytes(tmp_path: Path) -> 
 
 
 def test_a_linked_folder_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "package", manifest(), files())
+    write_package(tmp_path / "package", manifest(), files())
     (tmp_path / "elsewhere").mkdir()
 
     (tmp_path / "package" / "code").symlink_to(tmp_path / "elsewhere")
@@ -194,7 +194,7 @@ def test_a_linked_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no pipes with names")
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
-    write(tmp_path / "package", manifest(), files())
+    write_package(tmp_path / "package", manifest(), files())
 
     os.mkfifo(tmp_path / "package" / "pipe")
     os.mkfifo(tmp_path / "package.zip")
@@ -205,7 +205,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this platform has no sockets with names")
 def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "package", manifest(), files())
+    write_package(tmp_path / "package", manifest(), files())
     monkeypatch.chdir(tmp_path)
 
     with socket.socket(socket.AF_UNIX) as listening:
@@ -216,7 +216,7 @@ def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("name", [".hidden", "with space", "näme", "a\\b", "c:d", "-dash"])
 def test_a_name_that_a_package_may_not_hold_is_refused(tmp_path: Path, name: str) -> None:
-    write(tmp_path / "package", manifest(), files())
+    write_package(tmp_path / "package", manifest(), files())
 
     (tmp_path / "package" / name).write_bytes(b"")
 
@@ -225,14 +225,14 @@ def test_a_name_that_a_package_may_not_hold_is_refused(tmp_path: Path, name: str
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_package_beyond_its_limits_is_refused(tmp_path: Path, form: str) -> None:
-    write(tmp_path / form, manifest(), files(b"x" * 5000))
+    write_package(tmp_path / form, manifest(), files(b"x" * 5000))
 
-    assert refusal(tmp_path / form, limits=Limits(total_bytes=4000)) == "too_large"
-    assert refusal(tmp_path / form, limits=Limits(files=5)) == "too_large"
+    assert refusal(tmp_path / form, limits=PackageLimits(total_bytes=4000)) == "too_large"
+    assert refusal(tmp_path / form, limits=PackageLimits(files=5)) == "too_large"
 
 
 def test_a_file_of_holes_is_refused_unread(tmp_path: Path) -> None:
-    write(tmp_path / "package", manifest(), files())
+    write_package(tmp_path / "package", manifest(), files())
 
     with (tmp_path / "package" / "huge").open("wb") as stream:
         stream.truncate(2**40)
@@ -251,10 +251,10 @@ def test_what_is_no_package_is_refused(tmp_path: Path, content: bytes | None) ->
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_package_is_never_overwritten(tmp_path: Path, form: str) -> None:
-    sealed = write(tmp_path / form, manifest(), files())
+    sealed = write_package(tmp_path / form, manifest(), files())
 
     with pytest.raises(FileExistsError):
-        write(tmp_path / form, manifest(version="9"), files())
+        write_package(tmp_path / form, manifest(version="9"), files())
 
     assert verify(tmp_path / form).digest == sealed.digest
 
@@ -272,7 +272,7 @@ def test_a_package_is_never_overwritten(tmp_path: Path, form: str) -> None:
 )
 def test_what_would_be_refused_is_not_written(tmp_path: Path, form: str, broken: SimpleNamespace) -> None:
     with pytest.raises(Refused) as refused:
-        write(tmp_path / form, broken.manifest, broken.files)
+        write_package(tmp_path / form, broken.manifest, broken.files)
 
     assert refused.value.code == broken.code
     assert list(tmp_path.iterdir()) == []
@@ -288,6 +288,6 @@ def test_a_write_that_fails_leaves_nothing(
     monkeypatch.setattr(os, "fsync", full)
 
     with pytest.raises(OSError, match="no space left"):
-        write(tmp_path / form, manifest(), files())
+        write_package(tmp_path / form, manifest(), files())
 
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream_infer.models.manifest import OutputContract
-from stream_infer.models.scores import OutputShapeError, Scores, check
+from stream_infer.models.scores import OutputShapeError, Scores, check_scores
 
 BINARY = OutputContract("classifier", ("no", "yes"), class_scores=True, score="probability")
 DECISION = OutputContract("classifier", ("no", "yes"), score="decision")
@@ -27,7 +27,7 @@ def test_answers_that_keep_the_contract_have_no_faults() -> None:
         class_scores=np.array([[1.0, 0.0], [0.0, 1.0]]),
     )
 
-    assert check(scores, BINARY, 2) == []
+    assert check_scores(scores, BINARY, 2) == []
     assert len(scores) == 2
 
 
@@ -38,7 +38,7 @@ def test_each_faulty_row_is_named_once_with_its_class() -> None:
         class_scores=np.array([[NAN, NAN], [0.5, 0.5], [0.1, 1.5], [1.1, -0.1], [INF, 0.5]]),
     )
 
-    faults = [(row, kind) for row, kind, _ in check(scores, BINARY, 5)]
+    faults = [(row, kind) for row, kind, _ in check_scores(scores, BINARY, 5)]
 
     assert faults == [
         (0, "output_nan"),
@@ -50,7 +50,7 @@ def test_each_faulty_row_is_named_once_with_its_class() -> None:
 
 
 def test_a_regressor_answers_with_finite_values() -> None:
-    faults = check(Scores(value=np.array([1e300, NAN, -INF])), REGRESSOR, 3)
+    faults = check_scores(Scores(value=np.array([1e300, NAN, -INF])), REGRESSOR, 3)
 
     assert [(row, kind) for row, kind, _ in faults] == [(1, "output_nan"), (2, "output_range")]
 
@@ -58,7 +58,7 @@ def test_a_regressor_answers_with_finite_values() -> None:
 def test_a_decision_value_may_be_any_finite_number() -> None:
     scores = Scores(label=labels("no", "yes"), score=np.array([-7.5, INF]))
 
-    assert [(row, kind) for row, kind, _ in check(scores, DECISION, 2)] == [(1, "output_range")]
+    assert [(row, kind) for row, kind, _ in check_scores(scores, DECISION, 2)] == [(1, "output_range")]
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_a_decision_value_may_be_any_finite_number() -> None:
 )
 def test_an_answer_of_another_shape_fails_the_whole_batch(scores: Scores, contract: OutputContract) -> None:
     with pytest.raises(OutputShapeError):
-        check(scores, contract, 3)
+        check_scores(scores, contract, 3)
 
 
 def test_no_rows_are_in_order() -> None:
-    assert check(Scores(value=np.zeros(0)), REGRESSOR, 0) == []
+    assert check_scores(Scores(value=np.zeros(0)), REGRESSOR, 0) == []
     assert len(Scores()) == 0

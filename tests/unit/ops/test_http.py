@@ -15,11 +15,11 @@ from stream_infer.flow.events import ReadFinished
 from stream_infer.flow.records import Partition
 from stream_infer.ops.http import HttpServer, application, listen, readiness
 from stream_infer.ops.metrics import Build, Metrics
-from stream_infer.ops.progress import Aborting, Progress, State
+from stream_infer.ops.progress import Aborting, LoopState, Progress
 
 READY = Progress(
     active_at=100.0,
-    state=State.RUNNING,
+    state=LoopState.RUNNING,
     joined=True,
     owned=(Partition("in", 0), Partition("in", 1)),
     model_version="1.2.0",
@@ -101,7 +101,7 @@ def test_readyz_says_what_the_worker_waits_for(worker: Worker) -> None:
         (replace(READY, owned=()), ()),
         (replace(READY, model_version=None), ("a model",)),
         (replace(READY, joined=False), ("an assignment",)),
-        (replace(READY, state=State.DRAINING), ("the loop",)),
+        (replace(READY, state=LoopState.DRAINING), ("the loop",)),
         (replace(READY, aborting=Aborting(70.0, "no broker")), ()),
         (
             replace(READY, aborting=Aborting(69.0, "no broker")),

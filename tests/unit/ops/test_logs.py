@@ -18,7 +18,7 @@ from stream_infer.flow.events import (
     BatchAborted,
     BatchCommitted,
     Degraded,
-    PartitionsHeld,
+    PartitionsPaused,
     ProducerRenewed,
     ReadFinished,
 )
@@ -280,11 +280,11 @@ def test_a_lowered_error_of_librdkafka_respects_the_level() -> None:
 def test_partitions_that_wait_are_told_with_the_reason_and_when_they_go_on(log: io.StringIO) -> None:
     observe = LogObserver()
 
-    observe(PartitionsHeld((Partition("in", 1), Partition("in", 3)), "the registry is away"))
-    observe(PartitionsHeld((), ""))
+    observe(PartitionsPaused((Partition("in", 1), Partition("in", 3)), "the registry is away"))
+    observe(PartitionsPaused((), ""))
 
     waiting, going = lines(log)
-    assert (waiting["level"], waiting["reason"], waiting["held"]) == (
+    assert (waiting["level"], waiting["reason"], waiting["paused"]) == (
         "warning",
         "the registry is away",
         {"in": [1, 3]},

@@ -10,12 +10,12 @@ from stream_infer.flow.events import (
     Degraded,
     LagMeasured,
     Paced,
-    PartitionsHeld,
+    PartitionsPaused,
     ProducerRenewed,
     ReadFinished,
 )
 from stream_infer.flow.records import Partition
-from stream_infer.ops.metrics import TABLE, Build, Kind, Metrics, Served
+from stream_infer.ops.metrics import TABLE, Build, MetricKind, Metrics, ModelLabels
 
 COMMITTED = BatchCommitted(
     records=10,
@@ -55,11 +55,11 @@ def everything() -> Metrics:
         ProducerRenewed("request timed out", 0.06),
         LagMeasured({Partition("in", 0): 7}),
         PACED,
-        PartitionsHeld((Partition("in", 0),), "the registry is away"),
+        PartitionsPaused((Partition("in", 0),), "the registry is away"),
         Degraded(("observations.v1 does not exist",), 3),
     ):
         filled(event)
-    filled.serve(Served("fraud", "1.2.0", "sha256:aa", "sklearn"))
+    filled.serve(ModelLabels("fraud", "1.2.0", "sha256:aa", "sklearn"))
     return filled
 
 
@@ -85,8 +85,8 @@ def test_the_table_keeps_the_naming_rules_of_prometheus() -> None:
     assert len({m.name for m in TABLE}) == len(TABLE)
     for metric in TABLE:
         assert metric.name.startswith("stream_infer_")
-        assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
-        assert bool(metric.buckets) == (metric.kind is Kind.HISTOGRAM)
+        assert metric.name.endswith("_total") == (metric.kind is MetricKind.COUNTER)
+        assert bool(metric.buckets) == (metric.kind is MetricKind.HISTOGRAM)
         assert list(metric.buckets) == sorted(set(metric.buckets))
         assert metric.meaning.endswith(".")
         assert (metric.unit == "seconds") == metric.name.endswith("_seconds")
@@ -172,9 +172,9 @@ def test_lag_of_a_partition_that_is_no_longer_measured_disappears() -> None:
 
 def test_only_the_serving_model_is_named() -> None:
     m = metrics()
-    m.serve(Served("fraud", "1.2.0", "sha256:aa", "sklearn"))
+    m.serve(ModelLabels("fraud", "1.2.0", "sha256:aa", "sklearn"))
 
-    m.serve(Served("fraud", "1.3.0", "sha256:bb", "sklearn"))
+    m.serve(ModelLabels("fraud", "1.3.0", "sha256:bb", "sklearn"))
 
     infos = [dict(labels) for name, labels in samples(m) if name == "stream_infer_model_info"]
     assert infos == [{"model": "fraud", "version": "1.3.0", "digest": "sha256:bb", "runtime": "sklearn"}]
@@ -203,9 +203,9 @@ def test_what_steers_the_batches_is_shown() -> None:
 def test_partitions_that_wait_are_counted_until_they_go_on() -> None:
     m = metrics()
 
-    m(PartitionsHeld((Partition("in", 0), Partition("in", 1)), "the registry is away"))
+    m(PartitionsPaused((Partition("in", 0), Partition("in", 1)), "the registry is away"))
     assert samples(m)["stream_infer_held_partitions", ()] == 2
-    m(PartitionsHeld((), "the registry is away"))
+    m(PartitionsPaused((), "the registry is away"))
 
     assert samples(m)["stream_infer_held_partitions", ()] == 0
 

@@ -15,7 +15,7 @@ from stream_infer.flow.events import (
     ReadFinished,
 )
 from stream_infer.flow.records import Partition
-from stream_infer.ops.progress import Aborting, Progress, ProgressCell, State, advance
+from stream_infer.ops.progress import Aborting, LoopState, Progress, ProgressCell, advance
 
 OWNED = (Partition("in", 0), Partition("in", 3))
 
@@ -83,13 +83,13 @@ def test_the_cell_replaces_its_value_whole_and_never_edits_it() -> None:
     cell = ProgressCell(clock=lambda: next(ticks))
     first = cell.current
 
-    cell.enter(State.RUNNING)
+    cell.enter(LoopState.RUNNING)
     cell.serve("1.0.0")
     cell(AssignmentChanged("assigned", OWNED))
 
     assert first == Progress(active_at=0.0)
     assert cell.current == Progress(
-        active_at=3.0, state=State.RUNNING, joined=True, owned=OWNED, model_version="1.0.0"
+        active_at=3.0, state=LoopState.RUNNING, joined=True, owned=OWNED, model_version="1.0.0"
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         first.joined = True  # type: ignore[misc]

@@ -18,12 +18,12 @@ from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from stream_infer.models.answer import answer, contract_of
-from stream_infer.models.converted import Converted, split
-from stream_infer.models.graph import opened
+from stream_infer.models.converted import ConvertedModel, split_last_step
 from stream_infer.models.manifest import Tolerance
+from stream_infer.models.onnx_model import open_onnx
+from stream_infer.models.predict import contract_of, predict
 from stream_infer.models.scores import Scores
-from stream_infer.packaging import ensembles, onnx_graph, proof
+from stream_infer.packaging import ensembles, equivalence, onnx_graph
 from stream_infer.packaging.convert import UP_TO_ROWS, Faster, convert
 from tests.unit.packaging.zoo import FRESH, HOLES, MATRIX, SUM, THREE, TWO, ZOO, rows_for
 
@@ -53,14 +53,14 @@ def test_every_kind_of_ensemble_is_converted_and_answers_the_same(kind: str) -> 
     contract = replace(contract, class_scores=contract.score == "probability")
 
     found = converted(model)
-    before, own = split(model)
-    form = Converted(before, own, opened(found.graph, own), len(FRESH))
+    before, own = split_last_step(model)
+    form = ConvertedModel(before, own, open_onnx(found.graph, own), len(FRESH))
 
-    said, wanted = answer(form, contract, rows), answer(model, contract, rows)
+    said, wanted = predict(form, contract, rows), predict(model, contract, rows)
     for one, other in zip(numbers(said), numbers(wanted), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
     assert wanted.label is None or (said.label is not None and said.label.tolist() == wanted.label.tolist())
-    assert found.conversion.rows == proof.RANDOM_ROWS + len(MATRIX)
+    assert found.conversion.rows == equivalence.RANDOM_ROWS + len(MATRIX)
     assert [gain.rows for gain in found.gains] == [1, 10, 100]
 
 
@@ -137,14 +137,14 @@ def test_the_tolerance_is_what_a_conversion_has_to_keep() -> None:
     assert "more than the tolerance" in reason(model, tolerance=Tolerance(0.0, 0.0))
 
 
-def compared(model: Any, change: Any, rows: np.ndarray[Any, Any] | None = None) -> proof.Proof:
+def compared(model: Any, change: Any, rows: np.ndarray[Any, Any] | None = None) -> equivalence.Equivalence:
     """Return what a comparison finds when the trees are changed by `change` on the way to the graph."""
-    ensemble = ensembles.read(model)
+    ensemble = ensembles.read_ensemble(model)
     assert isinstance(ensemble, ensembles.Ensemble)
     changed = replace(ensemble, trees=tuple(change(tree) for tree in ensemble.trees))
-    drawn = proof.drawn(MATRIX, ensemble.splits(), rounds=ensemble.rounds, takes_nan=True)
-    graph = opened(onnx_graph.write(changed), model)
-    return proof.compare(
+    drawn = equivalence.draw_rows(MATRIX, ensemble.splits(), rounds=ensemble.rounds, takes_nan=True)
+    graph = open_onnx(onnx_graph.write_onnx(changed), model)
+    return equivalence.compare_models(
         model, graph, drawn if rows is None else rows, contract_of(model, MATRIX), Tolerance()
     )
 
@@ -203,8 +203,8 @@ def test_labels_may_differ_where_rounding_decides_and_nowhere_else() -> None:
     other = replace(half, label=np.array(["False"], object))
     sure = Scores(label=np.array(["True"], object), score=np.array([0.6]))
 
-    tie = proof._compared(half, other, contract, Tolerance())
-    wrong = proof._compared(replace(sure, label=other.label), sure, contract, Tolerance())
+    tie = equivalence._compared(half, other, contract, Tolerance())
+    wrong = equivalence._compared(replace(sure, label=other.label), sure, contract, Tolerance())
 
     assert (tie.label_mismatches, tie.beyond) == (1, 0)
     assert (wrong.label_mismatches, wrong.beyond) == (0, 1)
@@ -214,7 +214,7 @@ def test_a_nan_is_no_agreement() -> None:
     contract = contract_of(ZOO["forest for numbers"](), MATRIX)
     number, none = Scores(value=np.array([0.5])), Scores(value=np.array([np.nan]))
 
-    found = proof._compared(none, number, contract, Tolerance())
+    found = equivalence._compared(none, number, contract, Tolerance())
 
     assert (found.beyond, found.max_abs_difference) == (1, np.inf)
 
@@ -223,13 +223,15 @@ def test_random_rows_reach_thresholds_their_neighbours_and_the_odd() -> None:
     splits = [np.array([0.1, 0.7]), np.empty(0)]
     seen = np.array([[5.0, 6.0], [7.0, np.nan]])
 
-    rows = proof.drawn(seen, splits, rounds=True, takes_nan=True)
+    rows = equivalence.draw_rows(seen, splits, rounds=True, takes_nan=True)
 
     first, second = set(rows[:, 0].tolist()), set(rows[~np.isnan(rows[:, 1]), 1].tolist())
     assert {5.0, 7.0, 0.1, 0.7, np.nextafter(0.1, 1), float(np.float32(0.7)), 0.0, 1e30} <= first
     assert second <= {6.0, -6.0, 0.0, 1e-45, -1e-310, 1e30, -float(np.finfo(np.float32).max) / 2}
     assert 0.02 < np.isnan(rows).mean() < 0.1
-    assert np.array_equal(rows, proof.drawn(seen, splits, rounds=True, takes_nan=True), equal_nan=True)
+    assert np.array_equal(
+        rows, equivalence.draw_rows(seen, splits, rounds=True, takes_nan=True), equal_nan=True
+    )
 
 
 def test_a_row_that_becomes_infinite_when_it_is_rounded_is_left_to_scikit_learn() -> None:
@@ -240,4 +242,4 @@ def test_a_row_that_becomes_infinite_when_it_is_rounded_is_left_to_scikit_learn(
         found = convert(model, [far], contract_of(model, MATRIX), Tolerance())
 
     assert isinstance(found, Faster)
-    assert found.conversion.rows == proof.RANDOM_ROWS + len(MATRIX)
+    assert found.conversion.rows == equivalence.RANDOM_ROWS + len(MATRIX)

@@ -12,8 +12,8 @@ from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from stream_infer.flow.errors import Misconfigured, Refused
-from stream_infer.models.package import verify, write
-from stream_infer.packaging.summary import summarise
+from stream_infer.models.package import verify, write_package
+from stream_infer.packaging.summary import summarise_package
 from stream_infer.packaging.verify import verify_package
 from tests.unit.packaging.workshop import Workshop, assert_close, column, frame_of, target, trips
 
@@ -53,7 +53,7 @@ def test_a_converted_package_holds_both_models_and_the_proof(workshop: Workshop,
     assert manifest.libraries["onnxruntime"] == version("onnxruntime")
     assert f"onnxruntime=={version('onnxruntime')}\n" in verified.files["requirements.txt"].decode()
     assert [gain.rows for gain in report.gains] == [1, 10, 100]
-    assert ("against scikit-learn", report.converted()[0][1]) in summarise(workshop.package).facts()
+    assert ("against scikit-learn", report.converted()[0][1]) in summarise_package(workshop.package).facts()
     assert_close(column(workshop.answers(EVENTS), "score"), forest().predict_proba(FRAME)[:, 1])
 
 
@@ -74,7 +74,7 @@ def test_auto_keeps_what_is_not_converted_and_says_why(workshop: Workshop) -> No
     manifest = verify(workshop.package).manifest
     assert (manifest.runtime, manifest.entry, manifest.unconverted) == ("sklearn", "model.joblib", why)
     assert report.notes == (f"not converted: {why}",)
-    assert ("not converted", why) in summarise(workshop.package).facts()
+    assert ("not converted", why) in summarise_package(workshop.package).facts()
     assert "model.onnx" not in files(workshop.package)
 
 
@@ -114,7 +114,7 @@ def resealed(workshop: Workshop, name: str, data: bytes) -> Path:
     """Write the package again with another file of that name, and digests that fit."""
     verified = verify(workshop.package)
     path = workshop.folder / f"with another {name}"
-    write(path, verified.manifest, {**verified.files, name: data})
+    write_package(path, verified.manifest, {**verified.files, name: data})
     return path
 
 

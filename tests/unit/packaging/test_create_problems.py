@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
-from stream_infer.packaging.create import create
+from stream_infer.packaging.create import create_package
 from tests.unit.packaging.workshop import Workshop, frame_of, target, trips
 
 EVENTS = trips(30)
@@ -30,7 +30,7 @@ def linear(frame: pd.DataFrame) -> LinearRegression:
 
 
 def problems(workshop: Workshop, model: Any, golden: Any, **more: Any) -> tuple[Problem, ...]:
-    """Return what `create` complains about; there must be no package then."""
+    """Return what `create_package` complains about; there must be no package then."""
     with pytest.raises(Misconfigured) as caught:
         workshop.create(model, golden, **more)
     assert not workshop.package.exists() or more.get("output") == workshop.folder
@@ -223,7 +223,7 @@ def test_a_name_that_no_package_may_have_is_told(workshop: Workshop, option: str
     asked = workshop.options(linear(frame), frame)
 
     with pytest.raises(Misconfigured) as caught:
-        create(replace(asked, name=value) if option == "name" else replace(asked, version=value))
+        create_package(replace(asked, name=value) if option == "name" else replace(asked, version=value))
 
     [problem] = caught.value.problems
     assert (problem.key, problem.value) == (f"--{option}", value)

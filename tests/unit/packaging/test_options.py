@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stream_infer.flow.errors import Misconfigured
 from stream_infer.models.manifest import Policy
-from stream_infer.packaging.options import Choice, choices, listed, pairs
+from stream_infer.packaging.options import PolicyOption, listed, parse_pairs, parse_policies
 
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Zs", "Cc", "Zl", "Zp"]), min_size=1)
 PATHS = st.from_regex(r"[a-z_]{1,5}(\.[a-z_]{1,5}){0,2}", fullmatch=True)
@@ -16,23 +16,25 @@ PATHS = st.from_regex(r"[a-z_]{1,5}(\.[a-z_]{1,5}){0,2}", fullmatch=True)
 
 @given(st.dictionaries(NAMES, PATHS))
 def test_pairs_come_back_also_when_a_column_has_an_equals_sign(wanted: dict[str, str]) -> None:
-    assert pairs("--map", [f"{column} = {field}" for column, field in wanted.items()], "C=F") == wanted
+    assert parse_pairs("--map", [f"{column} = {field}" for column, field in wanted.items()], "C=F") == wanted
 
 
 def test_a_column_is_mapped_once() -> None:
     with pytest.raises(Misconfigured, match="'a' a second time"):
-        pairs("--map", ["a=x", "a=y"], "C=F")
+        parse_pairs("--map", ["a=x", "a=y"], "C=F")
 
 
 def test_each_policy_is_written_as_it_is_called() -> None:
-    read = choices("--missing", ["a=reject", "b = pass", "c=impute:-1.5", "d=impute:x=y", "e=f=impute:0"])
+    read = parse_policies(
+        "--missing", ["a=reject", "b = pass", "c=impute:-1.5", "d=impute:x=y", "e=f=impute:0"]
+    )
 
     assert read == {
-        "a": Choice(Policy.REJECT),
-        "b": Choice(Policy.PASS),
-        "c": Choice(Policy.IMPUTE, "-1.5"),
-        "d": Choice(Policy.IMPUTE, "x=y"),
-        "e=f": Choice(Policy.IMPUTE, "0"),
+        "a": PolicyOption(Policy.REJECT),
+        "b": PolicyOption(Policy.PASS),
+        "c": PolicyOption(Policy.IMPUTE, "-1.5"),
+        "d": PolicyOption(Policy.IMPUTE, "x=y"),
+        "e=f": PolicyOption(Policy.IMPUTE, "0"),
     }
 
 
@@ -41,7 +43,7 @@ def test_each_policy_is_written_as_it_is_called() -> None:
 )
 def test_any_other_policy_is_refused_with_the_form(text: str) -> None:
     with pytest.raises(Misconfigured) as caught:
-        choices("--nan", [text])
+        parse_policies("--nan", [text])
 
     [problem] = caught.value.problems
     assert (problem.key, problem.value) == ("--nan", text)

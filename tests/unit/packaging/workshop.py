@@ -11,7 +11,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from stream_infer.packaging.create import CreateReport, create
+from stream_infer.packaging.create import CreateReport, create_package
 from stream_infer.packaging.options import CreateOptions
 from stream_infer.packaging.scorer import open_package
 
@@ -113,7 +113,7 @@ class Workshop:
 
     def create(self, model: Any, golden: pd.DataFrame | Path, **more: Any) -> CreateReport:
         """Make the package."""
-        return create(self.options(model, golden, **more))
+        return create_package(self.options(model, golden, **more))
 
     def answers(self, events: Sequence[Row]) -> list[dict[str, Any]]:
         """Return what the package says about `events`."""

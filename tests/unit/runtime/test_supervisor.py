@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_infer.runtime.stop import Stop
-from stream_infer.runtime.supervisor import Ended, Happening, Program, Restarts, Started, supervise
+from stream_infer.runtime.supervisor import (
+    ProcessEnded,
+    ProcessEvent,
+    ProcessStarted,
+    Program,
+    Restarts,
+    supervise,
+)
 
 QUICK = Restarts(first_s=0.0, most_s=0.0)
 WAITS = "import signal; signal.pause()"
@@ -42,15 +49,15 @@ def program(script: str, *arguments: str, name: str = "a") -> Program:
 
 def run(
     *programs: Program,
-    until: Callable[[list[Happening]], bool] = lambda _: False,
+    until: Callable[[list[ProcessEvent]], bool] = lambda _: False,
     signal_number: int | None = signal.SIGTERM,
     leave_within_s: float = 10.0,
-) -> tuple[int, list[Happening]]:
+) -> tuple[int, list[ProcessEvent]]:
     """Supervise until `until` holds of what happened; return the exit code and what happened."""
     stop = Stop()
-    happened: list[Happening] = []
+    happened: list[ProcessEvent] = []
 
-    def say(happening: Happening) -> None:
+    def say(happening: ProcessEvent) -> None:
         happened.append(happening)
         if until(happened):
             stop.request(signal_number)
@@ -59,8 +66,8 @@ def run(
     return code, happened
 
 
-def ended(happened: list[Happening]) -> list[Ended]:
-    return [one for one in happened if isinstance(one, Ended)]
+def ended(happened: list[ProcessEvent]) -> list[ProcessEnded]:
+    return [one for one in happened if isinstance(one, ProcessEnded)]
 
 
 @pytest.mark.parametrize("code", [2, 3, 75])
@@ -68,8 +75,8 @@ def test_an_end_that_a_restart_would_repeat_ends_all_with_its_code(code: int) ->
     answer, happened = run(program(WAITS), program(f"raise SystemExit({code})", name="b"))
 
     assert answer == code
-    assert ended(happened) == [Ended("b", code, None)]
-    pids = [one.pid for one in happened if isinstance(one, Started)]
+    assert ended(happened) == [ProcessEnded("b", code, None)]
+    pids = [one.pid for one in happened if isinstance(one, ProcessStarted)]
     assert len(pids) == 2
     for pid in pids:
         with pytest.raises(ProcessLookupError):
@@ -81,7 +88,7 @@ def test_a_failure_is_started_again(script: str) -> None:
     answer, happened = run(program(script), until=lambda so_far: len(ended(so_far)) == 3)
 
     assert answer == 0
-    assert len({one.pid for one in happened if isinstance(one, Started)}) == 3
+    assert len({one.pid for one in happened if isinstance(one, ProcessStarted)}) == 3
     assert all(one.restart_s == 0.0 for one in ended(happened))
 
 
@@ -93,7 +100,7 @@ def test_a_stop_is_passed_on_and_everyone_leaves(number: int, answer: int) -> No
 
     assert code == answer
     for one in happened:
-        assert isinstance(one, Started)
+        assert isinstance(one, ProcessStarted)
         with pytest.raises(ProcessLookupError):
             os.kill(one.pid, 0)
 
@@ -138,8 +145,8 @@ def test_a_failure_after_a_calm_time_counts_as_the_first() -> None:
     stop = Stop()
     pauses: list[float | None] = []
 
-    def say(happening: Happening) -> None:
-        if isinstance(happening, Ended):
+    def say(happening: ProcessEvent) -> None:
+        if isinstance(happening, ProcessEnded):
             pauses.append(happening.restart_s)
             if len(pauses) == 3:
                 stop.request(signal.SIGTERM)
@@ -159,10 +166,10 @@ def test_a_failure_after_a_calm_time_counts_as_the_first() -> None:
 def test_a_program_may_fail_for_good_reasons_and_be_started_again_all_the_same() -> None:
     side = replace(program("raise SystemExit(2)", name="monitor"), final=frozenset())
 
-    def failed_twice(happened: list[Happening]) -> bool:
-        return sum(isinstance(one, Ended) and one.name == "monitor" for one in happened) == 2
+    def failed_twice(happened: list[ProcessEvent]) -> bool:
+        return sum(isinstance(one, ProcessEnded) and one.name == "monitor" for one in happened) == 2
 
     code, happened = run(program(WAITS), side, until=failed_twice)
 
     assert code == 0
-    assert [one.code for one in happened if isinstance(one, Ended) and one.name == "monitor"] == [2, 2]
+    assert [one.code for one in happened if isinstance(one, ProcessEnded) and one.name == "monitor"] == [2, 2]

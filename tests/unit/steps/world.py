@@ -12,20 +12,20 @@ import fastavro
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_infer.avro import contract
+from stream_infer.avro import topic_schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.schemas import Schema, parse
+from stream_infer.avro.schemas import Schema, parse_schema
 from stream_infer.flow.records import Batch, Channel, Cursor, Headers, Outcome, Output, Partition, Span
+from stream_infer.models.active import ActiveModel, ServingModel
 from stream_infer.models.load import Model
-from stream_infer.models.manifest import Column, Container, Feature, Manifest, OutputContract, Policy
-from stream_infer.models.slot import Lineup, Slot
-from stream_infer.steps.activation import Announcer
-from stream_infer.steps.isolate import Budget
-from stream_infer.steps.plan import Events, plan
-from stream_infer.steps.score import Score, ScoreSettings
+from stream_infer.models.manifest import Feature, InputColumn, Manifest, ModelInput, OutputContract, Policy
+from stream_infer.steps.scoring.activation import Announcer
+from stream_infer.steps.scoring.isolate import Budget
+from stream_infer.steps.scoring.plan import Events, plan_scoring
+from stream_infer.steps.scoring.score import Score, ScoreSettings
 
-EVENT = parse(
+EVENT = parse_schema(
     """{"type": "record", "name": "Transaction", "namespace": "test", "fields": [
       {"name": "id", "type": "string"},
       {"name": "amount", "type": "double"},
@@ -84,7 +84,7 @@ def manifest(features: Sequence[Feature] = FEATURES, **changes: Any) -> Manifest
         version="1.2.0",
         python="3.11",
         libraries={"scikit-learn": "1.9.1"},
-        container=Container("ndarray", tuple(Column(f.name, "float64", null="nan") for f in features)),
+        container=ModelInput("ndarray", tuple(InputColumn(f.name, "float64", null="nan") for f in features)),
         features=tuple(features),
         output=OutputContract("classifier", ("no", "yes"), score="probability", label_from="proba"),
         schema_name="test.Transaction",
@@ -130,18 +130,18 @@ EVENTS = Events(Framing.NONE, [EVENT])
 
 
 def score(
-    served: Model | Slot | None = None,
+    served: Model | ActiveModel | None = None,
     *,
     events: Events = EVENTS,
     settings: ScoreSettings = SETTINGS,
     budget: Budget | None = None,
     announcer: Announcer | None = None,
 ) -> Score:
-    slot = served if isinstance(served, Slot) else Slot(Lineup(served or model(), 1))
-    encoder = Encoder(contract.schema("Prediction"), Framing.NONE)
+    slot = served if isinstance(served, ActiveModel) else ActiveModel(ServingModel(served or model(), 1))
+    encoder = Encoder(topic_schemas.topic_schema("Prediction"), Framing.NONE)
     return Score(
         slot,
-        partial(plan, events=events),
+        partial(plan_scoring, events=events),
         encoder,
         settings,
         budget=lambda: budget or Budget(),
@@ -156,7 +156,7 @@ def output(outcome: Outcome, channel: Channel) -> Output:
 
 def predictions(outcome: Outcome) -> list[dict[str, Any]]:
     """Return the predictions of an outcome as a consumer reads them, times in milliseconds."""
-    schema = fastavro.schema.parse_schema(_plain(contract.schema("Prediction").parsed))
+    schema = fastavro.schema.parse_schema(_plain(topic_schemas.topic_schema("Prediction").parsed))
     return [
         fastavro.schemaless_reader(io.BytesIO(value or b""), schema, None)  # type: ignore[misc]
         for value in output(outcome, Channel.PREDICTIONS).values

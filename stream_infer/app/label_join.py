@@ -1,0 +1,82 @@
+"""How the labels of a pipeline are joined with its predictions, and how that shows in metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from stream_infer.app import schema_registry
+from stream_infer.app.label_format import label_format
+from stream_infer.app.package_references import PackagedOutputMeanings
+from stream_infer.avro import topic_schemas
+from stream_infer.avro.confluent import Writer
+from stream_infer.avro.decode import Decoder
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.schemas import Schema
+from stream_infer.config.settings import Settings
+from stream_infer.drift.labels import JoinPolicy
+from stream_infer.flow.events import BatchCommitted, Event
+from stream_infer.kafka.writer_schemas import WriterSchemas
+from stream_infer.ops.metrics import Metrics
+from stream_infer.steps.monitoring.label_join import LabelJoinSettings
+from stream_infer.steps.monitoring.label_readers import PREDICTION_FIELDS, LabelReader, PredictionReader
+from stream_infer.steps.monitoring.monitor import MonitorStep
+
+
+def label_join_settings(settings: Settings, registered: Mapping[bytes, Writer]) -> LabelJoinSettings | None:
+    """Return how labels are joined; None where there are none. Raises `Misconfigured`.
+
+    `registered` are the writers that a schema registry knows.
+    """
+    labels = settings.labels
+    if labels.topic is None:
+        return None
+    known = label_format(labels)
+    said = _decoder(
+        settings.output.framing, topic_schemas.topic_schema("Prediction"), PREDICTION_FIELDS, registered
+    )
+    truths = _decoder(labels.framing, known.schema, known.fields.paths, registered)
+    return LabelJoinSettings(
+        settings.output.topic,
+        labels.topic,
+        PredictionReader(said, labels.join),
+        LabelReader(truths, known.fields),
+        PackagedOutputMeanings(settings),
+        JoinPolicy(labels.max_delay_ms, labels.max_early_ms, labels.max_pending, labels.window),
+    )
+
+
+@contextmanager
+def label_writers(settings: Settings) -> Iterator[WriterSchemas | None]:
+    """Hold what is known about the writers of predictions and labels, where a registry knows them."""
+    framings = {settings.output.framing, settings.labels.framing}
+    if settings.labels.topic is None or Framing.CONFLUENT not in framings:
+        yield None
+    elif settings.schema_registry is not None:
+        with schema_registry.event_writers(settings.schema_registry) as known:
+            yield known
+
+
+def companion_inputs(settings: Settings) -> Sequence[str]:
+    """Return the topics that are read beside the observation frames."""
+    return [] if settings.labels.topic is None else [settings.output.topic, settings.labels.topic]
+
+
+class LabelCounts:
+    """An observer that shows what became of labels, after each batch that was committed."""
+
+    def __init__(self, step: MonitorStep, metrics: Metrics) -> None:
+        self._step = step
+        self._metrics = metrics
+
+    def __call__(self, event: Event, /) -> None:
+        judge = self._step.judge
+        if isinstance(event, BatchCommitted) and judge is not None:
+            self._metrics.labelled(judge.totals, coverage=judge.coverage, pending=judge.remembered)
+
+
+def _decoder(
+    framing: Framing, schema: Schema, paths: Sequence[str], registered: Mapping[bytes, Writer]
+) -> Decoder:
+    known = [] if framing is Framing.CONFLUENT else [schema]
+    return Decoder(framing, known, paths, reader=schema, registered=registered)

@@ -1,0 +1,255 @@
+"""The composition root of the monitor's role: frames of what was seen become monitoring events.
+
+The same loop as scoring, in a group, and a process, of its own: whatever happens here, scoring goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from functools import partial
+
+from stream_infer import __version__
+from stream_infer.app import label_join, schema_registry
+from stream_infer.app.label_format import label_format
+from stream_infer.app.package_references import PackagedReferences
+from stream_infer.avro import topic_schemas
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.config.settings import Settings
+from stream_infer.drift.budget import AlarmBudget, change_detectors
+from stream_infer.drift.detector_bank import DetectionPolicy
+from stream_infer.drift.detectors import DetectorKind
+from stream_infer.drift.monitor import MonitorPolicy
+from stream_infer.flow.errors import Aborted, Fatal, Misconfigured, Problem
+from stream_infer.flow.events import Degraded
+from stream_infer.flow.ports import Observer, Sink
+from stream_infer.flow.records import Batch, Channel, Outcome
+from stream_infer.kafka import client
+from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
+from stream_infer.kafka.schema_gate import SchemaGatedSource
+from stream_infer.kafka.session import Session, SessionSettings
+from stream_infer.kafka.standalone_reader import newest_values
+from stream_infer.kafka.topic_health import TopicHealth
+from stream_infer.kafka.topics import MissingTopic, Topic, describe_topics, slot_holder
+from stream_infer.kafka.transactions import Transactions
+from stream_infer.kafka.writer_schemas import WriterSchemas
+from stream_infer.ops import http, logs
+from stream_infer.ops.fanout import Fanout
+from stream_infer.ops.metrics import Build, Metrics
+from stream_infer.ops.progress import LoopState, ProgressCell
+from stream_infer.runtime.loop import run
+from stream_infer.runtime.pacing import Pace, Pacing
+from stream_infer.runtime.stop import Stop, leaving_within, on_signals
+from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, RecordCodec
+
+_LEAVE_WITHIN_S = 10.0
+# With labels the state is as large as their memory's budget, and what is not compacted yet.
+_RESTORED_WITHIN_S = 120.0
+# A frame stands for many events: nobody waits for it within milliseconds.
+_PACING = Pacing(max_records=2_000, commit_interval_s=0.5, latency_goal_s=2.0)
+
+
+class RestoreOnRebalance:
+    """A `Step` that takes up the state from its topic whenever what this worker owns has changed.
+
+    State and offsets were committed together, so the newest state is that of the committed offsets.
+    """
+
+    def __init__(self, step: MonitorStep, documents: Callable[[], Mapping[str, bytes]]) -> None:
+        self._step = step
+        self._documents = documents
+        self._assignment: int | None = None
+
+    def __call__(self, batch: Batch) -> Outcome:
+        if batch.assignment != self._assignment:
+            self._step.restore(self._documents())
+            self._check(batch)
+            self._assignment = batch.assignment
+        return self._step(batch)
+
+    def forget(self) -> None:
+        self._step.forget()
+
+    def _check(self, batch: Batch) -> None:
+        for partition, position in batch.positions.items():
+            known = self._step.position(partition)
+            if known > position:
+                raise Fatal(
+                    f"the monitor's state has seen {partition.topic}/{partition.index} up to {known}, "
+                    f"its group is at {position}: one of the two was reset; reset the other too"
+                )
+
+
+def run_monitor(settings: Settings) -> int:
+    """Watch until SIGTERM (exit code 0) or SIGINT (130). Raises what stops it otherwise."""
+    logs.configure(sys.stderr, os.environ)
+    stop = Stop()
+    with on_signals(stop), leaving_within(stop, _LEAVE_WITHIN_S) as begun:
+        incarnations = _check(settings)
+        begun.set()
+        run_monitoring(settings, stop, incarnations)
+    return stop.exit_code
+
+
+def monitor_policy(settings: Settings) -> MonitorPolicy:
+    """Return who watches, and how often they may be wrong."""
+    said = settings.monitoring
+    return MonitorPolicy(
+        watch=DetectionPolicy(
+            budget=AlarmBudget(said.false_alarms, said.false_alarm_days, said.events_per_s),
+            detectors=partial(change_detectors, kinds=[DetectorKind(name) for name in said.detectors]),
+            compare=said.compare,
+        )
+    )
+
+
+class ReportingSink:
+    """A `Sink` that says why its topics take nothing; the loop comes again until they do."""
+
+    def __init__(self, sink: Sink, health: TopicHealth, observe: Observer) -> None:
+        self._sink = sink
+        self._health = health
+        self._observe = observe
+        self._told: tuple[str, ...] = ()
+
+    def commit(self, outcome: Outcome) -> None:
+        try:
+            self._sink.commit(outcome)
+        except Aborted:
+            self._health.refresh()
+            self._tell(tuple(self._health.unavailable.values()))
+            raise
+        self._tell(())
+
+    def _tell(self, reasons: tuple[str, ...]) -> None:
+        if reasons != self._told:
+            self._told = reasons
+            self._observe(Degraded(reasons, 0))
+
+
+def run_monitoring(settings: Settings, stop: Stop, incarnations: Mapping[str, str]) -> None:
+    """Watch what scorers have seen until `stop` is requested."""
+    progress = ProgressCell()
+    metrics = Metrics(settings.pipeline, build=Build(__version__))
+    observe = Fanout([progress, metrics, logs.LogObserver()])
+    application = http.application(
+        lambda: progress.current, metrics.registry, max_idle_s=client.max_poll_interval_s(settings.kafka)
+    )
+    health = TopicHealth(settings.kafka, _channels(settings))
+    with ExitStack() as stack:
+        stack.enter_context(http.HttpServer(application, host=settings.http.host, port=settings.http.port))
+        session = stack.enter_context(closing(_session(settings, stop, observe, health)))
+        writers = stack.enter_context(label_join.label_writers(settings))
+        source = session if writers is None else SchemaGatedSource(session, writers, observe=observe)
+        step = _step(settings, incarnations, writers)
+        session.open()
+        progress.serve("monitor")
+        progress.enter(LoopState.RUNNING)
+        counted = Fanout([observe, label_join.LabelCounts(step, metrics)])
+        run(
+            source,
+            RestoreOnRebalance(step, _documents(settings)),
+            ReportingSink(session, health, observe),
+            stop=stop,
+            pace=Pace(_PACING),
+            observe=counted,
+        )
+        progress.enter(LoopState.DRAINING)
+
+
+def _channels(settings: Settings) -> Mapping[Channel, str]:
+    monitoring = settings.monitoring
+    return {Channel.EVENTS: monitoring.topic or "", Channel.STATE: monitoring.state_topic}
+
+
+def _check(settings: Settings) -> Mapping[str, str]:
+    """Return the ids of the topics, or raise `Misconfigured` with those that are missing."""
+    monitoring = settings.monitoring
+    if monitoring.topic is None:
+        fix = f'name one, for example topic = "{settings.pipeline}.monitoring.v1"'
+        raise Misconfigured([Problem("monitoring.topic", "", "there is nothing to monitor to", fix)])
+    named = {
+        "monitoring.topic": monitoring.topic,
+        "monitoring.observations_topic": monitoring.observations_topic,
+        "monitoring.state_topic": monitoring.state_topic,
+    }
+    if settings.labels.topic is not None:
+        label_format(settings.labels)
+        named |= {"labels.topic": settings.labels.topic, "output.topic": settings.output.topic}
+    described = describe_topics(settings.kafka, list(named.values()))
+    fix = "make it with `stream-infer topics create`"
+    problems = [
+        Problem(key, f'"{name}"', topic.reason, fix)
+        for key, name in named.items()
+        if isinstance(topic := described[name], MissingTopic)
+    ]
+    if problems:
+        raise Misconfigured(problems)
+    return {name: topic.id for name, topic in described.items() if isinstance(topic, Topic)}
+
+
+def _step(settings: Settings, incarnations: Mapping[str, str], writers: WriterSchemas | None) -> MonitorStep:
+    frames = RecordReader(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
+    ids = (
+        schema_registry.check_registry(settings, frozenset(), None, ()).ids
+        if settings.output.framing is Framing.CONFLUENT
+        else {}
+    )
+    events = RecordWriter(
+        topic_schemas.topic_schema("MonitoringEvent"),
+        settings.output.framing,
+        schema_id=ids.get("MonitoringEvent"),
+    )
+    return MonitorStep(
+        MonitorSettings(
+            settings.pipeline, settings.monitoring.observations_topic, monitor_policy(settings), incarnations
+        ),
+        PackagedReferences(settings),
+        RecordCodec(frames, events),
+        label_join.label_join_settings(settings, {} if writers is None else writers.known),
+    )
+
+
+def _documents(settings: Settings) -> Callable[[], Mapping[str, bytes]]:
+    prefix = f"{settings.pipeline}/".encode()
+
+    def documents() -> Mapping[str, bytes]:
+        held = newest_values(
+            client.admin(settings.kafka), settings.monitoring.state_topic, within_s=_RESTORED_WITHIN_S
+        )
+        return {k.removeprefix(prefix).decode(): v for k, v in held.items() if k.startswith(prefix)}
+
+    return documents
+
+
+def _session(settings: Settings, stop: Stop, observe: Observer, health: TopicHealth) -> Session:
+    logger = logs.librdkafka_logger()
+    group = settings.monitor_group_id
+    client_id = f"{group}.{settings.worker.slot}"
+    monitoring = settings.monitoring
+    consumer = client.consumer(
+        settings.kafka, group_id=group, instance_id=settings.worker.slot, client_id=client_id
+    )
+    producer = client.producer(settings.kafka, transactional_id=client_id, client_id=client_id)
+    return Session(
+        SessionSettings(
+            consumer=consumer | {"enable.partition.eof": "true"},  # labels wait for what is still to come
+            input_topics=[monitoring.observations_topic],
+            companions=label_join.companion_inputs(settings),
+            channels=_channels(settings),
+        ),
+        Transactions(
+            producer,
+            stopping=lambda: stop.requested,
+            holder=partial(slot_holder, settings.kafka, group, settings.worker.slot),
+            observe=observe,
+            logger=logger,
+            cannot_succeed=health.cannot_succeed,
+        ),
+        StartOffsets("earliest", OnLostOffset.EARLIEST),
+        observe=observe,
+        logger=logger,
+    )

@@ -1,0 +1,77 @@
+"""What packages say to the monitor, by their digest: what training data looked like, what answers mean."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from stream_infer.config.settings import Settings
+from stream_infer.drift.model_metrics import OutputMeaning
+from stream_infer.drift.reference import Reference, parse_reference
+from stream_infer.flow.errors import Refused
+from stream_infer.models.package import Verified, verify
+from stream_infer.store.model_store import ModelStore
+
+_REFERENCE = "reference.json"
+_log = logging.getLogger("stream_infer.monitoring")
+
+
+class PackagedReferences:
+    """Finds references by digest, and remembers what it found. A package that has none gives None."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._found: dict[str, Reference | None] = {}
+
+    def __call__(self, digest: str) -> Reference | None:
+        if digest not in self._found:
+            self._found[digest] = self._find(digest)
+        return self._found[digest]
+
+    def _find(self, digest: str) -> Reference | None:
+        for package in _packages(self._settings, digest):
+            try:
+                data = package.files.get(_REFERENCE)
+                return None if data is None else parse_reference(data)
+            except ValueError as error:
+                _log.warning("no reference from %s: %s", package.manifest.name, error)
+        return None
+
+
+class PackagedOutputMeanings:
+    """Finds what a model's labels and scores mean. Of a package that is gone nothing is known."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._found: dict[str, OutputMeaning] = {}
+
+    def __call__(self, digest: str) -> OutputMeaning:
+        if digest not in self._found:
+            package = next(_packages(self._settings, digest), None)
+            self._found[digest] = OutputMeaning() if package is None else _answers(package)
+        return self._found[digest]
+
+
+def _answers(package: Verified) -> OutputMeaning:
+    output = package.manifest.output
+    return OutputMeaning(output.classes, output.score == "probability")
+
+
+def _packages(settings: Settings, digest: str) -> Iterator[Verified]:
+    for path in _candidates(settings, digest):
+        try:
+            yield verify(path, digest)
+        except (Refused, OSError) as error:
+            _log.warning("nothing from %s: %s", path.name, error)
+
+
+def _candidates(settings: Settings, digest: str) -> Iterator[Path]:
+    model = settings.model
+    if model.package is not None:
+        yield model.package
+    if model.store is not None:
+        store = ModelStore(model.store, settings.pipeline)
+        wished = [ref for wish in store.history() for ref in (wish.package, wish.previous) if ref]
+        names = dict.fromkeys(ref.uri for ref in wished if ref.digest == digest)
+        yield from (store.folder / name for name in names)

@@ -1,0 +1,162 @@
+"""What this worker tells the world about its model: its status, and packages that it refused.
+
+Written beside the stream, by a producer of its own: a status that cannot be written stops nothing. That a
+model serves from an offset on is announced with the predictions themselves, in `steps.scoring.activation`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from stream_infer import __version__
+from stream_infer.app.fleet import SERVES_SINCE
+from stream_infer.avro import topic_schemas
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.record import RecordWriter
+from stream_infer.flow.events import AssignmentChanged, Event
+from stream_infer.flow.records import Headers, Partition
+from stream_infer.kafka.best_effort import BestEffortPublisher
+from stream_infer.rollout.deployment import PackageRef
+from stream_infer.rollout.status import DeployerStatus, Rejection
+from stream_infer.steps import cloudevents
+
+_LOG = logging.getLogger("stream_infer")
+_ROLE = "score"
+_REJECTED = "model.rejected"
+
+
+def _unix_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class DeploymentLog:
+    """Logs each change that the deployer tells of: what serves, what was refused, what is in the way."""
+
+    def __init__(self) -> None:
+        self._before = DeployerStatus()
+
+    def __call__(self, status: DeployerStatus) -> None:
+        before, self._before = self._before, status
+        served, rejected, problem = status.served, status.rejected, status.problem
+        if served is not None and served != before.served:
+            _LOG.info("model serves", extra=_named(served.package, served.generation))
+        if rejected is not None and rejected != before.rejected:
+            fields = {"code": rejected.reason_code, "reason": rejected.reason}
+            _LOG.warning("model refused", extra={**_named(rejected.package, rejected.generation), **fields})
+        if problem is not None and problem != before.problem:
+            fields = {"code": problem.code, "reason": problem.reason}
+            _LOG.warning("what is desired cannot be known or had now", extra=fields)
+
+
+class StatusReporter:
+    """Posts a `WorkerStatus` on every change. Observes the loop; `deployed` is called by the deployer.
+
+    The loop's thread writes what is owned, the deployer's thread its status: two values, each replaced whole.
+    """
+
+    def __init__(
+        self,
+        publisher: BestEffortPublisher,
+        *,
+        pipeline: str,
+        instance: str,
+        status_topic: str,
+        events_topic: str,
+        events: RecordWriter,
+        now_ms: Callable[[], int] = _unix_ms,
+    ) -> None:
+        self._publisher = publisher
+        self._pipeline = pipeline
+        self._instance = instance
+        self._status_topic = status_topic
+        self._events_topic = events_topic
+        self._now_ms = now_ms
+        self._started_ms = now_ms()
+        self._owned: tuple[Partition, ...] = ()
+        self._status = DeployerStatus()
+        self._statuses = RecordWriter(topic_schemas.topic_schema("WorkerStatus"), Framing.NONE)
+        self._events = events
+
+    def __call__(self, event: Event, /) -> None:
+        if isinstance(event, AssignmentChanged):
+            self._owned = event.owned
+            self._post()
+
+    def deployed(self, status: DeployerStatus) -> None:
+        """Take note of what the deployer says, and post it; a new rejection is an event too."""
+        before, self._status = self._status, status
+        self._post()
+        if status.rejected is not None and status.rejected != before.rejected:
+            self._announce(status.rejected)
+
+    def leave(self) -> None:
+        """Take the status away: this worker is gone."""
+        self._publisher.post(self._status_topic, self._key, None)
+
+    @property
+    def _key(self) -> bytes:
+        return f"{self._pipeline}/{self._instance}".encode()
+
+    def _post(self) -> None:
+        status, served, rejected = self._status, self._status.served, self._status.rejected
+        record = {
+            "pipeline": self._pipeline,
+            "role": _ROLE,
+            "instance": self._instance,
+            "state": str(status.state),
+            "reason": status.problem.reason if status.problem else None,
+            "generation": served.generation if served else None,
+            "model_version": served.package.version if served else None,
+            "model_digest": served.package.digest if served else None,
+            "rejected": _rejection(rejected) if rejected else None,
+            "partitions": [p.index for p in self._owned],
+            "worker_version": __version__,
+            "started_at": self._started_ms,
+            "updated_at": self._now_ms(),
+        }
+        since: Headers = [(SERVES_SINCE, str(served.since_ms).encode())] if served else []
+        self._publisher.post(self._status_topic, self._key, self._statuses.write(record), since)
+
+    def _announce(self, rejection: Rejection) -> None:
+        package, served, now_ms = rejection.package, self._status.served, self._now_ms()
+        event_id = f"{self._pipeline}/{self._instance}/{_REJECTED}/{rejection.generation}/{package.digest}"
+        serving = f"{served.package.version} serves on" if served else "nothing serves yet"
+        event = {
+            "id": event_id,
+            "type": _REJECTED,
+            "severity": "warning",
+            "time": now_ms,
+            "pipeline": self._pipeline,
+            "summary": f"{package.name} {package.version} was refused by {self._instance} "
+            f"({rejection.reason_code}): {rejection.reason}; {serving}",
+            "model_version": package.version,
+            "model_digest": package.digest,
+            "instance": self._instance,
+            "model": {
+                "generation": rejection.generation,
+                "from_version": served.package.version if served else None,
+                "to_version": package.version,
+                "to_digest": package.digest,
+                "reason_code": rejection.reason_code,
+                "reason": rejection.reason,
+            },
+        }
+        source = f"/stream-infer/{self._pipeline}/{self._instance}"
+        headers = cloudevents.headers(event_id, _REJECTED, source, now_ms)
+        key = f"{self._pipeline}/model".encode()
+        self._publisher.post(self._events_topic, key, self._events.write(event), headers)
+
+
+def _named(package: PackageRef, generation: int) -> dict[str, object]:
+    return {"model": package.name, "model_version": package.version, "generation": generation}
+
+
+def _rejection(rejected: Rejection) -> dict[str, object]:
+    return {
+        "generation": rejected.generation,
+        "digest": rejected.package.digest,
+        "reason_code": rejected.reason_code,
+        "reason": rejected.reason,
+    }

@@ -1,0 +1,187 @@
+"""A schema rewritten for pyruhvro: the same bytes, in types that it reads without a panic or a blind spot.
+
+pyruhvro 0.4 panics on `bytes`, `fixed` and some logical types, cuts an int beyond 32 bits, and builds no
+struct without fields. The same bytes can be called something else:
+
+- logical types, names, aliases and docs fall away; record names are fresh, a field is named `f` and its
+index;
+- int is long: the reader of the column sees what does not fit;
+- bytes is a record around a string named `raw`, which `untext` turns into binary before UTF-8 is checked;
+- fixed is a record of doubles and floats, when its size allows;
+- fields without bytes are left out; `[null, nothing]` is an enum of two symbols;
+- each branch of a general union is a record of its own, so that two branches never look alike.
+
+What cannot be said this way is None, and `strict` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import count
+
+import pyarrow as pa
+
+from stream_infer.avro.types import (
+    Array,
+    Enum,
+    Fixed,
+    Map,
+    Record,
+    Scalar,
+    Type,
+    Union,
+    is_null,
+    is_zero_width,
+    without_null,
+)
+
+MAX_BRANCHES = 100  # Arrow has 127 type ids
+MAX_FIXED = 256
+# An item of one byte may fill this many slots of 8 bytes. An array of nullable records with 1000 fields would
+# turn a message of 1 MB into 8 GB of columns; read row by row it is a list of None.
+MAX_SLOTS_PER_BYTE = 64
+
+_RAW = "raw"
+
+Shape = str | dict[str, object] | list[object]
+_Fresh = Callable[[], str]
+
+
+class _Unsayable(Exception):
+    """The type has no form for pyruhvro."""
+
+
+def rewrite(record: Record, *, guard: str | None = None) -> str | None:
+    """Return a schema for `record`'s bytes, with a double named `guard` after them if given, or None."""
+    names = (f"n{number}" for number in count())
+    try:
+        fields = _fields(record, names.__next__)
+    except _Unsayable:
+        return None
+    if guard is not None:
+        fields.append({"name": guard, "type": "double"})
+    return json.dumps({"type": "record", "name": "row", "fields": fields})
+
+
+def name(index: int) -> str:
+    """Return the name that field `index` of a record has in the rewritten schema."""
+    return f"f{index}"
+
+
+def untext(kind: pa.DataType) -> pa.DataType:
+    """Return `kind` with binary in place of every string that stands for Avro bytes."""
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_untext_field(field)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(untext(kind.value_type)))
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_field, kind.item_field.with_type(untext(kind.item_type)))
+    if pa.types.is_union(kind):
+        return pa.sparse_union([field.with_type(untext(field.type)) for field in kind], list(kind.type_codes))
+    return kind
+
+
+def has_union(kind: pa.DataType) -> bool:
+    """Tell whether there is a union in `kind`, at any depth."""
+    inner = (kind.field(index).type for index in range(kind.num_fields))
+    return pa.types.is_union(kind) or any(map(has_union, inner))
+
+
+def _untext_field(field: pa.Field) -> pa.DataType:
+    return pa.binary() if field.name == _RAW else untext(field.type)
+
+
+def _fields(record: Record, fresh: _Fresh) -> list[object]:
+    return [
+        {"name": name(index), "type": _shape(field.type, fresh)}
+        for index, field in enumerate(record.fields)
+        if not is_zero_width(field.type)
+    ]
+
+
+def _shape(kind: Type, fresh: _Fresh) -> Shape:
+    match kind:
+        case Scalar("int"):
+            return "long"
+        case Scalar("bytes"):
+            return _record(fresh, [{"name": _RAW, "type": "string"}])
+        case Scalar():
+            return kind.kind
+        case Enum():
+            return {"type": "enum", "name": fresh(), "symbols": list(kind.symbols)}
+        case Fixed():
+            return _record(fresh, _words(kind))
+        case Record():
+            return _record(fresh, _fields(kind, fresh))
+        case Array():
+            return {"type": "array", "items": _item(kind.items, fresh)}
+        case Map():
+            return {"type": "map", "values": _item(kind.values, fresh)}
+        case Union():
+            return _union(kind, fresh)
+
+
+def _record(fresh: _Fresh, fields: list[object]) -> Shape:
+    return {"type": "record", "name": fresh(), "fields": fields}
+
+
+def _words(kind: Fixed) -> list[object]:
+    if kind.size % 4 or kind.size > MAX_FIXED:
+        raise _Unsayable
+    words = ["double"] * (kind.size // 8) + ["float"] * (kind.size % 8 // 4)
+    return [{"name": name(index), "type": word} for index, word in enumerate(words)]
+
+
+def _item(kind: Type, fresh: _Fresh) -> Shape:
+    if _slots(kind) > MAX_SLOTS_PER_BYTE * _least_bytes(kind):
+        raise _Unsayable
+    return _shape(kind, fresh)
+
+
+def _union(kind: Union, fresh: _Fresh) -> Shape:
+    inner, nullable = without_null(kind)
+    if nullable and is_zero_width(inner):
+        return {"type": "enum", "name": fresh(), "symbols": ["first", "second"]}
+    if nullable:
+        return ["null" if is_null(branch) else _shape(branch, fresh) for branch in kind.branches]
+    if len(kind.branches) > MAX_BRANCHES:
+        raise _Unsayable
+    return [_branch(branch, fresh) for branch in kind.branches]
+
+
+def _branch(kind: Type, fresh: _Fresh) -> Shape:
+    if is_null(kind):
+        return "null"
+    inner: Shape = "null" if is_zero_width(kind) else _shape(kind, fresh)
+    return _record(fresh, [{"name": name(0), "type": inner}])
+
+
+def _slots(kind: Type) -> int:
+    """Return how many slots of 8 bytes one value of `kind` may take in columns, items of arrays aside."""
+    match kind:
+        case Enum():
+            # Three slots a letter: 64 MB of enums in arrays stay below the 2 GB of an Arrow string column.
+            return 3 * max(map(len, kind.symbols))
+        case Fixed():
+            return 1 + kind.size // 8
+        case Record():
+            return 1 + sum(_slots(field.type) for field in kind.fields)
+        case Union():
+            return 1 + sum(map(_slots, kind.branches))
+        case _:
+            return 1
+
+
+def _least_bytes(kind: Type) -> int:
+    match kind:
+        case Scalar():
+            return {"null": 0, "float": 4, "double": 8}.get(kind.kind, 1)
+        case Fixed():
+            return kind.size
+        case Record():
+            return sum(_least_bytes(field.type) for field in kind.fields)
+        case Union():
+            return 1 + min(map(_least_bytes, kind.branches))
+        case _:
+            return 1

@@ -1,0 +1,163 @@
+"""One writer's data, from bytes to the columns that the reader asked for.
+
+The bulk reader takes what it can, the strict reader judges what is left; both give the same raw columns, and
+from there on there is one path. Which bytes belong to which writer is decided in `decode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stream_infer.avro import fast_reader, pyruhvro_schema, resolve, strict
+from stream_infer.avro.resolve import Constant, Incompatible, Plan, ReadField
+from stream_infer.avro.types import Record, is_zero_width
+from stream_infer.flow.records import Rejected, Stage
+
+Rows = Sequence[int]
+
+# What is decoded at once: pyruhvro panics when one of its string columns would pass 2 GB.
+MAX_BYTES = 2**26
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedRows:
+    """Some rows of the input, with one array per path; rows in no certain order."""
+
+    rows: Rows
+    arrays: Sequence[pa.Array]
+
+
+@dataclass(frozen=True, slots=True)
+class WriterDecoder:
+    """A writer's schema as seen by a reader. `fast` is None for what only the strict reader can read."""
+
+    plans: Sequence[Plan]
+    fast: fast_reader.FastReader | None
+    columns: Mapping[int, int]
+    judge: Callable[[bytes], Sequence[object]]
+    max_bytes: int = MAX_BYTES
+
+    def decode(self, rows: Rows, data: Sequence[bytes]) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
+        """Return the columns of `data`, whose input rows are `rows`, and what was turned away."""
+        reason = next((plan.reason for plan in self.plans if isinstance(plan, Incompatible)), None)
+        if reason is not None:
+            return (), [_rejected(row, "schema_incompatible", reason) for row in rows]
+        if sum(map(len, data)) > self.max_bytes and len(data) > 1:
+            return self._in_halves(rows, data)
+        if self.fast is None:
+            return self._judged(rows, data)
+        batch, suspects = self.fast.read(data)
+        if batch is not None:
+            return self._finished(rows, self._extracted(batch))
+        rejected = self._convicted(suspects, rows, data)
+        bad = {item.row for item in rejected}
+        good = [(row, datum) for row, datum in zip(rows, data, strict=True) if row not in bad]
+        rows, data = [row for row, _ in good], [datum for _, datum in good]
+        batch, suspects = self.fast.read(data)
+        # Both readers accept the same bytes (a property test says so); were it not so, the strict one is
+        # right.
+        pieces, unfit = (
+            self._judged(rows, data) if batch is None else self._finished(rows, self._extracted(batch))
+        )
+        return pieces, (*rejected, *unfit)
+
+    def _in_halves(
+        self, rows: Rows, data: Sequence[bytes]
+    ) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
+        middle = len(data) // 2
+        pieces, rejected = self.decode(rows[:middle], data[:middle])
+        more, others = self.decode(rows[middle:], data[middle:])
+        return (*pieces, *more), (*rejected, *others)
+
+    def _extracted(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """Return the raw column of each leaf; a null record makes the leaves in it null."""
+        arrays = []
+        for plan in self.plans:
+            if not isinstance(plan, ReadField):
+                arrays.append(pa.nulls(batch.num_rows))
+                continue
+            first, *others = plan.indices
+            column = batch.column(self.columns[first])
+            for index in others:
+                column = pc.struct_field(column, pyruhvro_schema.name(index))
+            arrays.append(column)
+        return arrays
+
+    def _convicted(self, suspects: Sequence[int], rows: Rows, data: Sequence[bytes]) -> Sequence[Rejected]:
+        rejected = []
+        for at in suspects:
+            try:
+                self.judge(data[at])
+            except strict.Malformed as error:
+                rejected.append(_rejected(rows[at], error.error_class, str(error)))
+        return rejected
+
+    def _judged(self, rows: Rows, data: Sequence[bytes]) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
+        """Read every row strictly."""
+        good, records, rejected = [], [], []
+        for row, datum in zip(rows, data, strict=True):
+            try:
+                records.append(self.judge(datum))
+                good.append(row)
+            except strict.Malformed as error:
+                rejected.append(_rejected(row, error.error_class, str(error)))
+        if not good:
+            return (), rejected
+        arrays = [
+            pa.array([_leaf(record, plan.indices) for record in records], plan.raw)
+            if isinstance(plan, ReadField)
+            else pa.nulls(len(records))
+            for plan in self.plans
+        ]
+        pieces, unfit = self._finished(good, arrays)
+        return pieces, (*rejected, *unfit)
+
+    def _finished(
+        self, rows: Rows, raw: Sequence[pa.Array]
+    ) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
+        """Return one piece in the reader's types, without the rows whose values are not the reader's."""
+        arrays = []
+        rejected: dict[int, Rejected] = {}
+        for plan, column in zip(self.plans, raw, strict=True):
+            match plan:
+                case ReadField():
+                    array, unfit = resolve.finish_column(column, plan)
+                    for bad in unfit:
+                        for at in pc.indices_nonzero(bad.mask).to_pylist():
+                            rejected.setdefault(at, _rejected(rows[at], bad.error_class, bad.message))
+                    arrays.append(array)
+                case Constant():
+                    arrays.append(pa.repeat(pa.scalar(plan.value, resolve.ARROW[plan.target]), len(rows)))
+                case Incompatible():  # `decode` has turned every row away
+                    arrays.append(pa.nulls(len(rows)))
+        if not rejected:
+            return (DecodedRows(rows, arrays),), ()
+        kept = [at for at in range(len(rows)) if at not in rejected]
+        piece = DecodedRows(
+            [rows[at] for at in kept], [array.take(pa.array(kept, pa.int64())) for array in arrays]
+        )
+        return (piece,), tuple(rejected.values())
+
+
+def writer_decoder(writer: Record, reader: Record, paths: Sequence[str]) -> WriterDecoder:
+    """Return what decodes data of `writer` into the leaves of `reader` at `paths`."""
+    plans = tuple(resolve.resolve_path(path, writer, reader) for path in paths)
+    widths = [index for index, field in enumerate(writer.fields) if not is_zero_width(field.type)]
+    columns = {index: at for at, index in enumerate(widths)}
+    return WriterDecoder(plans, fast_reader.fast_reader(writer), columns, strict.reader(writer))
+
+
+def _leaf(record: object, indices: Sequence[int]) -> object:
+    for index in indices:
+        if not isinstance(record, list | tuple):
+            return None
+        record = record[index]
+    return record
+
+
+def _rejected(row: int, error_class: str, message: str) -> Rejected:
+    return Rejected(row, Stage.DECODE, error_class, message)

@@ -1,0 +1,49 @@
+"""Records written beside the stream: statuses and rejections, never in the way of scoring.
+
+What must be true together with predictions (an activation) is an output of the step, not written here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from stream_infer.flow.records import Headers
+
+_FAREWELL_S = 2.0
+
+
+class BestEffortPublisher:
+    """An idempotent producer of its own. Posting never blocks and never raises; any thread may post."""
+
+    def __init__(self, config: Mapping[str, object], *, logger: logging.Logger) -> None:
+        self._config = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}
+        self._logger = logger
+        self._producer: Producer | None = None
+
+    def open(self) -> None:
+        """Create the producer; it connects in the background."""
+        self._producer = Producer(self._config, logger=self._logger)
+
+    def post(self, topic: str, key: bytes, value: bytes | None, headers: Headers = ()) -> None:
+        """Queue one record; a null value is a tombstone."""
+        producer = self._producer
+        if producer is None:
+            return
+        try:
+            producer.produce(topic, value, key, headers=list(headers))
+        except BufferError:
+            self._logger.warning("a record for %s was dropped: the broker takes none", topic)
+        producer.poll(0)
+
+    def close(self) -> None:
+        """Give what is queued a moment to leave. Idempotent."""
+        if self._producer is not None:
+            self._producer.flush(_FAREWELL_S)
+            self._producer = None
+
+    def _on_failure(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._logger.warning("a record for %s was not written: %s", message.topic(), error.str())

@@ -1,0 +1,120 @@
+"""A source whose records all have writers that are known: others are held back until they are.
+
+Held back means: the partition pauses at its first record whose writer is not known yet, while the records
+before it and the other partitions go on. So an outage of the registry costs time, and never a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from stream_infer.avro.confluent import NO_HEAD, heads
+from stream_infer.flow.events import PartitionsPaused
+from stream_infer.flow.ports import Observer, Source
+from stream_infer.flow.records import Batch, Cursor, Partition, Span
+from stream_infer.kafka.writer_schemas import WriterSchemas
+
+# A registry that is well answers within this; one that is not costs the other partitions no more.
+_PATIENCE_S = 0.25
+
+
+class PausableSource(Source, Protocol):
+    """A source that can leave partitions unread for a while."""
+
+    @property
+    def paused(self) -> Collection[Partition]:
+        """The owned partitions that are not read now."""
+
+    def pause(self, offsets: Mapping[Partition, int]) -> None:
+        """Leave these partitions unread, and go on at `offsets` when they are released. Others' are ignored.
+
+        Rewinding a held partition moves where it goes on. One that moves away and comes back is not held.
+        """
+
+    def resume(self, partitions: Collection[Partition]) -> None:
+        """Read these partitions again."""
+
+
+class SchemaGatedSource:
+    """Reads `source`, and holds back what was written with a schema that `writers` cannot find out now."""
+
+    def __init__(self, source: PausableSource, writers: WriterSchemas, *, observe: Observer) -> None:
+        self._source = source
+        self._writers = writers
+        self._observe = observe
+        self._waiting: dict[Partition, bytes] = {}
+        self._told: frozenset[Partition] = frozenset()
+
+    def read(self, limit: int, wait_s: float) -> Batch | None:
+        self._writers.expire()
+        if self._waiting:
+            self._resume_known()
+        batch = self._source.read(limit, wait_s)
+        whole = batch if batch is None else self._known_part(batch)
+        self._tell()
+        return whole
+
+    def rewind(self, cursor: Cursor) -> None:
+        self._source.rewind(cursor)
+        again = self._waiting.keys() & cursor.spans.keys()
+        self._source.resume(again)
+        self._waiting = {p: head for p, head in self._waiting.items() if p not in again}
+
+    @property
+    def finished(self) -> bool:
+        return self._source.finished
+
+    def _resume_known(self) -> None:
+        """Let go of the partitions whose record can be read by now, and ask again about the others."""
+        self._writers.take_answers()
+        waiting = {p: head for p, head in self._waiting.items() if p in self._source.paused}
+        ready = {p for p, head in waiting.items() if head in self._writers.known}
+        self._source.resume(ready)
+        self._waiting = {p: head for p, head in waiting.items() if p not in ready}
+        if self._waiting:
+            self._writers.ask(set(self._waiting.values()), patience_s=0)
+
+    def _known_part(self, batch: Batch) -> Batch | None:
+        """Return `batch` without what must wait; None when that is all of it."""
+        found = heads(batch.values, batch.headers)
+        unknown = set(found) - self._writers.known.keys() - {NO_HEAD}
+        if unknown:
+            self._writers.ask(unknown, patience_s=_PATIENCE_S)
+            unknown -= self._writers.known.keys()
+        if not unknown:
+            return batch
+        first: dict[int, int] = {}
+        for row, head in enumerate(found):
+            if head in unknown:
+                first.setdefault(batch.partition[row], row)
+        self._source.pause({batch.partitions[p]: batch.offset[row] for p, row in first.items()})
+        self._waiting |= {batch.partitions[p]: found[row] for p, row in first.items()}
+        return _before(batch, first)
+
+    def _tell(self) -> None:
+        waiting = frozenset(self._waiting)
+        if waiting != self._told:
+            self._told = waiting
+            reason = self._writers.trouble or "the schema registry has not answered yet"
+            self._observe(PartitionsPaused(tuple(sorted(waiting)), reason))
+
+
+def _before(batch: Batch, first: Mapping[int, int]) -> Batch | None:
+    """Return the rows of `batch` that come before row `first[p]` in their partition p."""
+    rows = [row for row, p in enumerate(batch.partition) if p not in first or row < first[p]]
+    if not rows:
+        return None
+    stops = {batch.partitions[p]: batch.offset[row] for p, row in first.items()}
+    spans = {p: Span(s.first, stops.get(p, s.next)) for p, s in batch.cursor.spans.items()}
+    return replace(
+        batch,
+        cursor=replace(batch.cursor, spans={p: span for p, span in spans.items() if span.first < span.next}),
+        partition=[batch.partition[row] for row in rows],
+        offset=[batch.offset[row] for row in rows],
+        timestamp_ms=[batch.timestamp_ms[row] for row in rows],
+        keys=[batch.keys[row] for row in rows],
+        values=[batch.values[row] for row in rows],
+        headers=[batch.headers[row] for row in rows],
+    )

@@ -1,0 +1,145 @@
+"""What is known about writers: schemas by head, asked for on a thread of its own, so that no stream waits.
+
+An answer is for ever, save that there is no such schema: registries are replicated, and one that does not
+know an id yet may know it soon. No answer is an outage, which says nothing about the data. Who is asked, and
+how, is in `registry`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from stream_infer.avro.confluent import Unusable, Writer
+from stream_infer.avro.schemas import Schema
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+# Heads that are noise must not keep the registry busy: so many in one inquiry, and forgotten beyond so many.
+_AT_ONCE = 100
+_UNUSABLE_KEPT = 10_000
+_UNUSABLE_FOR_S = 30.0
+
+
+class RegistryUnavailable(Exception):
+    """Whoever was asked about a schema did not answer, or not to the question: ask again later."""
+
+
+class SchemaRegistry(Protocol):
+    """What a registry is asked. Every method but `close` raises `RegistryUnavailable`."""
+
+    def writer(self, head: bytes) -> Writer:
+        """Return what the head of a record means."""
+
+    def latest(self, subject: str) -> Writer | None:
+        """Return the newest schema of `subject`, or None when there is none."""
+
+    def id_of(self, subject: str, schema: Schema) -> int | None:
+        """Return the id under which `subject` has `schema`, or None."""
+
+    def register(self, subject: str, schema: Schema) -> int:
+        """Register `schema` under `subject` and return its id.
+
+        A subject that is new gets the compatibility of this project; one that exists keeps what it has.
+        """
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    head: bytes
+    writer: Writer | RegistryUnavailable
+
+
+class WriterSchemas:
+    """Schemas by head. One loop owns it; `fetch` is called on another thread, one inquiry at a time.
+
+    Only `ask` and `take_answers` add to `known`; only `expire` removes what has no schema.
+    """
+
+    def __init__(
+        self, fetch: Callable[[bytes], Writer], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.known: dict[bytes, Writer] = {}
+        self.trouble: str | None = None
+        self._fetch = fetch
+        self._clock = clock
+        self._answers: SimpleQueue[_Answer] = SimpleQueue()
+        self._asked: set[bytes] = set()
+        self._failed: Counter[bytes] = Counter()
+        self._failures = 0
+        self._not_before = 0.0
+        self._expiry: dict[bytes, float] = {}
+
+    def ask(self, heads: Iterable[bytes], *, patience_s: float) -> None:
+        """Begin to ask about `heads`, unless an inquiry runs or the last one failed a moment ago.
+
+        Returns when all are answered, or after `patience_s`; later answers are for `take_answers`.
+        """
+        self.take_answers()
+        if self._asked or self._clock() < self._not_before:
+            return
+        # One that fails again and again must not stand before those that could be answered.
+        wanted = sorted(heads, key=lambda head: (self._failed[head], head))[:_AT_ONCE]
+        self._asked = set(wanted)
+        inquiry = threading.Thread(
+            target=_inquire, args=(self._fetch, wanted, self._answers), name="schema-registry", daemon=True
+        )
+        inquiry.start()
+        deadline = self._clock() + patience_s
+        while self._asked and (left_s := deadline - self._clock()) > 0:
+            self._take(left_s)
+
+    def take_answers(self) -> None:
+        """Take the answers that have come."""
+        while self._take(None):
+            pass
+
+    def expire(self) -> None:
+        """Forget writers without a schema after a while, or when they are too many: they are asked again."""
+        if not self._expiry:
+            return
+        now, excess = self._clock(), len(self._expiry) - _UNUSABLE_KEPT
+        for at, (head, expires) in enumerate(list(self._expiry.items())):
+            if expires > now and at >= excess:
+                break
+            del self._expiry[head], self.known[head]
+
+    def _take(self, wait_s: float | None) -> bool:
+        try:
+            answer = self._answers.get(block=wait_s is not None, timeout=wait_s)
+        except Empty:
+            return False
+        self._asked.discard(answer.head)
+        if isinstance(answer.writer, RegistryUnavailable):
+            self._failed[answer.head] += 1
+            self._failures += 1
+            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._failures - 1, 10))
+            self._not_before = self._clock() + pause_s
+            self.trouble = str(answer.writer)
+            return True
+        self.known[answer.head] = answer.writer
+        if isinstance(answer.writer, Unusable):
+            self._expiry[answer.head] = self._clock() + _UNUSABLE_FOR_S
+        del self._failed[answer.head]
+        self._failures, self._not_before, self.trouble = 0, 0.0, None
+        return True
+
+
+def _inquire(fetch: Callable[[bytes], Writer], heads: Sequence[bytes], answers: SimpleQueue[_Answer]) -> None:
+    for head in heads:
+        try:
+            answers.put(_Answer(head, fetch(head)))
+        except RegistryUnavailable as silence:
+            answers.put(_Answer(head, silence))
+        except Exception as defect:  # noqa: BLE001 - an inquiry that died unseen would hold its records for ever
+            answers.put(
+                _Answer(head, RegistryUnavailable(f"asking failed: {type(defect).__name__}: {defect}"))
+            )

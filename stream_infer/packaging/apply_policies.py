@@ -1,0 +1,31 @@
+"""A frame on which the package's policies were carried out, in pandas: what the model is asked about.
+
+The counterpart of `steps.scoring.policy` on the user's side. A rejected row has no score, and an imputed
+cell is not the user's: neither can be compared as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from stream_infer.models.manifest import Feature, Policy
+from stream_infer.packaging.frames import infinite
+
+
+def apply_frame_policies(frame: pd.DataFrame, features: Sequence[Feature]) -> pd.DataFrame:
+    """Return `frame` without the rows that a policy rejects, imputed cells filled, its index kept."""
+    settled = frame.copy()
+    rejected = np.zeros(len(frame), dtype=np.bool_)
+    for feature in features:
+        column = frame[feature.name]
+        # An empty cell is sent as null where the field may be null, else as NaN.
+        empty = feature.missing if feature.nullable else feature.nan
+        for policy, cells in ((empty, column.isna().to_numpy()), (feature.infinite, infinite(column))):
+            if policy is Policy.REJECT:
+                rejected |= cells
+            elif policy is Policy.IMPUTE and cells.any():
+                settled[feature.name] = settled[feature.name].mask(cells, feature.impute)
+    return settled[~rejected]

@@ -1,0 +1,131 @@
+"""Whether a converted model answers as scikit-learn's own: where a difference would be, and whether it is.
+
+A tree's answer changes at its thresholds and nowhere else. So the random rows are drawn from the columns that
+the user gave and from the thresholds and their nearest neighbours in both precisions, with NaN where the
+model takes it. The same model and samples give the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stream_infer.models.converted import ConvertedModel
+from stream_infer.models.manifest import OutputContract, Tolerance
+from stream_infer.models.onnx_model import OnnxModel
+from stream_infer.models.predict import predict
+from stream_infer.models.scores import Floats, Scores
+from stream_infer.steps.scoring.golden import row_of, slack, tied
+
+RANDOM_ROWS = 20_000
+_SEED = 20_261_126
+_WITH_NAN = 0.25
+_NAN = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Equivalence:
+    """What a comparison found. `beyond` counts rows with a number beyond the tolerance, or another label.
+
+    `label_mismatches` are rows whose label differs because rounding decides: they are not `beyond`.
+    """
+
+    rows: int
+    max_abs_difference: float
+    label_mismatches: int
+    beyond: int
+
+
+def draw_rows(seen: Floats, splits: Sequence[Floats], *, rounds: bool, takes_nan: bool) -> Floats:
+    """Return `RANDOM_ROWS` rows like `seen` (rows, features), whose cells come from anywhere in their column.
+
+    Half of them are at the feature's `splits` or next to them; a few are zero, tiny, huge or of the other
+    sign. `rounds`: all of them fit into single precision.
+    """
+    rng = np.random.default_rng(_SEED)
+    columns = [
+        _column(rng, column[np.isfinite(column)], split) for column, split in zip(seen.T, splits, strict=True)
+    ]
+    rows = np.column_stack(columns)
+    limit = float(np.finfo(np.float32 if rounds else np.float64).max) / 2
+    rows = rows.clip(-limit, limit)
+    if takes_nan:
+        row_has = rng.random((len(rows), 1)) < _WITH_NAN
+        rows[row_has & (rng.random(rows.shape) < _NAN)] = np.nan
+    return rows
+
+
+def _column(rng: np.random.Generator, seen: Floats, splits: Floats) -> Floats:
+    cells = rng.choice(seen, RANDOM_ROWS) if len(seen) else rng.normal(size=RANDOM_ROWS)
+    if len(splits):
+        places = rng.permutation(RANDOM_ROWS)[: RANDOM_ROWS // 2]
+        # Every threshold has its turn before one has a second.
+        cells[places] = _neighbours(rng, np.resize(rng.permutation(splits), len(places)))
+    odd = np.array([0.0, -0.0, 1e-45, -1e-310, 1e30, -1e300])
+    for replaced in (odd, -cells):
+        places = rng.permutation(RANDOM_ROWS)[: RANDOM_ROWS // 100]
+        cells[places] = rng.choice(replaced, len(places))
+    return cells
+
+
+def _neighbours(rng: np.random.Generator, values: Floats) -> Floats:
+    """Return each value, or a number next to it in one of the precisions, or halfway to that."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+        below, above = (np.nextafter(single, np.float32(to)).astype(np.float64) for to in (-np.inf, np.inf))
+        choices = [
+            values,
+            np.nextafter(values, -np.inf),
+            np.nextafter(values, np.inf),
+            single.astype(np.float64),
+            below,
+            above,
+            (single.astype(np.float64) + above) / 2,
+            (single.astype(np.float64) + below) / 2,
+        ]
+    return np.choose(rng.integers(0, len(choices), len(values)), choices)
+
+
+def compare_models(
+    own: Any,  # noqa: ANN401 - any estimator
+    graph: OnnxModel,
+    rows: Floats,
+    contract: OutputContract,
+    tolerance: Tolerance,
+) -> Equivalence:
+    """Ask scikit-learn's `own` estimator and its `graph` about `rows`, and compare all of their numbers.
+
+    Raises `ValueError` when there are rows that the graph does not take: comparing those proves nothing.
+    """
+    asked = replace(contract, class_scores=contract.score == "probability")
+    given = pd.DataFrame(rows, columns=own.feature_names_in_) if hasattr(own, "feature_names_in_") else rows
+    if graph.admitted(given) is None:
+        raise ValueError("the graph does not take these rows")
+    return _compared(
+        predict(ConvertedModel(None, own, graph, len(rows)), asked, given),
+        predict(own, asked, given),
+        asked,
+        tolerance,
+    )
+
+
+def _compared(found: Scores, wanted: Scores, contract: OutputContract, tolerance: Tolerance) -> Equivalence:
+    greatest = 0.0
+    beyond = np.zeros(len(wanted), dtype=np.bool_)
+    for name in ("score", "value", "class_scores"):
+        theirs = getattr(wanted, name)
+        if theirs is None:
+            continue
+        difference = np.abs(getattr(found, name) - theirs)
+        # Written so that a NaN is no agreement.
+        far = ~(difference <= slack(theirs, tolerance))
+        beyond |= far.reshape(len(wanted), -1).any(axis=1)
+        greatest = max(greatest, float(np.nan_to_num(difference, nan=np.inf).max()))
+    other = np.empty(0, np.intp) if wanted.label is None else np.flatnonzero(found.label != wanted.label)
+    forgiven = [row for row in other.tolist() if tied(row_of(wanted, row, contract), contract, tolerance)]
+    beyond[np.setdiff1d(other, forgiven)] = True
+    return Equivalence(len(wanted), greatest, len(forgiven), int(beyond.sum()))

@@ -1,0 +1,217 @@
+"""Golden samples: events with the answers they must give, computed from the user's own frame.
+
+An Avro container file in memory; where it is kept is the package's business. An answer agrees when it is
+within the tolerance of the manifest: linear models differ by some 1e-15 between batch sizes and memory
+layouts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import fastavro
+import numpy as np
+from fastavro.schema import to_parsing_canonical_form
+
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.schemas import Schema
+from stream_infer.flow.errors import ModelFailed, Refused
+from stream_infer.models.load import Model
+from stream_infer.models.manifest import OutputContract, Tolerance
+from stream_infer.models.scores import Floats, Scores
+from stream_infer.steps.scoring.infer import Inferred, infer
+from stream_infer.steps.scoring.isolate import Budget
+from stream_infer.steps.scoring.plan import Events, plan_scoring
+
+GOLDEN_SCHEMA = {
+    "type": "record",
+    "name": "Golden",
+    "namespace": "io.streaminfer.package.v1",
+    "fields": [
+        {"name": "event", "type": "bytes"},
+        {"name": "label", "type": ["null", "string"], "default": None},
+        {"name": "score", "type": ["null", "double"], "default": None},
+        {"name": "value", "type": ["null", "double"], "default": None},
+        {"name": "class_scores", "type": ["null", {"type": "map", "values": "double"}], "default": None},
+    ],
+}
+
+_Numbers = TypeVar("_Numbers", float, Floats)
+
+_SCHEMA = fastavro.parse_schema(GOLDEN_SCHEMA)
+_WRITTEN = "null", to_parsing_canonical_form(_SCHEMA)
+# Not random, so that one model gives one package; any 16 bytes will do in a file of our own.
+_SYNC_MARKER = hashlib.sha256(b"io.streaminfer.package.v1.Golden").digest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """One event, as the bare datum in the package's input schema, and what the model must say about it."""
+
+    event: bytes
+    label: str | None = None
+    score: float | None = None
+    value: float | None = None
+    class_scores: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenReport:
+    """How a replay went: `rows` replayed, the greatest difference of a number, and each row that disagrees.
+
+    `failures` say which row and why, without payload. A row that was turned away is a failure too.
+    """
+
+    rows: int
+    max_abs_difference: float
+    label_mismatches: int
+    failures: Sequence[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is something to compare, and all of it agrees."""
+        return self.rows > 0 and not self.failures
+
+
+def write_golden(rows: Iterable[Golden]) -> bytes:
+    """Return `rows` as a container file, the same bytes for the same rows."""
+    file = io.BytesIO()
+    records = [
+        {
+            "event": row.event,
+            "label": row.label,
+            "score": row.score,
+            "value": row.value,
+            "class_scores": dict(row.class_scores) if row.class_scores is not None else None,
+        }
+        for row in rows
+    ]
+    fastavro.writer(file, _SCHEMA, records, codec="null", sync_marker=_SYNC_MARKER)
+    return file.getvalue()
+
+
+def read_golden(data: bytes) -> list[Golden]:
+    """Return the rows of a container file; raise `Refused("golden")` when it is none of ours."""
+    try:
+        reader = fastavro.reader(io.BytesIO(data))
+        written = reader.codec, to_parsing_canonical_form(reader.writer_schema)
+        # Nothing is read with a schema of someone else's making.
+        records = list(reader) if written == _WRITTEN else None
+    except Exception as error:  # noqa: BLE001 - fastavro raises a dozen types for bytes that are no container
+        raise Refused("golden", f"golden.avro cannot be read: {type(error).__name__}") from None
+    if records is None:
+        raise Refused("golden", "golden.avro does not hold golden samples")
+    return [Golden(**record) for record in records if isinstance(record, dict)]
+
+
+def replay(model: Model, schema: Schema, golden: bytes) -> GoldenReport:
+    """Send the golden events through decode, policy, container and predict, and compare the answers.
+
+    `schema` is the package's input schema. A converted model is asked in both of its forms. Raises `Refused`
+    when the file or the schema does not fit the model.
+    """
+    rows = read_golden(golden)
+    reports = [_replay(form, schema, rows) for form in model.forms()]
+    return GoldenReport(
+        rows=len(rows),
+        max_abs_difference=max(report.max_abs_difference for report in reports),
+        label_mismatches=max(report.label_mismatches for report in reports),
+        failures=[failure for report in reports for failure in report.failures],
+    )
+
+
+def _replay(model: Model, schema: Schema, rows: Sequence[Golden]) -> GoldenReport:
+    decoded = plan_scoring(model, Events(Framing.NONE, [schema])).decoder.decode([row.event for row in rows])
+    try:
+        inferred = infer(model, decoded.columns, Budget())
+    except ModelFailed as failed:
+        raise Refused("golden", f"on the golden samples, {failed}") from None
+    places = {int(decoded.rows[row]): place for place, row in enumerate(inferred.rows.tolist())}
+    turned_away = {reject.row: reject.error_class for reject in decoded.rejected}
+    turned_away |= {int(decoded.rows[reject.row]): reject.error_class for reject in inferred.rejected}
+    return _compare(rows, places, inferred, turned_away, model)
+
+
+def _compare(
+    rows: Sequence[Golden],
+    places: Mapping[int, int],
+    inferred: Inferred,
+    turned_away: Mapping[int, str],
+    model: Model,
+) -> GoldenReport:
+    contract, tolerance = model.manifest.output, model.manifest.tolerance
+    failures: list[str] = []
+    greatest = 0.0
+    mismatches = 0
+    for index, wanted in enumerate(rows):
+        if index not in places:
+            failures.append(f"golden row {index} was turned away: {turned_away[index]}")
+            continue
+        found = row_of(inferred.scores, places[index], contract)
+        difference, agrees = _numbers(found, wanted, tolerance)
+        greatest = max(greatest, difference)
+        if not agrees:
+            failures.append(f"golden row {index} differs by {difference:.3g}")
+        if found.label != wanted.label and not tied(wanted, contract, tolerance):
+            mismatches += 1
+            failures.append(f"golden row {index} has another label")
+    return GoldenReport(len(rows), greatest, mismatches, failures)
+
+
+def row_of(scores: Scores, place: int, contract: OutputContract) -> Golden:
+    """Return one answer in the form of a golden row."""
+    return Golden(
+        event=b"",
+        label=None if scores.label is None else str(scores.label[place]),
+        score=None if scores.score is None else float(scores.score[place]),
+        value=None if scores.value is None else float(scores.value[place]),
+        class_scores=None
+        if scores.class_scores is None
+        else dict(zip(contract.classes, scores.class_scores[place].tolist(), strict=True)),
+    )
+
+
+def _numbers(found: Golden, wanted: Golden, tolerance: Tolerance) -> tuple[float, bool]:
+    """Return the greatest difference of all numbers, and whether all are within tolerance."""
+    pairs = [(found.score, wanted.score), (found.value, wanted.value)]
+    # A golden row may know all class scores, which the contract did not ask the model for.
+    if found.class_scores is not None and wanted.class_scores is not None:
+        if found.class_scores.keys() != wanted.class_scores.keys():
+            return np.inf, False
+        pairs += [(score, wanted.class_scores[name]) for name, score in found.class_scores.items()]
+    if any((a is None) != (b is None) for a, b in pairs):
+        return np.inf, False
+    numbers = [(a, b) for a, b in pairs if a is not None and b is not None]
+    agrees = all(abs(a - b) <= slack(b, tolerance) for a, b in numbers)
+    return max((abs(a - b) for a, b in numbers), default=0.0), agrees
+
+
+def slack(golden: _Numbers, tolerance: Tolerance) -> _Numbers:
+    """Return how far from `golden` another number may be."""
+    return tolerance.absolute + tolerance.relative * abs(golden)
+
+
+def tied(wanted: Golden, contract: OutputContract, tolerance: Tolerance) -> bool:
+    """Return whether the golden answer is so close to another label that rounding decides between them."""
+    if wanted.class_scores is not None and len(wanted.class_scores) > 1 and contract.threshold is None:
+        second, first = sorted(wanted.class_scores.values())[-2:]
+        return first - second <= 2 * slack(first, tolerance)
+    border = _border(contract)
+    return (
+        wanted.score is not None
+        and border is not None
+        and abs(wanted.score - border) <= slack(border, tolerance)
+    )
+
+
+def _border(contract: OutputContract) -> float | None:
+    """Return the score at which a label with only one other turns into it."""
+    if contract.threshold is not None:
+        return contract.threshold
+    if len(contract.classes) != 2:  # noqa: PLR2004 - with more, one score does not tell how far the second is
+        return None
+    return 0.5 if contract.score == "probability" else 0.0

@@ -1,0 +1,104 @@
+"""From columns of events to scores: feature policy, container, predict, output contract.
+
+The one path that a worker, a batch file, `open_package` and the golden samples share. Bytes are not known
+here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_infer.flow.records import Rejected, Stage
+from stream_infer.models.frame_builder import Columns, build_frame
+from stream_infer.models.load import Model
+from stream_infer.models.scores import Fault, OutputShapeError, Scores, check_scores
+from stream_infer.steps.scoring import policy
+from stream_infer.steps.scoring.isolate import Budget, Isolated, isolate
+
+_CLASSES: dict[type[Exception], str] = {OutputShapeError: "output_shape"}
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """`scores` of `rows` (ascending rows of the given columns), and the other rows with the reason.
+
+    `answered` counts rows on which the model answered at all, `raised` those on which it raised.
+    """
+
+    rows: NDArray[np.intp]
+    scores: Scores
+    rejected: Sequence[Rejected]
+    answered: int
+    raised: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    scores: Scores
+    faults: Sequence[Fault]
+
+
+def infer(model: Model, columns: Columns, budget: Budget) -> Inferred:
+    """Score every row of `columns`, which hold each feature's source; raise `ModelFailed` over budget."""
+    if not len(next(iter(columns.values()))):
+        return Inferred(np.empty(0, np.intp), Scores(), (), answered=0, raised=0)
+    judged = policy.apply_policies(columns, model.manifest)
+
+    def predict(start: int, stop: int) -> _Answer:
+        # A frame of its own for each call: a model that writes into its input spoils no later answer.
+        part = {path: column.slice(start, stop - start) for path, column in judged.columns.items()}
+        scores = model.predict(build_frame(part, model.manifest))
+        return _Answer(scores, check_scores(scores, model.manifest.output, stop - start))
+
+    isolated = isolate(predict, len(judged.rows), budget)
+    rejected = _rejected(isolated)
+    raised = len(isolated.poison)
+    keep = np.ones(len(judged.rows), dtype=np.bool_)
+    keep[[reject.row for reject in rejected]] = False
+    scores = _select([part.answer.scores for part in isolated.parts], _answered(keep, isolated))
+    return Inferred(
+        rows=judged.rows[keep],
+        scores=scores,
+        rejected=sorted([*judged.rejected, *move_rows(rejected, judged.rows)], key=lambda reject: reject.row),
+        answered=len(judged.rows) - raised,
+        raised=raised,
+    )
+
+
+def move_rows(rejected: Sequence[Rejected], rows: NDArray[np.intp]) -> list[Rejected]:
+    """Return `rejected` with row `i` called `rows[i]`."""
+    return [Rejected(int(rows[r.row]), r.stage, r.error_class, r.message) for r in rejected]
+
+
+def _rejected(isolated: Isolated[_Answer]) -> list[Rejected]:
+    raised = [
+        Rejected(bad.row, Stage.PREDICT, _CLASSES.get(bad.error, "raised"), f"the model raised {bad.cause}")
+        for bad in isolated.poison
+    ]
+    broken = [
+        Rejected(part.start + row, Stage.PREDICT, error_class, message)
+        for part in isolated.parts
+        for row, error_class, message in part.answer.faults
+    ]
+    return raised + broken
+
+
+def _answered(keep: NDArray[np.bool_], isolated: Isolated[_Answer]) -> NDArray[np.bool_]:
+    """Return `keep` of the rows that the parts hold: poison rows are in none."""
+    return np.delete(keep, [bad.row for bad in isolated.poison]) if isolated.poison else keep
+
+
+def _select(parts: Sequence[Scores], keep: NDArray[np.bool_]) -> Scores:
+    """Return the rows of `parts`, one after the other, that are to keep."""
+    if len(parts) == 1 and keep.all():
+        return parts[0]
+    joined = {}
+    for field in fields(Scores):
+        columns = [getattr(part, field.name) for part in parts]
+        if columns and all(column is not None for column in columns):
+            joined[field.name] = np.concatenate(columns)[keep]
+    return Scores(**joined)

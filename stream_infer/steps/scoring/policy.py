@@ -1,0 +1,132 @@
+"""What happens to a value that is missing, NaN, infinite or too long for its column, feature by feature.
+
+Estimators disagree about such values (one raises for the whole batch, another accepts them silently), so
+the answer is the package's, not the estimator's. How a null looks to the model is `models.frame_builder`'s
+business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stream_infer.flow.records import Rejected, Stage
+from stream_infer.models.frame_builder import misfits
+from stream_infer.models.manifest import Feature, Manifest, Policy
+
+Columns = Mapping[str, pa.Array]
+Mask = NDArray[np.bool_]
+
+EXACT_LIMIT = 2**53
+"""Beyond it not every whole number is a float64."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResult:
+    """The features of the rows that pass; `rows[i]` is the row of the given columns that row `i` was."""
+
+    columns: Columns
+    rows: NDArray[np.intp]
+    rejected: Sequence[Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    error_class: str
+    mask: Mask
+    policy: Policy
+    message: str
+
+
+def apply_policies(columns: Columns, manifest: Manifest) -> PolicyResult:
+    """Impute, pass or reject what is no ordinary value; a row is rejected once, for the first reason."""
+    imputed = {feature.source: columns[feature.source] for feature in manifest.features}
+    refused: dict[int, Rejected] = {}
+    for feature in manifest.features:
+        for fault in _faults(columns[feature.source], feature):
+            if fault.policy is Policy.IMPUTE:
+                column = imputed[feature.source]
+                if _turns_float(column, feature):
+                    _refuse(refused, _inexact_rows(column), *_inexact(feature.name))
+                imputed[feature.source] = _impute(column, fault.mask, feature)
+            elif fault.policy is Policy.REJECT:
+                _refuse(refused, np.flatnonzero(fault.mask), fault.error_class, fault.message)
+    for name, rows in misfits(imputed, manifest).items():
+        _refuse(refused, rows, *_misfit(name, manifest))
+    return _split(imputed, refused)
+
+
+def _split(columns: Columns, refused: Mapping[int, Rejected]) -> PolicyResult:
+    count = len(next(iter(columns.values())))
+    if not refused:
+        return PolicyResult(columns, np.arange(count, dtype=np.intp), ())
+    keep = np.ones(count, dtype=np.bool_)
+    keep[list(refused)] = False
+    mask = pa.array(keep)
+    kept = {path: column.filter(mask) for path, column in columns.items()}
+    return PolicyResult(kept, np.flatnonzero(keep), [refused[row] for row in sorted(refused)])
+
+
+def _refuse(refused: dict[int, Rejected], rows: NDArray[np.integer], error_class: str, message: str) -> None:
+    for row in rows.tolist():
+        refused.setdefault(row, Rejected(row, Stage.VALIDATE, error_class, message))
+
+
+def _faults(column: pa.Array, feature: Feature) -> list[_Fault]:
+    """Return what is wrong with a column; one look at the whole when nothing is."""
+    faults = []
+    if column.null_count:
+        missing = column.is_null().to_numpy(zero_copy_only=False)
+        policy = _missing(feature)
+        faults.append(_Fault("missing", missing, policy, f"feature '{feature.name}' is missing"))
+    if pa.types.is_floating(column.type):
+        # Arrow's own numbers for nulls would be NaN; a null is missing, not NaN.
+        values = (column.fill_null(0) if column.null_count else column).to_numpy()
+        if not np.isfinite(values).all():
+            faults += [
+                _Fault("nan", np.isnan(values), feature.nan, f"feature '{feature.name}' is not a number"),
+                _Fault(
+                    "infinite", np.isinf(values), feature.infinite, f"feature '{feature.name}' is infinite"
+                ),
+            ]
+    return [fault for fault in faults if fault.mask.any()]
+
+
+def _missing(feature: Feature) -> Policy:
+    # The model's column was never seen with a null: what the writer's schema may send, it cannot pass on.
+    if feature.missing is Policy.PASS and not feature.nullable:
+        return Policy.REJECT
+    return feature.missing
+
+
+def _impute(column: pa.Array, mask: Mask, feature: Feature) -> pa.Array:
+    if _turns_float(column, feature):
+        column = column.cast(pa.float64(), safe=False)
+    return pc.if_else(pa.array(mask), pa.scalar(feature.impute, column.type), column)
+
+
+def _turns_float(column: pa.Array, feature: Feature) -> bool:
+    """Return whether imputing makes whole numbers floats, as a mean does in the frame of the training."""
+    value = feature.impute
+    return pa.types.is_integer(column.type) and isinstance(value, float) and not value.is_integer()
+
+
+def _inexact_rows(column: pa.Array) -> NDArray[np.intp]:
+    values = column.fill_null(0).to_numpy()
+    return np.flatnonzero((values > EXACT_LIMIT) | (values < -EXACT_LIMIT))
+
+
+def _inexact(name: str) -> tuple[str, str]:
+    return "out_of_precision", f"feature '{name}' is beyond 2^53, where a float is not exact"
+
+
+def _misfit(name: str, manifest: Manifest) -> tuple[str, str]:
+    column = next(column for column in manifest.container.columns if column.name == name)
+    if column.dtype.startswith("float"):
+        return _inexact(name)
+    return "out_of_range", f"feature '{name}' is out of the range of {column.dtype}, the model's column"

@@ -1,0 +1,52 @@
+"""Packages in a store: under which names they are, and how one from elsewhere comes in."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from stream_infer.common.durable import sync_folder
+from stream_infer.flow.errors import Refused
+from stream_infer.models.package import Verified, verify, write_package
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_COPIES = 10
+
+
+def is_name(text: str) -> bool:
+    """Return whether `text` may name a package in a store: one plain name, no path, nothing hidden."""
+    return _NAME.fullmatch(text) is not None
+
+
+def import_package(folder: Path, path: Path, verified: Verified) -> str:
+    """Return the name in `folder` of the package that was read from `path`, after copying it where needed.
+
+    What is written are the very bytes that were verified, whole or not at all, under a name made of name,
+    version and digest. A package of that name is taken as it is when it is whole; a broken one is left alone,
+    for whoever wants to know why, and the copy gets another name. Raises `OSError`.
+    """
+    if path.resolve().parent == folder.resolve() and is_name(path.name):
+        return path.name
+    manifest, digest = verified.manifest, verified.digest
+    stem = f"{manifest.name}-{manifest.version}-{digest.removeprefix('sha256:')[:12]}"
+    suffix = ".zip" if path.is_file() else ""
+    for copy in range(1, _COPIES + 1):
+        target = folder / (stem + (f"-{copy}" if copy > 1 else "") + suffix)
+        if not target.exists():
+            _write(target, verified)
+        with suppress(Refused):
+            verify(target, digest)
+            return target.name
+    raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder / stem))
+
+
+def _write(target: Path, verified: Verified) -> None:
+    try:
+        write_package(target, verified.manifest, verified.files)
+        sync_folder(target.parent)
+    except OSError:
+        if not target.exists():  # else another writer had the same idea, and was faster
+            raise

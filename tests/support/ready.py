@@ -1,0 +1,52 @@
+"""Whether a broker answers yet, in all its offices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from tests.support.clients import SILENT, admin
+
+_START_WITHIN_S = 60.0
+
+
+def answers(bootstrap: str, *, within_s: float) -> bool:
+    """Return whether the broker at `bootstrap` tells its metadata within `within_s` seconds."""
+    try:
+        admin(bootstrap).list_topics(timeout=within_s)
+    except KafkaException:
+        return False
+    return True
+
+
+def wait_for_broker(port: int, *, alive: Callable[[], bool] = lambda: True) -> bool:
+    """Return True when a broker answers on `port`, False when it is not `alive` or takes too long."""
+    deadline = time.monotonic() + _START_WITHIN_S
+    while alive() and time.monotonic() < deadline:
+        if answers(f"127.0.0.1:{port}", within_s=1.0):
+            wake_coordinators(f"127.0.0.1:{port}")
+            return True
+    return False
+
+
+def wake_coordinators(bootstrap: str) -> None:
+    """Let the broker make its topics of offsets and transactions now: before, it refuses such requests."""
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "wake"}, logger=SILENT)
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "wake"}, logger=SILENT)
+    deadline = time.monotonic() + _START_WITHIN_S
+    try:
+        producer.init_transactions(_START_WITHIN_S)
+        while not _tells_offsets(consumer) and time.monotonic() < deadline:
+            pass
+    finally:
+        consumer.close()
+
+
+def _tells_offsets(consumer: Consumer) -> bool:
+    try:
+        consumer.committed([TopicPartition("wake", 0)], timeout=_START_WITHIN_S)
+    except KafkaException:
+        return False
+    return True

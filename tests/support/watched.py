@@ -1,0 +1,137 @@
+"""A pipeline that is monitored: its topics beside the stream, and what is in them."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from confluent_kafka.cimpl import NewTopic
+
+from stream_infer.avro import topic_schemas
+from stream_infer.avro.framing import Framing as Frames
+from stream_infer.avro.record import RecordReader
+from stream_infer.drift.frames import ObservationFrame, folded
+from stream_infer.steps.observing.frame_record import from_record
+from tests.conftest import Topics
+from tests.support.clients import admin
+from tests.support.log import read_all
+from tests.support.pipeline import Pipeline, Section
+from tests.support.ports import free_ports
+from tests.support.worker_process import Worker
+
+_ANSWER_WITHIN_S = 20.0
+_FRAMES = RecordReader(topic_schemas.topic_schema("ObservationFrame"), Frames.NONE)
+_EVENTS = RecordReader(topic_schemas.topic_schema("MonitoringEvent"), Frames.NONE)
+
+Window = tuple[int, int]
+"""A source partition and the first offset of a window in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """`port` is where its only worker answers; a monitor beside it under one command has the next one."""
+
+    line: Pipeline
+    monitoring: str
+    observations: str
+    state: str
+    port: int
+
+    def config(self, slot: str, **more: Section) -> Path:
+        """Write the settings of a worker or a monitor."""
+        topics = {
+            "topic": self.monitoring,
+            "observations_topic": self.observations,
+            "state_topic": self.state,
+        }
+        own: dict[str, Section] = {"monitoring": topics, "http": {"port": self.port}}
+        return self.line.write_config(slot, **{**own, **more})
+
+    def ready(self, port: int | None = None) -> Any:
+        """Return what `/readyz` says; nothing while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}/readyz", timeout=5) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            return json.load(error)
+        except OSError:
+            return {}
+
+    def metric(self, name: str) -> float:
+        """Return the value of a metric that has no labels but the pipeline."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            text: str = answer.read().decode()
+        [line] = [line for line in text.splitlines() if line.startswith(f"{name}{{")]
+        return float(line.rpartition(" ")[2])
+
+    def frames(self) -> list[ObservationFrame]:
+        """Return the observation frames, in the order of the log."""
+        records = read_all(self.line.bootstrap, self.observations)
+        return [from_record(_FRAMES.read(record.value or b"")) for record in records]
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the monitoring events, in the order of the log."""
+        records = read_all(self.line.bootstrap, self.monitoring)
+        return [_EVENTS.read(record.value or b"") for record in records]
+
+    def drifts(self) -> list[dict[str, Any]]:
+        """Return what the monitor has said of drift and quality."""
+        return [event for event in self.events() if event["drift"] is not None]
+
+    def remembered(self) -> int:
+        """Return how many input records the monitor has been told of."""
+        key = f"{self.line.name}/models".encode()
+        values = [r.value for r in read_all(self.line.bootstrap, self.state) if r.key == key]
+        return sum(json.loads(values[-1] or b"{}").values()) if values else 0
+
+    def make_again(self, topic: str) -> None:
+        """Make a topic that was deleted."""
+        new = NewTopic(topic, num_partitions=1, replication_factor=1)
+        client = admin(self.line.bootstrap)  # the answer comes only while the client lives
+        client.create_topics([new])[topic].result(_ANSWER_WITHIN_S)
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic."""
+        client = admin(self.line.bootstrap)
+        client.delete_topics([topic])[topic].result(_ANSWER_WITHIN_S)
+
+
+def watch(line: Pipeline, topics: Topics) -> Watched:
+    """Make the topics that monitoring needs."""
+    return Watched(
+        line,
+        topics("payments.monitoring", 1),
+        topics("payments.observations", 1, {"retention.ms": "-1"}),  # frames of a test may be of long ago
+        topics("payments.monitor-state", 1, {"cleanup.policy": "compact"}),
+        free_ports(1)[0],
+    )
+
+
+@contextmanager
+def everything(config: Path, *options: str) -> Iterator[tuple[Worker, Callable[[], list[psutil.Process]]]]:
+    """Run a command that starts others, and end all of them whatever happens."""
+    command = Worker(config, *options)
+    tree = psutil.Process(command.pid)
+    try:
+        yield command, tree.children
+    finally:
+        left = tree.children() if tree.is_running() else []
+        command.kill()
+        for process in left:
+            process.kill()
+
+
+def by_window(frames: Sequence[ObservationFrame]) -> dict[Window, ObservationFrame]:
+    """Return the frames with those of one window as one."""
+    merged: dict[Window, ObservationFrame] = {}
+    for frame in frames:
+        window = (frame.source.index, frame.window_first_offset)
+        merged[window] = folded(merged[window], frame) if window in merged else frame
+    return merged

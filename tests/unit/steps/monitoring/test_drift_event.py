@@ -1,0 +1,55 @@
+"""Sentences about drift say what moved, also where a few extreme values say the contrary."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.drift_streams import Stream, frames, reference, shift
+from stream_infer.drift.frames import FEATURE_NUMBER, ColumnSummary, ObservationFrame
+from stream_infer.drift.incidents import IncidentOpened
+from stream_infer.drift.monitor import Monitor, MonitorPolicy
+from stream_infer.steps.monitoring.drift_event import EventContext, opened_event, quantile
+
+
+@pytest.mark.parametrize(("part", "value"), [(0.0, 1.0), (0.25, 1.5), (0.5, 2.0), (0.75, 3.0), (1.0, 4.0)])
+def test_a_quantile_is_found_within_its_bin(part: float, value: float) -> None:
+    assert quantile((0, 2, 2, 0), (1.0, 2.0, 4.0), part) == value
+
+
+def test_what_lies_outside_of_the_edges_lies_at_its_ends() -> None:
+    assert quantile((3, 0, 1), (1.0, 2.0), 0.5) == 1.0
+    assert quantile((1, 0, 3), (1.0, 2.0), 0.5) == 2.0
+
+
+def test_a_rise_is_told_by_mean() -> None:
+    assert summary().startswith("mean of feature 'normal_0' went from 0.0")
+
+
+def test_where_the_mean_went_the_other_way_the_median_tells_it() -> None:
+    told = summary(mean=-7.0)
+
+    assert told.startswith("mean of feature 'normal_0' rose: median from ")
+    assert "; mean from 0.0" in told
+    assert " to -7 since bench.events/0 offset " in told
+
+
+def summary(mean: float | None = None) -> str:
+    """Return what is said of a shift, in a window of whose values the mean is `mean`."""
+    monitor = Monitor("p", MonitorPolicy(), lambda _: reference())
+    stream = Stream(60_000, 1, (shift("normal_0", 1.0),), 30_000, batch=500)
+    for frame in frames(stream, known=reference()):
+        for change in monitor.take(frame, frame.last_time_ms):
+            if isinstance(change, IncidentOpened):
+                seen = change.frame if mean is None else with_mean(change.frame, mean)
+                event = opened_event("p", replace(change, frame=seen), EventContext(reference(), None), 1)
+                return str(event["summary"])
+    raise AssertionError("the shift was not found")
+
+
+def with_mean(frame: ObservationFrame, mean: float) -> ObservationFrame:
+    def changed(one: ColumnSummary) -> ColumnSummary:
+        return replace(one, mean=mean) if (one.kind, one.name) == (FEATURE_NUMBER, "normal_0") else one
+
+    return replace(frame, signals=tuple(map(changed, frame.signals)))
