@@ -12,7 +12,11 @@ import pytest
 from tests.architecture.tree import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
-TOLD = [BENCHMARKS / "README.md", ROOT / "README.md", *sorted((BENCHMARKS / "results").glob("*.md"))]
+TOLD = [
+    BENCHMARKS / "README.md",
+    ROOT / "docs" / "performance.md",
+    *sorted((BENCHMARKS / "results").glob("*.md")),
+]
 COMMAND = re.compile(r"python -m (benchmarks[\w.]*)([^`|#\n]*)")
 
 

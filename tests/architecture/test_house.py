@@ -5,6 +5,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ def pins() -> list[Requirement]:
 def required() -> list[Requirement]:
     project = pyproject()
     extras = project["optional-dependencies"]
-    return [Requirement(r) for r in [*project["dependencies"], *extras["test"], *extras["dev"]]]
+    return [Requirement(r) for r in [*project["dependencies"], *chain.from_iterable(extras.values())]]
 
 
 def test_nothing_is_left_for_later() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_FOLDERS = (".ci", "benchmarks", "deploy", "docs", "schemas", "stream_infer", "tests")
+_FOLDERS = (".ci", "benchmarks", "deploy", "docs", "examples", "schemas", "stream_infer", "tests")
 
 
 def files() -> Iterator[Path]:

@@ -359,6 +359,7 @@ KEY = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         SECTION,

@@ -16,6 +16,7 @@ from stream_infer.drift.monitor import MonitorPolicy
 LOOKS = 150_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kinds",
     [(DetectorKind.PAGE_HINKLEY,), (DetectorKind.ADWIN,), (DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN)],

@@ -30,6 +30,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_200_000_events_that_do_not_change_raise_nothing(seed: int) -> None:
     verdict = judge(Stream(200_000, seed))
@@ -38,6 +39,7 @@ def test_200_000_events_that_do_not_change_raise_nothing(seed: int) -> None:
     assert verdict.records == 200_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("seed", range(10))
 def test_a_change_is_one_incident_that_names_its_feature_within_5_000_events(name: str, seed: int) -> None:

@@ -52,11 +52,13 @@ def flips(seed: int, *parts: tuple[int, float]) -> list[PairOutcome]:
     return wrong([bool(one) for count, rate in parts for one in draw.random(count) < rate])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.0, 0.02, 0.1, 0.3])
 def test_errors_that_stay_as_they_are_raise_no_alarm(rate: float) -> None:
     assert [course(flips(seed, (20_000, rate))) for seed in range(2)] == [[], []]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after", "within"), [(0.02, 0.1, 600), (0.1, 0.2, 1_400), (0.1, 0.3, 400), (0.3, 0.45, 800)]
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.drift_flights import CAUSES, raised
 
 
+@pytest.mark.slow
 def test_a_year_of_flights_raises_few_incidents_and_each_has_its_cause() -> None:
     incidents = raised()
 

@@ -309,6 +309,7 @@ def test_a_traceback_names_the_file_in_the_package(home: Path) -> None:
     assert str(raised.traceback[-1].path).endswith("/code/own_steps.py")
 
 
+@pytest.mark.slow
 def test_no_part_of_a_model_starts_jobs_of_its_own(tmp_path: Path) -> None:
     x, y = make_classification(40, 4, random_state=1)
     inner = ColumnTransformer([("scale", StandardScaler(), [0])])

@@ -45,6 +45,7 @@ def numbers(scores: Scores) -> list[np.ndarray[Any, Any]]:
     return [one for one in (scores.score, scores.value, scores.class_scores) if one is not None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ZOO)
 def test_every_kind_of_ensemble_is_converted_and_answers_the_same(kind: str) -> None:
     model = ZOO[kind]()
@@ -180,6 +181,7 @@ def test_the_way_of_nan_is_compared(kind: str) -> None:
     assert found.beyond > 100
 
 
+@pytest.mark.slow
 def test_a_threshold_moved_by_one_bit_is_found_in_either_precision() -> None:
     def moved(kind: Any) -> Any:
         return lambda tree: replace(

@@ -86,6 +86,7 @@ def rehearses(bad: PackageRef, *, timeout_s: float) -> Rehearse:
     return rehearse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_package_leaves_the_one_before_serving(tmp_path: Path, kind: str) -> None:
     make, code = BAD[kind]

@@ -28,7 +28,7 @@ from tests.unit.rollout.packages import (
     touches,
 )
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")]
 
 ROOT = Path(__file__).parents[3]
 KILL = ["kill", "", {}, None]

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import pytest
 
 from stream_infer.rollout.rehearsal_cache import RehearsalLimits, RehearsalResult, cache_in_store
 from tests.architecture.tree import ROOT
@@ -24,6 +25,7 @@ def heavy_line(slope: float) -> object:
     return model
 
 
+@pytest.mark.slow
 def test_a_hundred_swaps_leave_what_five_leave(tmp_path: Path) -> None:
     store = tmp_path / "models"
     store.mkdir()

@@ -162,6 +162,7 @@ def expected(told: dict[str, list[Known]], said: dict[str, Said]) -> dict[object
     return found
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.lists(st.sampled_from(Fault), max_size=8), st.integers(3, 300))
 @settings(max_examples=15, deadline=None)
 def test_figures_are_those_of_the_oracle_with_aborts_and_crashes_anywhere(
