@@ -1,8 +1,8 @@
-"""`topics create`: the topics that a pipeline writes, made to fit the topics that it reads."""
+"""`topics create`: the topics that a pipeline writes, with the partitions of the topics that it reads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_infer.config.settings import Settings
@@ -26,113 +26,133 @@ _MONITORING_RETENTION_MS = 90 * _DAY_MS
 # As long as a monitor may be away without missing anything.
 _OBSERVATIONS_RETENTION_MS = 7 * _DAY_MS
 
+_DELETE = {"cleanup.policy": "delete"}
+_COMPACT = {"cleanup.policy": "compact"}
 # A monitor reads its state to the end when it starts, and only closed segments are compacted.
-_OFTEN = {"segment.bytes": str(32 * 2**20), "min.cleanable.dirty.ratio": "0.2"}
+_COMPACT_OFTEN = {**_COMPACT, "segment.bytes": str(32 * 2**20), "min.cleanable.dirty.ratio": "0.2"}
+
+Described = Mapping[str, Topic | MissingTopic]
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTopic:
-    """A topic that the pipeline writes, the key that names it, and whether it is there already."""
+    """A topic of the pipeline, the configuration key that names it, and the topic as it exists, if any."""
 
     key: str
-    wanted: TopicSpec
+    spec: TopicSpec
     existing: Topic | None
 
+    @property
+    def partitions(self) -> int:
+        """The partition count: the existing one, else the planned one."""
+        return self.spec.partitions if self.existing is None else self.existing.partitions
 
-def plan_topics(settings: Settings) -> Sequence[PlannedTopic]:
-    """Return the topics that the pipeline writes. Changes nothing.
 
-    Raises `Misconfigured` when an input topic does not exist, or a topic that does has too few partitions.
+def plan_topics(settings: Settings, *, input_partitions: int | None = None) -> Sequence[PlannedTopic]:
+    """Return the topics that the pipeline writes, and its labels topic. Changes nothing.
+
+    With `input_partitions` the input topics come first; a missing one is planned with so many partitions.
+    Raises `Misconfigured` when an input topic is missing without that, and when partition counts do not fit.
     """
-    names = [*settings.input.topics, settings.output.topic, settings.dlq.topic]
-    names += [wanted.name for _, wanted in companion_topics(settings)]
-    names += [settings.labels.topic] if settings.labels.topic is not None else []
-    described = describe_topics(settings.kafka, names)
-    problems = [
-        Problem("input.topics", f'"{name}"', topic.reason, "have its producers create it first")
-        for name in settings.input.topics
-        if isinstance(topic := described[name], MissingTopic)
-    ]
-    if problems:
-        raise Misconfigured(problems)
-    planned = [_planned(key, wanted, described) for key, wanted in _wanted(settings, described)]
-    problems = [*_uneven(settings, described), *_unequal(settings, planned)]
-    if problems:
-        raise Misconfigured(problems)
-    return planned
+    described = describe_topics(settings.kafka, _names(settings))
+    inputs = [_planned("input.topics", spec, described) for spec in _inputs(settings, input_partitions or 0)]
+    if input_partitions is None:
+        problems = list(_missing_inputs(inputs, described))
+        if problems:
+            raise Misconfigured(problems)
+    outputs = [_planned(key, spec, described) for key, spec in _outputs(settings, inputs)]
+    if settings.output.partitioning is Partitioning.SOURCE:
+        problems = [*_unequal_inputs(inputs), *_unequal_output(outputs)]
+        if problems:
+            raise Misconfigured(problems)
+    return outputs if input_partitions is None else [*inputs, *outputs]
 
 
 def apply_plan(settings: Settings, planned: Sequence[PlannedTopic]) -> Mapping[str, CreateResult]:
-    """Make the planned topics that do not exist; return what became of each, by name."""
-    made = create_topics(settings.kafka, [p.wanted for p in planned if p.existing is None])
-    return {p.wanted.name: made.get(p.wanted.name, CreateResult.EXISTED) for p in planned}
+    """Create the planned topics that do not exist; return the result for each, by name.
 
-
-def _wanted(
-    settings: Settings, described: Mapping[str, Topic | MissingTopic]
-) -> Sequence[tuple[str, TopicSpec]]:
-    inputs = [topic for n in settings.input.topics if isinstance(topic := described[n], Topic)]
-    partitions = max(topic.partitions for topic in inputs)
-    event_bytes = max(topic.max_message_bytes for topic in inputs)
-    dead_letters = {
-        "cleanup.policy": "delete",
-        "retention.ms": str(_DEAD_LETTER_RETENTION_MS),
-        "max.message.bytes": str(event_bytes + _HEADROOM_BYTES),
-    }
-    wanted = [
-        ("output.topic", TopicSpec(settings.output.topic, partitions, {"cleanup.policy": "delete"})),
-        ("dlq.topic", TopicSpec(settings.dlq.topic, partitions, dead_letters)),
-    ]
-    if settings.labels.topic is not None:
-        labels = TopicSpec(settings.labels.topic, partitions, {"cleanup.policy": "delete"})
-        wanted.append(("labels.topic", labels))
-    return [*wanted, *companion_topics(settings)]
+    Raises `Fatal` when the broker refuses one.
+    """
+    created = create_topics(settings.kafka, [one.spec for one in planned if one.existing is None])
+    return {one.spec.name: created.get(one.spec.name, CreateResult.EXISTED) for one in planned}
 
 
 def companion_topics(settings: Settings) -> list[tuple[str, TopicSpec]]:
-    """Return the topics beside the stream, and the keys that name them.
+    """Return the topics of monitoring and of model rollout, each with the key that names it.
 
-    They have one partition, for what is in them is little and in order.
+    Each has one partition: it holds few records, and their order counts.
     """
-    compacted = {"cleanup.policy": "compact"}
-    wanted = []
+    found = []
     if settings.monitoring.topic:
-        events = {"cleanup.policy": "delete", "retention.ms": str(_MONITORING_RETENTION_MS)}
-        wanted.append(("monitoring.topic", TopicSpec(settings.monitoring.topic, 1, events)))
-        frames = {"cleanup.policy": "delete", "retention.ms": str(_OBSERVATIONS_RETENTION_MS)}
+        events = {**_DELETE, "retention.ms": str(_MONITORING_RETENTION_MS)}
+        found.append(("monitoring.topic", TopicSpec(settings.monitoring.topic, 1, events)))
+        frames = {**_DELETE, "retention.ms": str(_OBSERVATIONS_RETENTION_MS)}
         names = settings.monitoring.observations_topic, settings.monitoring.state_topic
-        wanted.append(("monitoring.observations_topic", TopicSpec(names[0], 1, frames)))
-        wanted.append(("monitoring.state_topic", TopicSpec(names[1], 1, {**compacted, **_OFTEN})))
+        found.append(("monitoring.observations_topic", TopicSpec(names[0], 1, frames)))
+        found.append(("monitoring.state_topic", TopicSpec(names[1], 1, _COMPACT_OFTEN)))
     if settings.model.store is not None:
-        wanted.append(("model.status_topic", TopicSpec(settings.model.status_topic, 1, compacted)))
-        wanted.append(("model.control_topic", TopicSpec(settings.model.control_topic, 1, compacted)))
-    return wanted
+        found.append(("model.status_topic", TopicSpec(settings.model.status_topic, 1, _COMPACT)))
+        found.append(("model.control_topic", TopicSpec(settings.model.control_topic, 1, _COMPACT)))
+    return found
 
 
-def _planned(key: str, wanted: TopicSpec, described: Mapping[str, Topic | MissingTopic]) -> PlannedTopic:
-    topic = described[wanted.name]
-    return PlannedTopic(key, wanted, topic if isinstance(topic, Topic) else None)
+def _names(settings: Settings) -> list[str]:
+    names = [*settings.input.topics, settings.output.topic, settings.dlq.topic]
+    names += [spec.name for _, spec in companion_topics(settings)]
+    return names + ([settings.labels.topic] if settings.labels.topic is not None else [])
 
 
-def _uneven(settings: Settings, described: Mapping[str, Topic | MissingTopic]) -> list[Problem]:
-    counts = {n: t.partitions for n in settings.input.topics if isinstance(t := described[n], Topic)}
-    if settings.output.partitioning is not Partitioning.SOURCE or len(set(counts.values())) == 1:
-        return []
-    listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
+def _inputs(settings: Settings, partitions: int) -> Iterator[TopicSpec]:
+    for name in settings.input.topics:
+        yield TopicSpec(name, partitions, _DELETE)
+
+
+def _outputs(settings: Settings, inputs: Sequence[PlannedTopic]) -> Iterator[tuple[str, TopicSpec]]:
+    partitions = max(one.partitions for one in inputs)
+    # A topic that is about to be created has the default limit.
+    event_bytes = max((one.existing or Topic(0, frozenset())).max_message_bytes for one in inputs)
+    dead_letters = {
+        **_DELETE,
+        "retention.ms": str(_DEAD_LETTER_RETENTION_MS),
+        "max.message.bytes": str(event_bytes + _HEADROOM_BYTES),
+    }
+    yield "output.topic", TopicSpec(settings.output.topic, partitions, _DELETE)
+    yield "dlq.topic", TopicSpec(settings.dlq.topic, partitions, dead_letters)
+    if settings.labels.topic is not None:
+        yield "labels.topic", TopicSpec(settings.labels.topic, partitions, _DELETE)
+    yield from companion_topics(settings)
+
+
+def _planned(key: str, spec: TopicSpec, described: Described) -> PlannedTopic:
+    topic = described[spec.name]
+    return PlannedTopic(key, spec, topic if isinstance(topic, Topic) else None)
+
+
+def _missing_inputs(inputs: Sequence[PlannedTopic], described: Described) -> Iterator[Problem]:
+    fix = "have its producers create it, or run `stream-infer topics create --with-input PARTITIONS`"
+    for one in inputs:
+        topic = described[one.spec.name]
+        if isinstance(topic, MissingTopic):
+            yield Problem(one.key, f'"{one.spec.name}"', topic.reason, fix)
+
+
+def _unequal_inputs(inputs: Sequence[PlannedTopic]) -> Iterator[Problem]:
+    if len({one.partitions for one in inputs}) == 1:
+        return
+    listed = ", ".join(
+        f"{one.spec.name} {'would have' if one.existing is None else 'has'} {one.partitions}"
+        for one in inputs
+    )
     fix = 'use partitioning = "key", or a pipeline for each'
-    return [Problem("output.partitioning", '"source"', f"unequal partition counts: {listed}", fix)]
+    yield Problem("output.partitioning", '"source"', f"unequal partition counts: {listed}", fix)
 
 
-def _unequal(settings: Settings, planned: Sequence[PlannedTopic]) -> list[Problem]:
-    if settings.output.partitioning is not Partitioning.SOURCE:
-        return []
-    return [
-        Problem(
-            p.key,
-            f'"{p.wanted.name}"',
-            f"exists with {p.existing.partitions} partitions, and the input has {p.wanted.partitions}",
-            'alter its partitions, name another topic, or use partitioning = "key"',
-        )
-        for p in planned
-        if p.key == "output.topic" and p.existing and p.existing.partitions != p.wanted.partitions
-    ]
+def _unequal_output(outputs: Sequence[PlannedTopic]) -> Iterator[Problem]:
+    for one in outputs:
+        if one.key == "output.topic" and one.partitions != one.spec.partitions:
+            yield Problem(
+                one.key,
+                f'"{one.spec.name}"',
+                f"exists with {one.partitions} partitions, and the input has {one.spec.partitions}",
+                'alter its partitions, name another topic, or use partitioning = "key"',
+            )

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stream_infer.cli.worker import ConfigFile
+from stream_infer.cli.options import ConfigFile
 from stream_infer.flow.errors import Misconfigured, Problem
 
 _CONFIG = Path("worker.toml")

@@ -1,8 +1,7 @@
 """The `stream-infer` command: where commands are gathered and errors become one block and an exit code.
 
-The commands are in `cli.worker`, `cli.package`, `cli.model` and `cli.events`. Nothing that is imported at
-import time, here or there, is heavy: a command imports what it runs inside its function, so that `--help`
-answers at once.
+Each command has a module beside this one. None imports anything heavy at import time: a command imports what
+it runs inside its function, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -14,7 +13,11 @@ from typing import Annotated
 import typer
 
 import stream_infer
-from stream_infer.cli import events, model, package, worker
+from stream_infer.cli import model, package, topics
+from stream_infer.cli.check import check_command
+from stream_infer.cli.demo import demo_command
+from stream_infer.cli.events import add_event_commands
+from stream_infer.cli.run import run_command
 from stream_infer.flow.errors import Misconfigured, Refused, StreamInferError
 
 EXIT_CODES = (
@@ -30,8 +33,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-worker.add_worker_commands(app)
-events.add_event_commands(app)
+app.command("demo")(demo_command)
+app.command("check")(check_command)
+app.command("run")(run_command)
+add_event_commands(app)
+app.add_typer(topics.app)
 app.add_typer(package.app, name="package")
 app.add_typer(model.app, name="model")
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from stream_infer.cli.worker import ConfigFile
+from stream_infer.cli.options import ConfigFile
 
 app = typer.Typer(name="model", help="Say which model package should serve, and see.", no_args_is_help=True)
 

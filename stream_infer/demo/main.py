@@ -34,7 +34,7 @@ from stream_infer.demo.tally import Tally
 from stream_infer.demo.traffic import Reader, Sender, Topics
 from stream_infer.kafka.client import SILENT
 from stream_infer.kafka.mock import mock_broker
-from stream_infer.kafka.topics import TopicSpec, create_topics, delete_topics
+from stream_infer.kafka.topics import delete_topics
 from stream_infer.ops import logs
 from stream_infer.runtime.stop import Stop, on_signals
 from stream_infer.store.model_store import ModelStore, Request
@@ -210,13 +210,12 @@ def _topics(settings: Settings, where: _Broker) -> Iterator[tuple[Checked, Topic
     if where.name == _MOCK:
         yield require_checked_on_mock(settings), topics
         return
-    create_topics(settings.kafka, [TopicSpec(pages, _PARTITIONS)])
-    planned = plan_topics(settings)
+    planned = plan_topics(settings, input_partitions=_PARTITIONS)
     try:
         apply_plan(settings, planned)
         yield require_checked(settings), topics
     finally:
-        delete_topics(settings.kafka, [pages, *(one.wanted.name for one in planned)])
+        delete_topics(settings.kafka, [one.spec.name for one in planned])
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +142,36 @@ def test_topics_cannot_be_made_for_an_input_that_does_not_exist(make: MakeProjec
     ended = stream_infer("topics", "create", "-c", str(project.config))
 
     assert ended.exit_code == 2
-    assert "no.such.topic" in ended.err
+    assert '  input.topics = "no.such.topic"' in ended.err
+    assert "topics create --with-input PARTITIONS" in ended.err
+
+
+def test_missing_input_and_labels_topics_are_created_when_asked_for(
+    tmp_path: Path, broker: Broker, admin: AdminClient
+) -> None:
+    pipeline = f"shop.{uuid.uuid4().hex[:12]}"
+    events, labels = f"{pipeline}.visits.v1", f"{pipeline}.labels.v1"
+    project = make_project(tmp_path, servers=broker.bootstrap, topic=events, pipeline=pipeline)
+    monitored = f'[labels]\ntopic = "{labels}"\n[monitoring]\ntopic = "{pipeline}.monitoring.v1"\n[output]'
+    project.change("[output]", monitored)
+    creating = "topics", "create", "-c", str(project.config), "--with-input"
+
+    planned = stream_infer(*creating, "3", "--dry-run", "--json")
+    created = stream_infer(*creating, "3", "--json")
+    again = stream_infer(*creating, "5", "--json")
+    checked = check(project)
+    names = [topic["topic"] for topic in created.document["topics"]]
+    counts = {name: len(partitions_of(broker.bootstrap, name)) for name in names}
+    for deleted in admin.delete_topics(names).values():
+        deleted.result(_ANSWER_WITHIN_S)
+
+    assert [t["result"] for t in planned.document["topics"]] == ["would be created"] * len(names)
+    assert [t["result"] for t in created.document["topics"]] == ["created"] * len(names)
+    assert [t["result"] for t in again.document["topics"]] == ["existed"] * len(names)
+    assert names[0] == events
+    assert counts[events] == counts[labels] == counts[f"{pipeline}.predictions.v1"] == 3
+    assert counts[f"{pipeline}.monitoring.v1"] == 1
+    assert (checked.exit_code, checked.document["problems"]) == (0, [])
 
 
 def test_unequal_partition_counts_are_told_with_both_numbers(make: MakeProject, topics: Topics) -> None:

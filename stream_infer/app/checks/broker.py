@@ -22,7 +22,10 @@ _OPERATIONS = {
     "monitoring.state_topic": ("WRITE", "READ"),
 }
 _OF_OTHERS = {"input.topics", "labels.topic"}
-_CREATE = "make it with `stream-infer topics create`, or correct the name"
+_CREATE = "create it with `stream-infer topics create`, or correct the name"
+_CREATE_INPUT = (
+    "correct the name, have its producers create it, or run `stream-infer topics create --with-input N`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def _topic_problems(settings: Settings, described: Mapping[str, Topic | MissingT
     for key, name in _topics(settings):
         topic = described[name]
         if isinstance(topic, MissingTopic):
-            fix = _CREATE if key not in _OF_OTHERS else "correct the name, or have its producers create it"
+            fix = _CREATE if key not in _OF_OTHERS else _CREATE_INPUT
             yield Problem(key, f'"{name}"', topic.reason, fix)
             continue
         for operation in _OPERATIONS.get(key, ("WRITE",)):
