@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from stream_infer.app.checks.check import Checked
 from stream_infer.app.status_reporter import DeploymentLog, StatusReporter
 from stream_infer.config.sections import ModelSection
+from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import Fatal
 from stream_infer.models.active import ActiveModel, ServingModel
 from stream_infer.models.load import load_model
@@ -72,4 +73,4 @@ def _limits(model: ModelSection) -> RehearsalLimits:
 def _warn(package: Verified, differences: Sequence[str]) -> None:
     for reason in differences:
         fields = {"model": package.manifest.name, "model_version": package.manifest.version}
-        _LOG.warning("the package was made for something else", extra={**fields, "difference": reason})
+        _LOG.warning(LogEvent.PACKAGE_DIFFERENCE, extra={**fields, "difference": reason})

@@ -13,6 +13,7 @@ from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
 from stream_infer.config.settings import Settings
+from stream_infer.flow.codes import EventType
 from stream_infer.flow.errors import BrokerUnreachable, Fatal, Misconfigured
 from stream_infer.kafka import client
 from stream_infer.kafka.control import deployment, record
@@ -23,7 +24,6 @@ from stream_infer.steps import cloudevents
 from stream_infer.store.model_store import ModelStore
 
 _WITHIN_S = 5.0
-_ROLLED_BACK = "model.rolled_back"
 
 
 def desired_on_topic(settings: Settings) -> Deployment | None:
@@ -82,7 +82,7 @@ def announce_rollback(settings: Settings, rollback: Deployment, before: PackageR
     now_ms = time.time_ns() // 1_000_000
     value = _event_writer(settings).write({**event, "time": now_ms})
     source = f"/stream-infer/{settings.pipeline}"
-    headers = cloudevents.headers(str(event["id"]), _ROLLED_BACK, source, now_ms)
+    headers = cloudevents.headers(str(event["id"]), EventType.MODEL_ROLLED_BACK, source, now_ms)
     key = f"{settings.pipeline}/model".encode()
     produce_sync(settings.kafka, settings.monitoring.topic, key, value, headers, within_s=_WITHIN_S)
 
@@ -93,8 +93,8 @@ def rolled_back(rollback: Deployment, before: PackageRef | None) -> dict[str, ob
     why = f": {rollback.reason}" if rollback.reason else ""
     came_from = f" from {before.version}" if before else ""
     return {
-        "id": f"{rollback.pipeline}/{_ROLLED_BACK}/{rollback.generation}",
-        "type": _ROLLED_BACK,
+        "id": f"{rollback.pipeline}/{EventType.MODEL_ROLLED_BACK}/{rollback.generation}",
+        "type": EventType.MODEL_ROLLED_BACK,
         "severity": "warning",
         "pipeline": rollback.pipeline,
         "summary": f"{wanted.name} was rolled back{came_from} to {wanted.version} "

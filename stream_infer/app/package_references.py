@@ -9,6 +9,7 @@ from pathlib import Path
 from stream_infer.config.settings import Settings
 from stream_infer.drift.model_metrics import OutputMeaning
 from stream_infer.drift.reference import Reference, parse_reference
+from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import Refused
 from stream_infer.models.package import Verified, verify
 from stream_infer.store.model_store import ModelStore
@@ -35,7 +36,8 @@ class PackagedReferences:
                 data = package.files.get(_REFERENCE)
                 return None if data is None else parse_reference(data)
             except ValueError as error:
-                _log.warning("no reference from %s: %s", package.manifest.name, error)
+                fields = {"package": package.manifest.name, "reason": str(error)}
+                _log.warning(LogEvent.REFERENCE_UNAVAILABLE, extra=fields)
         return None
 
 
@@ -63,7 +65,8 @@ def _packages(settings: Settings, digest: str) -> Iterator[Verified]:
         try:
             yield verify(path, digest)
         except (Refused, OSError) as error:
-            _log.warning("nothing from %s: %s", path.name, error)
+            fields = {"package": path.name, "reason": str(error)}
+            _log.warning(LogEvent.REFERENCE_UNAVAILABLE, extra=fields)
 
 
 def _candidates(settings: Settings, digest: str) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from stream_infer.config.settings import Settings
+from stream_infer.flow.codes import LogEvent
 from stream_infer.ops import logs
 from stream_infer.runtime.stop import Stop, on_signals
 from stream_infer.runtime.supervisor import ProcessEnded, ProcessEvent, ProcessStarted, Program, supervise
@@ -84,6 +85,6 @@ def _command(config: Path, role: str) -> tuple[str, ...]:
 def _log(logger: structlog.typing.FilteringBoundLogger, happening: ProcessEvent) -> None:
     match happening:
         case ProcessStarted(name, pid):
-            logger.info("worker.process_started", slot=name, pid=pid)
+            logger.info(LogEvent.PROCESS_STARTED, slot=name, pid=pid)
         case ProcessEnded(name, code, restart_s):
-            logger.warning("worker.process_ended", slot=name, exit_code=code, restart_s=restart_s)
+            logger.warning(LogEvent.PROCESS_ENDED, slot=name, exit_code=code, restart_s=restart_s)

@@ -15,6 +15,7 @@ from stream_infer.app.fleet import SERVES_SINCE
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
+from stream_infer.flow.codes import EventType, LogEvent
 from stream_infer.flow.events import AssignmentChanged, Event
 from stream_infer.flow.records import Headers, Partition
 from stream_infer.kafka.best_effort import BestEffortPublisher
@@ -24,7 +25,6 @@ from stream_infer.steps import cloudevents
 
 _LOG = logging.getLogger("stream_infer")
 _ROLE = "score"
-_REJECTED = "model.rejected"
 
 
 def _unix_ms() -> int:
@@ -41,13 +41,15 @@ class DeploymentLog:
         before, self._before = self._before, status
         served, rejected, problem = status.served, status.rejected, status.problem
         if served is not None and served != before.served:
-            _LOG.info("model serves", extra=_named(served.package, served.generation))
+            _LOG.info(LogEvent.MODEL_ACTIVE, extra=_named(served.package, served.generation))
         if rejected is not None and rejected != before.rejected:
             fields = {"code": rejected.reason_code, "reason": rejected.reason}
-            _LOG.warning("model refused", extra={**_named(rejected.package, rejected.generation), **fields})
+            _LOG.warning(
+                LogEvent.MODEL_REFUSED, extra={**_named(rejected.package, rejected.generation), **fields}
+            )
         if problem is not None and problem != before.problem:
             fields = {"code": problem.code, "reason": problem.reason}
-            _LOG.warning("what is desired cannot be known or had now", extra=fields)
+            _LOG.warning(LogEvent.DEPLOYMENT_UNAVAILABLE, extra=fields)
 
 
 class StatusReporter:
@@ -121,11 +123,12 @@ class StatusReporter:
 
     def _announce(self, rejection: Rejection) -> None:
         package, served, now_ms = rejection.package, self._status.served, self._now_ms()
-        event_id = f"{self._pipeline}/{self._instance}/{_REJECTED}/{rejection.generation}/{package.digest}"
+        subject = f"{rejection.generation}/{package.digest}"
+        event_id = f"{self._pipeline}/{self._instance}/{EventType.MODEL_REJECTED}/{subject}"
         serving = f"{served.package.version} serves on" if served else "nothing serves yet"
         event = {
             "id": event_id,
-            "type": _REJECTED,
+            "type": EventType.MODEL_REJECTED,
             "severity": "warning",
             "time": now_ms,
             "pipeline": self._pipeline,
@@ -144,7 +147,7 @@ class StatusReporter:
             },
         }
         source = f"/stream-infer/{self._pipeline}/{self._instance}"
-        headers = cloudevents.headers(event_id, _REJECTED, source, now_ms)
+        headers = cloudevents.headers(event_id, EventType.MODEL_REJECTED, source, now_ms)
         key = f"{self._pipeline}/model".encode()
         self._publisher.post(self._events_topic, key, self._events.write(event), headers)
 

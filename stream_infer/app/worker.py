@@ -27,6 +27,7 @@ from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.config.sections import Follow, Guarantee
 from stream_infer.config.settings import Settings
+from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.events import BatchCommitted, Event
 from stream_infer.flow.ports import Observer
 from stream_infer.flow.records import Channel
@@ -222,7 +223,8 @@ def _topic_health(ready: Checked) -> TopicHealth:
     settings = ready.settings
     health = TopicHealth(settings.kafka, _monitoring_channels(settings))
     for problem in ready.degraded:
-        _log.warning("monitoring has a problem: %s = %s %s", problem.key, problem.value, problem.message)
+        fields = {"key": problem.key, "value": problem.value, "reason": problem.message}
+        _log.warning(LogEvent.MONITORING_PROBLEM, extra=fields)
     if ready.degraded:
         health.refresh()
     return health

@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import cast
 
 from stream_infer.avro.schemas import Schema
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Headers
 
 HEADER = "__value_schema_id"
@@ -33,7 +34,7 @@ NO_HEAD = b""
 class Unusable:
     """Why no value of a writer can be read: the class of its dead letters, and a sentence."""
 
-    error_class: str
+    error_class: DeadLetterClass
     reason: str
 
 

@@ -20,6 +20,7 @@ from stream_infer.avro.resolve import ARROW
 from stream_infer.avro.schemas import Schema, leaves, other_fields
 from stream_infer.avro.types import is_zero_width
 from stream_infer.avro.writer_decoder import DecodedRows, WriterDecoder, writer_decoder
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Headers, Rejected, Stage
 
 Columns = Mapping[str, pa.Array]
@@ -99,9 +100,9 @@ class Decoder:
         rejected: list[Rejected] = []
         for row, value in enumerate(values):
             if value is None:
-                rejected.append(_rejected(row, "null_value", "The record has no value."))
+                rejected.append(_rejected(row, DeadLetterClass.NULL_VALUE, "The record has no value."))
             elif not value and not self._empty_is_datum:
-                rejected.append(_rejected(row, "empty", "The value has no bytes."))
+                rejected.append(_rejected(row, DeadLetterClass.EMPTY, "The value has no bytes."))
             else:
                 rows.append(row)
                 data.append(value)
@@ -156,10 +157,12 @@ class Decoder:
         else:
             is_head = len(start) == HEAD_SIZE[self._framing] and start.startswith(MAGIC[self._framing])
         if not is_head:
-            return _rejected(row, "bad_magic", f"The value does not begin as {self._framing} framing does.")
+            return _rejected(
+                row, DeadLetterClass.BAD_MAGIC, f"The value does not begin as {self._framing} framing does."
+            )
         what = "fingerprint" if self._framing is Framing.SINGLE_OBJECT else "id"
         name = start[len(MAGIC[self._framing]) :].hex()
-        return _rejected(row, "unknown_schema", f"No known schema has the {what} {name}.")
+        return _rejected(row, DeadLetterClass.UNKNOWN_SCHEMA, f"No known schema has the {what} {name}.")
 
 
 def _merge(pieces: Sequence[DecodedRows], kinds: Sequence[pa.DataType]) -> DecodedRows:
@@ -176,5 +179,5 @@ def _merge(pieces: Sequence[DecodedRows], kinds: Sequence[pa.DataType]) -> Decod
     return DecodedRows(rows[order].tolist(), arrays)
 
 
-def _rejected(row: int, error_class: str, message: str) -> Rejected:
+def _rejected(row: int, error_class: DeadLetterClass, message: str) -> Rejected:
     return Rejected(row, Stage.DECODE, error_class, message)

@@ -26,6 +26,7 @@ from stream_infer.avro.types import (
     is_null,
     without_null,
 )
+from stream_infer.flow.codes import DeadLetterClass
 
 ARROW = {
     "int": pa.int32(),
@@ -87,7 +88,7 @@ class Unfit:
     """Rows whose value cannot be the reader's: a mask, a class and a sentence."""
 
     mask: pa.BooleanArray
-    error_class: str
+    error_class: DeadLetterClass
     message: str
 
 
@@ -124,7 +125,11 @@ def finish_column(column: pa.Array, taken: ReadField) -> tuple[pa.Array, Sequenc
     unfit = []
     if column.null_count and not taken.nullable:
         unfit.append(
-            Unfit(column.is_null(), "schema_incompatible", "A value is null, which the reader refuses.")
+            Unfit(
+                column.is_null(),
+                DeadLetterClass.SCHEMA_INCOMPATIBLE,
+                "A value is null, which the reader refuses.",
+            )
         )
     if taken.symbols is not None:
         column, unknown = _known(column, taken.symbols)
@@ -142,7 +147,11 @@ def _known(column: pa.Array, symbols: Symbols) -> tuple[pa.Array, Sequence[Unfit
     if symbols.default is not None:
         return pc.if_else(unknown, symbols.default, column), ()
     return column, [
-        Unfit(unknown, "schema_incompatible", "An enum has a symbol that the reader does not know.")
+        Unfit(
+            unknown,
+            DeadLetterClass.SCHEMA_INCOMPATIBLE,
+            "An enum has a symbol that the reader does not know.",
+        )
     ]
 
 
@@ -152,7 +161,7 @@ def _narrowed(column: pa.Array) -> tuple[pa.Array, Sequence[Unfit]]:
     except pa.ArrowInvalid:
         narrow = column.cast(pa.int32(), safe=False)
         wide = pc.fill_null(pc.not_equal(narrow.cast(pa.int64()), column), fill_value=False)
-        return narrow, [Unfit(wide, "invalid", "An int does not fit 32 bits.")]
+        return narrow, [Unfit(wide, DeadLetterClass.INVALID, "An int does not fit 32 bits.")]
 
 
 def _leaf(path: str, written: Type, read: Type, indices: tuple[int, ...], *, nullable: bool) -> Plan:

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Sequence
 
 from stream_infer.avro.types import Array, Enum, Fixed, Map, Record, Scalar, Type, Union
+from stream_infer.flow.codes import DeadLetterClass
 
 Read = Callable[[bytes, int], tuple[object, int]]
 
@@ -23,9 +24,9 @@ _LAST_SHIFT = 63
 
 
 class Malformed(Exception):
-    """Bytes that are not a datum of the schema: `error_class` is one of `decode`'s."""
+    """Bytes that are not a datum of the schema: `error_class` says how."""
 
-    def __init__(self, error_class: str, message: str) -> None:
+    def __init__(self, error_class: DeadLetterClass, message: str) -> None:
         super().__init__(message)
         self.error_class = error_class
 
@@ -47,18 +48,20 @@ def reader(record: Record) -> Callable[[bytes], Sequence[object]]:
         except (IndexError, struct.error) as error:  # the ends of `data[at]` and of `unpack_from`
             raise _truncated() from error
         if at != len(data):
-            raise Malformed("trailing_bytes", f"{len(data) - at} bytes follow the end of the record.")
+            raise Malformed(
+                DeadLetterClass.TRAILING_BYTES, f"{len(data) - at} bytes follow the end of the record."
+            )
         return values
 
     return read
 
 
 def _truncated() -> Malformed:
-    return Malformed("truncated", "The value ends before its record does.")
+    return Malformed(DeadLetterClass.TRUNCATED, "The value ends before its record does.")
 
 
 def _invalid(message: str) -> Malformed:
-    return Malformed("invalid", message)
+    return Malformed(DeadLetterClass.INVALID, message)
 
 
 def _read(kind: Type) -> Read:
@@ -124,7 +127,7 @@ def _text(data: bytes, at: int) -> tuple[object, int]:
     try:
         return raw.decode(), at
     except UnicodeDecodeError as error:
-        raise Malformed("invalid_utf8", "A string is not UTF-8.") from error
+        raise Malformed(DeadLetterClass.INVALID_UTF8, "A string is not UTF-8.") from error
 
 
 def _enum(symbols: tuple[str, ...]) -> Read:

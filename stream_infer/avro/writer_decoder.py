@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from stream_infer.avro import fast_reader, pyruhvro_schema, resolve, strict
 from stream_infer.avro.resolve import Constant, Incompatible, Plan, ReadField
 from stream_infer.avro.types import Record, is_zero_width
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Rejected, Stage
 
 Rows = Sequence[int]
@@ -45,7 +46,7 @@ class WriterDecoder:
         """Return the columns of `data`, whose input rows are `rows`, and what was turned away."""
         reason = next((plan.reason for plan in self.plans if isinstance(plan, Incompatible)), None)
         if reason is not None:
-            return (), [_rejected(row, "schema_incompatible", reason) for row in rows]
+            return (), [_rejected(row, DeadLetterClass.SCHEMA_INCOMPATIBLE, reason) for row in rows]
         if sum(map(len, data)) > self.max_bytes and len(data) > 1:
             return self._in_halves(rows, data)
         if self.fast is None:
@@ -159,5 +160,5 @@ def _leaf(record: object, indices: Sequence[int]) -> object:
     return record
 
 
-def _rejected(row: int, error_class: str, message: str) -> Rejected:
+def _rejected(row: int, error_class: DeadLetterClass, message: str) -> Rejected:
     return Rejected(row, Stage.DECODE, error_class, message)

@@ -19,6 +19,7 @@ from stream_infer.app.event_text import format_time
 from stream_infer.cli.printing import Row, table
 from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings, load_settings
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Fatal, Misconfigured, Problem, StreamInferError
 from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
 from stream_infer.rollout.rehearsal_cache import cache_in_store
@@ -166,8 +167,8 @@ def _on_topic(settings: Settings) -> Deployment | StoreProblem:
     try:
         found = desired_on_topic(settings)
     except Fatal as failure:
-        return StoreProblem("gone", str(failure))
-    return found or StoreProblem("empty", "nothing was promoted there yet")
+        return StoreProblem(RefusalCode.GONE, str(failure))
+    return found or StoreProblem(RefusalCode.EMPTY, "nothing was promoted there yet")
 
 
 def _show_desired(where: str, found: Deployment | StoreProblem) -> None:

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stream_infer.flow.codes import RefusalCode
+
 
 class StreamInferError(Exception):
     """The root of every error that stream_infer raises on purpose."""
@@ -31,7 +33,7 @@ class Refused(StreamInferError):
 
     exit_code = 3
 
-    def __init__(self, code: str, reason: str) -> None:
+    def __init__(self, code: RefusalCode, reason: str) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from stream_infer.flow.codes import DeadLetterClass
+
 Header = tuple[str, bytes | None]
 Headers = Sequence[Header]
 
@@ -90,7 +92,7 @@ class Rejected:
 
     row: int
     stage: Stage
-    error_class: str
+    error_class: DeadLetterClass
     message: str
 
 

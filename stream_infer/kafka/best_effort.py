@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.records import Headers
 
 _FAREWELL_S = 2.0
@@ -35,7 +36,7 @@ class BestEffortPublisher:
         try:
             producer.produce(topic, value, key, headers=list(headers))
         except BufferError:
-            self._logger.warning("a record for %s was dropped: the broker takes none", topic)
+            self._logger.warning(LogEvent.RECORD_DROPPED, extra={"topic": topic})
         producer.poll(0)
 
     def close(self) -> None:
@@ -46,4 +47,5 @@ class BestEffortPublisher:
 
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._logger.warning("a record for %s was not written: %s", message.topic(), error.str())
+            fields = {"topic": message.topic(), "reason": error.str()}
+            self._logger.warning(LogEvent.RECORD_NOT_WRITTEN, extra=fields)

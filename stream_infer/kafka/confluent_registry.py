@@ -25,6 +25,7 @@ from confluent_kafka.schema_registry.common.schema_registry_client import Rule, 
 from stream_infer.avro.confluent import GUID_MAGIC, MAX_ID, Unusable, Writer
 from stream_infer.avro.references import inline_references
 from stream_infer.avro.schemas import Schema, SchemaRefused, parse_schema
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.kafka.writer_schemas import RegistryUnavailable
 
 COMPATIBILITY = ConfigCompatibilityLevel.FULL_TRANSITIVE
@@ -60,7 +61,9 @@ class ConfluentRegistry:
     def writer(self, head: bytes) -> Writer:
         found = self._by_head(head)
         if found is None:
-            return Unusable("unknown_schema", f"The registry has no schema for the {_described(head)}.")
+            return Unusable(
+                DeadLetterClass.UNKNOWN_SCHEMA, f"The registry has no schema for the {_described(head)}."
+            )
         return self._admitted(found, _described(head))
 
     def latest(self, subject: str) -> Writer | None:
@@ -90,7 +93,9 @@ class ConfluentRegistry:
         try:
             return parse_schema(self._whole(found))
         except SchemaRefused as refused:
-            return Unusable("schema_incompatible", f"The schema of {what} cannot be used: {refused}")
+            return Unusable(
+                DeadLetterClass.SCHEMA_INCOMPATIBLE, f"The schema of {what} cannot be used: {refused}"
+            )
 
     def _whole(self, found: Registered) -> str:
         """Return the text of a schema with what it refers to. Raises `SchemaRefused`."""

@@ -18,6 +18,7 @@ from typing import Self
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import BrokerUnreachable
 from stream_infer.kafka.standalone_reader import Entry, Tail, Unreadable, tail
 from stream_infer.rollout.deployment import (
@@ -73,16 +74,16 @@ class ControlTopic:
             entries = [e for e in self._read(timeout_s) if e.key == self._pipeline.encode()]
         except (BrokerUnreachable, Unreadable) as error:
             self._close()
-            return StoreProblem("gone", f"the control topic {self._topic} cannot be read: {error}")
+            return StoreProblem(RefusalCode.GONE, f"the control topic {self._topic} cannot be read: {error}")
         if not entries:
             return None
         value = entries[-1].value
         if value is None:
-            return StoreProblem("empty", "the desired deployment was taken away")
+            return StoreProblem(RefusalCode.EMPTY, "the desired deployment was taken away")
         try:
             return deployment(value)
         except (DeploymentInvalid, ValueError) as error:
-            return StoreProblem("invalid", f"the control topic holds no deployment: {error}")
+            return StoreProblem(RefusalCode.INVALID, f"the control topic holds no deployment: {error}")
 
     def _read(self, timeout_s: float) -> list[Entry]:
         """Return what came; at first, all that is there: an older wish is not worth beginning with."""

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import Aborted, Fatal, SlotTaken, StreamInferError
 from stream_infer.flow.events import AssignmentChanged, LagMeasured
 from stream_infer.flow.ports import Observer
@@ -251,7 +252,7 @@ class Session:
             return
         if error.code() in _HOPELESS:
             raise Fatal(f"cannot read {message.topic() or 'the input'}: {error.str()}")
-        self._logger.warning("the consumer reports: %s", error.str())
+        self._logger.warning(LogEvent.CONSUMER_ERROR, extra={"reason": error.str()})
 
     def _without_touched(self, gathered: Gathered) -> Gathered:
         """Drop rows of partitions that a callback touched while these very rows were collected."""

@@ -19,11 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.contents import Contents, ContentsGuard, PackageLimits
 
 SIGNATURE = b"PK\x03\x04"
-_CODE = "unsafe_archive"
+_CODE = RefusalCode.UNSAFE_ARCHIVE
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
@@ -65,7 +66,7 @@ def read_archive(path: Path, limits: PackageLimits) -> Contents:
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > limits.total_bytes:
-            raise Refused("too_large", f"more than {limits.total_bytes} bytes")
+            raise Refused(RefusalCode.TOO_LARGE, f"more than {limits.total_bytes} bytes")
         return _unpack(stream, size, ContentsGuard(_CODE, limits))
 
 
@@ -113,7 +114,7 @@ def _body(entry: _Entry, name: str, stream: BinaryIO) -> bytes:
     if len(data) != entry.size:
         raise Refused(_CODE, f"the file ends within {name!r}")
     if zlib.crc32(data) != entry.crc:
-        raise Refused("digest", f"{name}: its bytes are not those of its checksum")
+        raise Refused(RefusalCode.DIGEST, f"{name}: its bytes are not those of its checksum")
     return data
 
 

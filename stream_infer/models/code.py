@@ -21,6 +21,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 
 _FOLDER = "code/"
@@ -54,7 +55,8 @@ class Code:
         taken = sorted(self._roots & _TAKEN)
         if taken:
             raise Refused(
-                "code", f"code/{taken[0]}: a module of that name is part of what the worker stands on"
+                RefusalCode.CODE,
+                f"code/{taken[0]}: the worker itself uses a module of that name",
             )
 
     @contextmanager

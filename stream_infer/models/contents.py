@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 
 Contents = Mapping[str, bytes]
@@ -38,7 +39,7 @@ class ContentsGuard:
 
     __slots__ = ("_bytes", "_code", "_limits", "_seen")
 
-    def __init__(self, code: str, limits: PackageLimits) -> None:
+    def __init__(self, code: RefusalCode, limits: PackageLimits) -> None:
         self._code = code
         self._limits = limits
         self._seen: set[str] = set()
@@ -53,13 +54,13 @@ class ContentsGuard:
         self._seen.add(name.casefold())
         self._bytes += size_bytes
         if len(self._seen) > self._limits.files:
-            raise Refused("too_large", f"more than {self._limits.files} files")
+            raise Refused(RefusalCode.TOO_LARGE, f"more than {self._limits.files} files")
         if self._bytes > self._limits.total_bytes:
-            raise Refused("too_large", f"more than {self._limits.total_bytes} bytes")
+            raise Refused(RefusalCode.TOO_LARGE, f"more than {self._limits.total_bytes} bytes")
 
 
 def check_contents(contents: Contents, limits: PackageLimits) -> None:
     """Raise `Refused` unless `contents` may be written as a package."""
-    census = ContentsGuard("unsafe_file", limits)
+    census = ContentsGuard(RefusalCode.UNSAFE_FILE, limits)
     for name, data in contents.items():
         census.admit(name, len(data))

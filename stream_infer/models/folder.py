@@ -10,10 +10,11 @@ import os
 import stat
 from pathlib import Path
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.contents import Contents, ContentsGuard, PackageLimits
 
-_CODE = "unsafe_file"
+_CODE = RefusalCode.UNSAFE_FILE
 _MAX_DEPTH = 16
 # Never follow a link, never wait for a writer of a pipe; the flags that a platform lacks are 0.
 _OPEN_FLAGS = (
@@ -32,7 +33,7 @@ def _read_into(contents: dict[str, bytes], path: Path, prefix: str, census: Cont
     with os.scandir(path) as scan:
         entries = sorted(scan, key=lambda entry: entry.name)
     if prefix and not entries:
-        raise Refused("extra_file", f"{prefix} is an empty folder")
+        raise Refused(RefusalCode.EXTRA_FILE, f"{prefix} is an empty folder")
     if prefix.count("/") > _MAX_DEPTH:
         raise Refused(_CODE, f"{prefix} is nested too deeply")
     for entry in entries:

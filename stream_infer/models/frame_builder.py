@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.column_fill import cells, numbers
 from stream_infer.models.dtypes import Family, dtype_of, mismatch
@@ -32,13 +33,13 @@ def describe_input(frame: Frame, kinds: Mapping[str, str]) -> ModelInput:
 
     `kinds` maps each column, in order, to the Avro kind of its leaf. A sample of a CSV may happen to hold
     whole numbers only where the leaf is a float, or nothing at all where it is a string: such columns become
-    float64 and str. Raises `Refused("container")` for a frame that has no container.
+    float64 and str. Raises `Refused(RefusalCode.CONTAINER)` for a frame that has no container.
     """
     if isinstance(frame, np.ndarray):
         return _observe_matrix(frame, kinds)
     names = list(frame.columns)
     if names != list(kinds):
-        raise Refused("container", f"the frame's columns are {names}, not {list(kinds)}")
+        raise Refused(RefusalCode.CONTAINER, f"the frame's columns are {names}, not {list(kinds)}")
     return ModelInput("pandas", tuple(_observe_column(frame[name], kinds[name]) for name in names))
 
 
@@ -99,7 +100,7 @@ def build_frame(columns: Columns, manifest: Manifest) -> Frame:
 def _observe_matrix(frame: npt.NDArray[np.float64], kinds: Mapping[str, str]) -> ModelInput:
     if frame.ndim != 2 or frame.shape[1] != len(kinds) or frame.dtype.kind not in "biuf":  # noqa: PLR2004 - rows and columns
         raise Refused(
-            "container",
+            RefusalCode.CONTAINER,
             f"an array of dtype {frame.dtype} and shape {frame.shape} is not (rows, {len(kinds)}) of numbers",
         )
     return ModelInput("ndarray", tuple(InputColumn(name, "float64", "nan") for name in kinds))
@@ -109,7 +110,7 @@ def _observe_column(series: pd.Series, kind: str) -> InputColumn:
     name, printed = str(series.name), str(series.dtype)
     dtype = dtype_of(printed)
     if dtype is None:
-        raise Refused("container", f"column {name!r}: dtype {printed} cannot be filled from Avro")
+        raise Refused(RefusalCode.CONTAINER, f"column {name!r}: dtype {printed} cannot be filled from Avro")
     if dtype.family is Family.INT and kind in {"float", "double"}:
         return InputColumn(name, "float64", "nan")
     if dtype.family is Family.FLOAT and kind in {"string", "enum"} and series.isna().all():
@@ -127,7 +128,8 @@ def _observe_null(series: pd.Series) -> Null | None:
     spellings: set[Null] = {_spelling(value) for value in series[series.isna()]}
     if len(spellings) > 1:
         raise Refused(
-            "container", f"column {series.name!r} spells its nulls in several ways: {sorted(spellings)}"
+            RefusalCode.CONTAINER,
+            f"column {series.name!r} has several kinds of null: {sorted(spellings)}",
         )
     return next(iter(spellings), None)
 

@@ -15,6 +15,7 @@ import numpy as np
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.code import Code
 from stream_infer.models.converted import ConvertedModel, split_last_step
@@ -62,11 +63,11 @@ def load_model(verified: Verified) -> Model:
     _check_version(manifest.libraries["scikit-learn"])
     reason = unsupported(manifest)
     if reason is not None:
-        raise Refused("container", reason)
+        raise Refused(RefusalCode.CONTAINER, reason)
     estimator = _unpickle(verified)
     reason = contract_violation(estimator, manifest.output)
     if reason is not None:
-        raise Refused("output", f"{type(estimator).__name__}: {reason}")
+        raise Refused(RefusalCode.OUTPUT, f"{type(estimator).__name__}: {reason}")
     force_one_job(estimator)
     if manifest.conversion is None:
         return Model(manifest, verified.digest, estimator)
@@ -80,7 +81,9 @@ def load_model(verified: Verified) -> Model:
 
 def _check_version(trained: str) -> None:
     if trained.split(".")[:2] != sklearn.__version__.split(".")[:2]:
-        raise Refused("library_version", f"made with scikit-learn {trained}, this is {sklearn.__version__}")
+        raise Refused(
+            RefusalCode.LIBRARY_VERSION, f"made with scikit-learn {trained}, this is {sklearn.__version__}"
+        )
 
 
 def _unpickle(verified: Verified) -> Estimator:
@@ -91,14 +94,14 @@ def _unpickle(verified: Verified) -> Estimator:
             estimator: Estimator = joblib.load(io.BytesIO(verified.files[verified.manifest.original]))
             return estimator
     except InconsistentVersionWarning as error:
-        raise Refused("library_version", str(error)) from error
+        raise Refused(RefusalCode.LIBRARY_VERSION, str(error)) from error
     except Refused:
         raise
     except (Exception, SystemExit) as error:
         # A pickle runs code, so anything can come out of it. A module or name that is not found is mostly a
         # function of the user's own script.
         hint = "; ship its module with --code" if isinstance(error, AttributeError | ImportError) else ""
-        raise Refused("load", f"{type(error).__name__}: {error}{hint}") from error
+        raise Refused(RefusalCode.LOAD, f"{type(error).__name__}: {error}{hint}") from error
 
 
 def force_one_job(estimator: object) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 
 Scalar = float | int | str | bool
@@ -169,7 +170,7 @@ class Manifest:
             raise _refusal(error) from None
         reason = _contradiction(manifest)
         if reason is not None:
-            raise Refused("manifest", reason)
+            raise Refused(RefusalCode.MANIFEST, reason)
         return manifest
 
     def canonical(self) -> bytes:
@@ -183,7 +184,7 @@ class Manifest:
             }
             text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
         except ValueError as error:
-            raise Refused("manifest", f"not JSON: {error}") from error
+            raise Refused(RefusalCode.MANIFEST, f"not JSON: {error}") from error
         return text.encode("ascii")
 
     @property
@@ -206,9 +207,9 @@ _LATER = frozenset({"conversion", "unconverted"})
 def _refusal(error: ValidationError) -> Refused:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["loc"] == ("format",):
-        return Refused("format", "format: not 1, the one that this version reads")
+        return Refused(RefusalCode.FORMAT, "format: not 1, the one that this version reads")
     key = ".".join(str(part) for part in first["loc"]) or "manifest.json"
-    return Refused("manifest", f"{key}: {first['msg']}")
+    return Refused(RefusalCode.MANIFEST, f"{key}: {first['msg']}")
 
 
 def _contradiction(manifest: Manifest) -> str | None:

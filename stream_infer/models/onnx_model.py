@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import get_tags
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.scores import Floats
 
@@ -86,7 +87,7 @@ def open_onnx(data: bytes, own: Any) -> OnnxModel:  # noqa: ANN401 - any estimat
         import onnxruntime  # noqa: PLC0415 - optional, and slow to import
     except ImportError as error:
         raise Refused(
-            "runtime",
+            RefusalCode.RUNTIME,
             "the model runs on ONNX Runtime, which cannot be imported here"
             f" ({error}): pip install 'stream-infer-worker[onnx]',"
             " or package it again with --runtime sklearn",
@@ -102,6 +103,6 @@ def open_onnx(data: bytes, own: Any) -> OnnxModel:  # noqa: ANN401 - any estimat
         precision = {"tensor(float)": np.float32, "tensor(double)": np.float64}[entry.type]
         tags = get_tags(own)
     except Exception as error:
-        raise Refused("load", f"ONNX Runtime: {type(error).__name__}: {error}") from error
+        raise Refused(RefusalCode.LOAD, f"ONNX Runtime: {type(error).__name__}: {error}") from error
     kind = str(tags.estimator_type)
     return OnnxModel(session, precision, tags.input_tags.allow_nan, kind, getattr(own, "classes_", None))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models import archive, folder
 from stream_infer.models.contents import DEFAULT_LIMITS, Contents, PackageLimits, check_contents
@@ -96,26 +97,26 @@ def _read(path: Path, limits: PackageLimits) -> Contents:
             if signature == archive.SIGNATURE:
                 return archive.read_archive(path, limits)
     except OSError as error:
-        raise Refused("not_a_package", f"{path} cannot be read: {error.strerror}") from error
-    raise Refused("not_a_package", f"{path} is neither a folder nor a zip")
+        raise Refused(RefusalCode.NOT_A_PACKAGE, f"{path} cannot be read: {error.strerror}") from error
+    raise Refused(RefusalCode.NOT_A_PACKAGE, f"{path} is neither a folder nor a zip")
 
 
 def _manifest(contents: Contents, expected_digest: str | None) -> Manifest:
     for name in (MANIFEST, CHECKSUM):
         if name not in contents:
-            code = "not_a_package" if name == MANIFEST else "missing_file"
+            code = RefusalCode.NOT_A_PACKAGE if name == MANIFEST else RefusalCode.MISSING_FILE
             raise Refused(code, f"{name} is missing")
     text = contents[MANIFEST]
     if len(text) > _MAX_MANIFEST_BYTES:
-        raise Refused("too_large", f"{MANIFEST} has more than {_MAX_MANIFEST_BYTES} bytes")
+        raise Refused(RefusalCode.TOO_LARGE, f"{MANIFEST} has more than {_MAX_MANIFEST_BYTES} bytes")
     if contents[CHECKSUM] != _checksum(text):
-        raise Refused("digest", f"{MANIFEST} is not the one that {CHECKSUM} names")
+        raise Refused(RefusalCode.DIGEST, f"{MANIFEST} is not the one that {CHECKSUM} names")
     digest = "sha256:" + hashlib.sha256(text).hexdigest()
     if expected_digest is not None and digest != expected_digest:
-        raise Refused("digest", f"the package is {digest}, not {expected_digest}")
+        raise Refused(RefusalCode.DIGEST, f"the package is {digest}, not {expected_digest}")
     manifest = Manifest.parse(text)
     if manifest.canonical() != text:
-        raise Refused("manifest", f"{MANIFEST} is not in canonical form")
+        raise Refused(RefusalCode.MANIFEST, f"{MANIFEST} is not in canonical form")
     return manifest
 
 
@@ -123,15 +124,15 @@ def _match(contents: Contents, manifest: Manifest) -> None:
     found = contents.keys() - {MANIFEST, CHECKSUM}
     required = {*REQUIRED, manifest.entry, manifest.original}
     for name in sorted((manifest.files.keys() | required) - found):
-        raise Refused("missing_file", f"{name} is missing")
+        raise Refused(RefusalCode.MISSING_FILE, f"{name} is missing")
     for name in sorted(found - manifest.files.keys()):
-        raise Refused("extra_file", f"{name} is not in the manifest")
+        raise Refused(RefusalCode.EXTRA_FILE, f"{name} is not in the manifest")
     for name in sorted(required - manifest.files.keys()):
-        raise Refused("manifest", f"files: {name} is missing")
+        raise Refused(RefusalCode.MANIFEST, f"files: {name} is missing")
     for name, entry in sorted(manifest.files.items()):
         data = contents[name]
         if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise Refused("digest", f"{name}: its bytes are not those of the manifest")
+            raise Refused(RefusalCode.DIGEST, f"{name}: its bytes are not those of the manifest")
 
 
 def _checksum(manifest: bytes) -> bytes:

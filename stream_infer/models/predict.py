@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import is_classifier, is_outlier_detector, is_regressor
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.frame_builder import Frame
 from stream_infer.models.manifest import OutputContract
@@ -53,7 +54,7 @@ def contract_of(
 ) -> OutputContract:
     """Return the contract of a fitted `estimator`, trying it on the user's own golden `frame`.
 
-    Raises `Refused("output")` for what cannot be answered in one label and one number.
+    Raises `Refused(RefusalCode.OUTPUT)` for what cannot be answered in one label and one number.
     """
     if is_regressor(estimator):
         return OutputContract("regressor")
@@ -65,7 +66,7 @@ def contract_of(
         asked_twice = OutputContract("classifier", classes, threshold, class_scores, score)
     else:
         raise Refused(
-            "output", f"{type(estimator).__name__}: not a classifier, regressor or outlier detector"
+            RefusalCode.OUTPUT, f"{type(estimator).__name__}: not a classifier, regressor or outlier detector"
         )
     decider = type(_last(estimator))
     if decider.__name__ not in _LARGEST_WINS or not decider.__module__.startswith("sklearn."):
@@ -92,7 +93,7 @@ def classes_of(estimator: Estimator) -> tuple[str, ...]:
     """Return the names of the estimator's classes in its own order; raise `Refused` for several outputs."""
     classes = getattr(estimator, "classes_", None)
     if not isinstance(classes, np.ndarray) or classes.ndim != 1:
-        raise Refused("output", f"{type(estimator).__name__} has not one list of classes")
+        raise Refused(RefusalCode.OUTPUT, f"{type(estimator).__name__} has not one list of classes")
     return tuple(str(one) for one in classes)
 
 

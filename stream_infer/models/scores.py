@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.models.manifest import OutputContract
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.object_]
-Fault = tuple[int, str, str]
+Fault = tuple[int, DeadLetterClass, str]
 
 # Probabilities are sums of rounded numbers: 1.0000000000000002 is a one.
 _ROUNDING = 1e-9
@@ -89,9 +90,9 @@ def _note_numbers(faults: dict[int, Fault], name: str, column: Floats, *, bounde
     bad = ~good.reshape(len(column), -1).all(axis=1)
     for row in np.flatnonzero(bad).tolist():
         if np.isnan(column[row]).any():
-            faults.setdefault(row, (row, "output_nan", f"the model's {name} is NaN"))
+            faults.setdefault(row, (row, DeadLetterClass.OUTPUT_NAN, f"the model's {name} is NaN"))
         else:
-            faults.setdefault(row, (row, "output_range", f"the model's {name} is out of range"))
+            faults.setdefault(row, (row, DeadLetterClass.OUTPUT_RANGE, f"the model's {name} is out of range"))
 
 
 def _note_labels(faults: dict[int, Fault], label: Labels, classes: frozenset[str]) -> None:
@@ -100,4 +101,6 @@ def _note_labels(faults: dict[int, Fault], label: Labels, classes: frozenset[str
         return
     for row, one in enumerate(said):
         if one not in classes:
-            faults.setdefault(row, (row, "output_label", "the model's label is not one of its classes"))
+            faults.setdefault(
+                row, (row, DeadLetterClass.OUTPUT_LABEL, "the model's label is not one of its classes")
+            )

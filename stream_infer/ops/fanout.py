@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.events import Event
 from stream_infer.flow.ports import Observer
 
@@ -23,6 +24,4 @@ class Fanout:
                 observer(event)
             except Exception:  # noqa: BLE001 - monitoring can never stop scoring; the log says what broke
                 self._observers = tuple(o for o in self._observers if o is not observer)
-                _LOG.exception(
-                    "an observer failed and is no longer called", extra={"observer": type(observer).__name__}
-                )
+                _LOG.exception(LogEvent.OBSERVER_FAILED, extra={"observer": type(observer).__name__})

@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.ops.progress import LoopState, Progress
 
@@ -189,4 +190,4 @@ def _serve(server: uvicorn.Server, bound: socket.socket) -> None:
         try:
             server.run(sockets=[bound])
         except Exception:  # noqa: BLE001 - the edge of a thread: nothing above could act on it
-            _LOG.exception("the HTTP server failed; scoring goes on without probes and metrics")
+            _LOG.exception(LogEvent.HTTP_FAILED)

@@ -15,6 +15,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import Processor
 
+from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.flow.events import (
     AssignmentChanged,
@@ -98,26 +99,28 @@ class LogObserver:
                 self._dead_letters.add(event.rejected)
             case BatchAborted():
                 _LOG.warning(
-                    "batch aborted; it is read again",
+                    LogEvent.BATCH_ABORTED,
                     extra={"records": event.records, "reason": event.reason},
                 )
             case AssignmentChanged():
-                _LOG.info("assignment changed", extra={"kind": event.kind, "owned": _by_topic(event.owned)})
+                _LOG.info(
+                    LogEvent.ASSIGNMENT_CHANGED, extra={"kind": event.kind, "owned": _by_topic(event.owned)}
+                )
             case ProducerRenewed():
                 fields = {"reason": event.reason, "renew_s": round(event.renew_s, 3)}
-                _LOG.warning("producer in doubt; replaced", extra=fields)
+                _LOG.warning(LogEvent.PRODUCER_RENEWED, extra=fields)
             case PartitionsPaused() if event.paused:
                 fields = {"reason": event.reason, "paused": _by_topic(event.paused)}
-                _LOG.warning("partitions wait for a schema; the others go on", extra=fields)
+                _LOG.warning(LogEvent.PARTITIONS_PAUSED, extra=fields)
             case PartitionsPaused():
-                _LOG.info("all partitions go on")
+                _LOG.info(LogEvent.PARTITIONS_RESUMED)
             case Degraded() if event.reasons != self._degraded:
                 self._degraded = event.reasons
                 if event.reasons:
                     fields = {"reasons": list(event.reasons), "held_records": event.held_records}
-                    _LOG.warning("degraded: the worker goes on without its monitoring", extra=fields)
+                    _LOG.warning(LogEvent.DEGRADED, extra=fields)
                 else:
-                    _LOG.info("no longer degraded: what waited is written")
+                    _LOG.info(LogEvent.RECOVERED)
             case _:
                 pass
         self._summarise(self._dead_letters.due(self._clock()))
@@ -125,12 +128,12 @@ class LogObserver:
     def started(self, *, pipeline: str, slot: str, model: str, model_version: str) -> None:
         """Log that the worker begins to score."""
         fields = {"pipeline": pipeline, "slot": slot, "model": model, "model_version": model_version}
-        _LOG.info("worker started", extra=fields)
+        _LOG.info(LogEvent.WORKER_STARTED, extra=fields)
 
     def stopped(self, reason: str) -> None:
         """Log what was not summarised yet, and that the worker has stopped."""
         self._summarise(self._dead_letters.drain())
-        _LOG.info("worker stopped", extra={"reason": reason})
+        _LOG.info(LogEvent.WORKER_STOPPED, extra={"reason": reason})
 
     def _summarise(self, counts: Mapping[tuple[str, str], int]) -> None:
         if counts:
@@ -138,7 +141,7 @@ class LogObserver:
                 "records": sum(counts.values()),
                 "counts": {f"{stage}/{reason}": count for (stage, reason), count in sorted(counts.items())},
             }
-            _LOG.warning("dead letters written", extra=fields)
+            _LOG.warning(LogEvent.DEAD_LETTERS, extra=fields)
 
 
 class DeadLetterTally:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema, parse_schema
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Rejected, Stage
 from stream_infer.models.load import Model, load_model
 from stream_infer.models.package import Verified, verify
@@ -69,7 +70,7 @@ class Scorer:
         try:
             return encode_datum(self.schema, row)
         except ValueError as error:
-            return Rejected(index, Stage.DECODE, "invalid", str(error))
+            return Rejected(index, Stage.DECODE, DeadLetterClass.INVALID, str(error))
 
 
 def open_package(path: str | Path) -> Scorer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream_infer.avro.schemas import SchemaRefused, parse_schema
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.load import load_model
 from stream_infer.models.package import verify
@@ -30,18 +31,18 @@ class VerificationReport:
 def verify_package(path: Path) -> VerificationReport:
     """Check all bytes of the package at `path`, load it, and replay its golden rows over the Avro path.
 
-    Raises `Refused`: as `models.package.verify` and `models.load.load` do, "schema" when `input.avsc` is
-    none, and "golden" when the model does not answer as the golden rows say.
+    Raises `Refused`: as `models.package.verify` and `models.load.load` do, `SCHEMA` when `input.avsc` is
+    none, and `GOLDEN` when the model does not answer as the golden rows say.
     """
     verified = verify(path)
     model = load_model(verified)
     try:
         schema = parse_schema(verified.files["input.avsc"].decode())
     except (SchemaRefused, UnicodeDecodeError) as error:
-        raise Refused("schema", f"input.avsc: {error}") from error
+        raise Refused(RefusalCode.SCHEMA, f"input.avsc: {error}") from error
     replayed = replay(model, schema, verified.files["golden.avro"])
     if not replayed.ok:
-        raise Refused("golden", _told(replayed.failures))
+        raise Refused(RefusalCode.GOLDEN, _told(replayed.failures))
     manifest = verified.manifest
     return VerificationReport(
         path=path,

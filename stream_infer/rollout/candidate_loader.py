@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.load import Model, load_model
 from stream_infer.models.package import Verified, verify
@@ -81,9 +82,9 @@ class CandidateLoader:
         except Refused:
             raise
         except (OSError, MemoryError) as error:
-            return StoreProblem("busy", f"it cannot be tried now: {type(error).__name__}: {error}")
+            return StoreProblem(RefusalCode.BUSY, f"it cannot be tried now: {type(error).__name__}: {error}")
         except Exception as error:
-            raise Refused("internal", f"{type(error).__name__}: {error}") from error
+            raise Refused(RefusalCode.INTERNAL, f"{type(error).__name__}: {error}") from error
 
     def _verified(self, path: Path, package: PackageRef) -> Verified | StoreProblem:
         try:

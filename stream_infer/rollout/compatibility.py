@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stream_infer.avro.schemas import NO_DEFAULT, Leaf, Schema, leaves, other_fields
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.manifest import Feature, Manifest, Policy
 from stream_infer.steps.options import OnDifference
 from stream_infer.steps.scoring.plan import Events, check_feature, check_shared_sources
 
-_SCHEMA, _LIBRARY = "schema", "library_version"
+_SCHEMA, _LIBRARY = RefusalCode.SCHEMA, RefusalCode.LIBRARY_VERSION
 _PICKLED_WITH = "scikit-learn"
 
 
@@ -26,7 +27,7 @@ class Difference:
     `source` is the field that it is about, if any.
     """
 
-    code: str
+    code: RefusalCode
     reason: str
     tolerable: bool
     source: str | None = None

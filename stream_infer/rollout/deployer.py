@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.active import ActiveModel, ServingModel
 from stream_infer.rollout.candidate_loader import CandidateLoader
@@ -107,7 +108,7 @@ class Deployer:
                 return self._serving_model
             problem = self._status.problem
             if self._status.desired is None and problem is None:
-                problem = StoreProblem("empty", "no deployment is desired yet")
+                problem = StoreProblem(RefusalCode.EMPTY, "no deployment is desired yet")
             if problem is not None and self._clocks.monotonic_s() >= deadline:
                 raise Refused(problem.code, problem.reason)
 
@@ -129,7 +130,7 @@ class Deployer:
                 self._turn()
             except BaseException as error:  # noqa: BLE001 - nothing stops this thread, least of all a package
                 with contextlib.suppress(Exception):
-                    self._later(StoreProblem("internal", f"{type(error).__name__}: {error}"))
+                    self._later(StoreProblem(RefusalCode.INTERNAL, f"{type(error).__name__}: {error}"))
                 self._stop.wait(self._timing.poll_s)
 
     def _turn(self) -> None:
@@ -145,7 +146,7 @@ class Deployer:
                 self._say(replace(self._status, problem=None))
             case Stale(newest):
                 reason = f"generation {newest} was desired before; an older one is not followed"
-                self._say(replace(self._status, problem=StoreProblem("stale", reason)))
+                self._say(replace(self._status, problem=StoreProblem(RefusalCode.STALE, reason)))
             case AdoptGeneration():
                 self._relabel(desired)
             case TryPackage(package, generation, gates):
@@ -230,7 +231,7 @@ class Deployer:
     def _nothing_left(self) -> Refused:
         rejected, before = self._status.rejected, self._fallback_refused
         if rejected is None:
-            return Refused("internal", "nothing serves, and nothing was refused")
+            return Refused(RefusalCode.INTERNAL, "nothing serves, and nothing was refused")
         reason = f"{_named(rejected.package)}: {rejected.reason}"
         if before is not None:
             reason += f"; nor can {_named(before.package)} serve, the one before: {before.reason}"

@@ -12,6 +12,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from stream_infer.flow.codes import RefusalCode
+
 # Strict: no "1" for 1. But a key that is not known belongs to a later version, as a new field does in Avro.
 _CONFIG = ConfigDict(extra="ignore", strict=True)
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
@@ -58,7 +60,7 @@ class StoreProblem:
     A value, for it stops nothing: whoever serves serves on, and asks again.
     """
 
-    code: str
+    code: RefusalCode
     reason: str
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.rollout.reconcile import Gates
 from stream_infer.rollout.rehearsal_cache import RehearsalCache, RehearsalLimits, RehearsalResult
@@ -60,13 +61,13 @@ class ChildExit:
 RunChild = Callable[[RehearsalTask, Callable[[], bool]], ChildExit | None]
 """Carries out a task in a child that gives way to scoring; returns None when it was cancelled.
 
-Raises `Refused("timeout")`, and `OSError` when no child can be started.
+Raises `Refused(RefusalCode.TIMEOUT)`, and `OSError` when no child can be started.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    code: str
+    code: RefusalCode
     reason: str
 
 
@@ -147,19 +148,21 @@ class Rehearsal:
 
 
 def exceeded(measured: RehearsalResult, limits: RehearsalLimits, gates: Gates) -> Refused | None:
-    """Return the refusal ("memory", "latency") of a package that answers well and takes too much, or None."""
+    """Return the refusal (`MEMORY`, `LATENCY`) of a package that answers well and takes too much, or None."""
     grown = measured.grown_bytes
     if grown is not None and grown > limits.memory_bytes:
-        return Refused("memory", f"it takes {grown:,} bytes, and may take {limits.memory_bytes:,}")
+        return Refused(RefusalCode.MEMORY, f"it takes {grown:,} bytes, and may take {limits.memory_bytes:,}")
     if gates is Gates.ALL and measured.batch_p50_s > limits.batch_p50_s:
         took, may = measured.batch_p50_s, limits.batch_p50_s
-        return Refused("latency", f"{limits.batch_records} events take {took:.3g} s, and may take {may:g} s")
+        return Refused(
+            RefusalCode.LATENCY, f"{limits.batch_records} events take {took:.3g} s, and may take {may:g} s"
+        )
     return None
 
 
 def late(timeout_s: float) -> Refused:
     """Return the refusal of a package whose rehearsal took too long."""
-    return Refused("timeout", f"the rehearsal was not over after {timeout_s:g} s")
+    return Refused(RefusalCode.TIMEOUT, f"the rehearsal was not over after {timeout_s:g} s")
 
 
 def _yield_to_scoring(pid: int) -> None:
@@ -208,7 +211,9 @@ def _read(ended: ChildExit) -> RehearsalResult:
     if report.refused is not None:
         raise Refused(report.refused.code, report.refused.reason)
     if report.measured is None:
-        raise Refused("crash", f"the process that rehearsed it {_how(ended.returncode)} and said nothing")
+        raise Refused(
+            RefusalCode.CRASH, f"the process that rehearsed it {_how(ended.returncode)} and said nothing"
+        )
     return report.measured
 
 

@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema, SchemaRefused, parse_schema
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused, StreamInferError
 from stream_infer.models.load import Model, load_model
 from stream_infer.models.package import Verified, verify
@@ -76,10 +77,10 @@ def _rehearsed(path: Path, digest: str, limits: RehearsalLimits, before: int | N
     model = load_model(verified)
     schema = _schema(verified)
     golden = verified.files["golden.avro"]
-    replayed = _agreeing("golden", replay(model, schema, golden))
+    replayed = _agreeing(RefusalCode.GOLDEN, replay(model, schema, golden))
     rows = read_golden(golden)
     for row in rows[:_ALONE]:
-        _agreeing("batch_of_one", replay(model, schema, write_golden([row])))
+        _agreeing(RefusalCode.BATCH_OF_ONE, replay(model, schema, write_golden([row])))
     p50_s = _batch_p50_s(model, schema, rows, limits.batch_records)
     after = peak_bytes()
     grown = None if before is None or after is None else after - before
@@ -90,13 +91,13 @@ def _schema(verified: Verified) -> Schema:
     try:
         return parse_schema(verified.files["input.avsc"].decode())
     except (SchemaRefused, UnicodeDecodeError) as error:
-        raise Refused("schema", f"input.avsc: {error}") from error
+        raise Refused(RefusalCode.SCHEMA, f"input.avsc: {error}") from error
 
 
-def _agreeing(code: str, replayed: GoldenReport) -> GoldenReport:
+def _agreeing(code: RefusalCode, replayed: GoldenReport) -> GoldenReport:
     if not replayed.ok:
         shown = replayed.failures[:_SHOWN_FAILURES] or ["there are no golden rows"]
-        alone = "alone in its batch, " if code == "batch_of_one" else ""
+        alone = "alone in its batch, " if code is RefusalCode.BATCH_OF_ONE else ""
         more = len(replayed.failures) - len(shown)
         raise Refused(code, alone + "; ".join(shown) + (f", and {more} more" if more > 0 else ""))
     return replayed
@@ -124,11 +125,12 @@ def _undisturbed_s() -> float:
 
 def _refusal(error: BaseException, tried: Sequence[str]) -> dict[str, object]:
     reason = str(error) if isinstance(error, StreamInferError) else f"{type(error).__name__}: {error}"
-    code = error.code if isinstance(error, Refused) else "load"
+    code = error.code if isinstance(error, Refused) else RefusalCode.LOAD
     if _ran_out_of_memory(error):
-        code = "memory"
+        code = RefusalCode.MEMORY
     elif tried:
-        code, reason = "network", f"{reason} (it tried {', '.join(sorted(set(tried)))})"
+        code = RefusalCode.NETWORK
+        reason = f"{reason} (it tried {', '.join(sorted(set(tried)))})"
     return {"refused": {"code": code, "reason": reason[:_LONGEST_REASON]}}
 
 

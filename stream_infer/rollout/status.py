@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
 
 
@@ -33,7 +34,7 @@ class Rejection:
 
     generation: int
     package: PackageRef
-    reason_code: str
+    reason_code: RefusalCode
     reason: str
 
 

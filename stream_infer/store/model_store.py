@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stream_infer.common.durable import claim_folder, replace_file
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Misconfigured, Problem, Refused, StreamInferError
 from stream_infer.models.package import verify
 from stream_infer.rollout.deployment import (
@@ -91,16 +92,18 @@ class ModelStore:
         return next((one for one in self.history() if one.pipeline == self.pipeline), None)
 
     def locate(self, package: PackageRef) -> Path | StoreProblem:
-        """Return where `package` is, unverified; raise `Refused("not_in_store")` when it is not there."""
+        """Return where `package` is, unverified; raise `Refused` when it is not there."""
         if not is_name(package.uri):
-            raise Refused("not_in_store", f"'{package.uri}' is not the name of a package in the store")
+            raise Refused(
+                RefusalCode.NOT_IN_STORE, f"'{package.uri}' is not the name of a package in the store"
+            )
         path = self.folder / package.uri
         if path.exists():
             return path
         found = self.current()
         if isinstance(found, StoreProblem) and found.code == "gone":
             return found
-        raise Refused("not_in_store", f"there is no '{package.uri}' in the store")
+        raise Refused(RefusalCode.NOT_IN_STORE, f"there is no '{package.uri}' in the store")
 
     def promote(self, package: Path, request: Request, served: Collection[str] = frozenset()) -> Deployment:
         """Make `package` the desired one: a path, or the name of one that is in the store.
@@ -168,17 +171,19 @@ class ModelStore:
             written = self._written()
         except OSError as error:
             reason = f"{self.folder} cannot be read: {error.strerror or error}"
-            return _State(StoreProblem("gone", reason), 1)
+            return _State(StoreProblem(RefusalCode.GONE, reason), 1)
         newest = max((int(name) for name in names), default=0)
         if isinstance(written, StoreProblem):
             return _State(written, newest + 1)
         known = [one for one in (written, claimed) if one is not None]
         if not known:
-            return _State(StoreProblem("empty", f"nothing was promoted in {self.folder} yet"), newest + 1)
+            return _State(
+                StoreProblem(RefusalCode.EMPTY, f"nothing was promoted in {self.folder} yet"), newest + 1
+            )
         desired = max(known, key=lambda one: one.generation)
         if desired.pipeline != self.pipeline:
             reason = f"{self.folder} is the store of {desired.pipeline}, not of {self.pipeline}"
-            return _State(StoreProblem("pipeline", reason), newest + 1)
+            return _State(StoreProblem(RefusalCode.PIPELINE, reason), newest + 1)
         return _State(desired, max(newest, desired.generation) + 1)
 
     def _written(self) -> Deployment | StoreProblem | None:
@@ -188,7 +193,7 @@ class ModelStore:
         except FileNotFoundError:
             return None
         except DeploymentInvalid as error:
-            return StoreProblem("invalid", f"{self.folder / CURRENT} is no deployment: {error}")
+            return StoreProblem(RefusalCode.INVALID, f"{self.folder / CURRENT} is no deployment: {error}")
 
     def _history(self) -> Iterator[Deployment]:
         for name in self._claims():

@@ -22,10 +22,7 @@ from stream_infer.drift.incidents import (
 from stream_infer.drift.monitor import ReferenceMissing
 from stream_infer.drift.reference import Reference, ReferenceColumn
 from stream_infer.drift.zscores import RECORDS, Aspect, Signal
-
-DETECTED = "drift.detected"
-RESOLVED = "drift.resolved"
-QUALITY = "quality"
+from stream_infer.flow.codes import EventType
 
 _CALLED = {
     Aspect.SPREAD: "standard deviation",
@@ -54,7 +51,7 @@ def opened_event(
 ) -> dict[str, object]:
     """Return the event of a new incident."""
     incident = change.incident
-    kind = DETECTED if incident.nature is Nature.DRIFT else QUALITY
+    kind = EventType.DRIFT_DETECTED if incident.nature is Nature.DRIFT else EventType.QUALITY
     alarm = incident.alarm
     also = ", ".join(dict.fromkeys(subject(signal) for signal in change.also))
     attributes = {"raised_by": incident.raised_by, "usual": repr(alarm.usual), "value": repr(alarm.value)}
@@ -74,7 +71,7 @@ def resolved_event(
 ) -> dict[str, object]:
     """Return the event that ends an incident."""
     incident, frame = change.incident, change.frame
-    kind = RESOLVED if incident.nature is Nature.DRIFT else QUALITY
+    kind = EventType.DRIFT_RESOLVED if incident.nature is Nature.DRIFT else EventType.QUALITY
     return _event(pipeline, incident, frame, time_ms) | {
         "type": kind,
         "severity": "info",
@@ -91,7 +88,7 @@ def reference_missing_event(pipeline: str, change: ReferenceMissing, time_ms: in
     frame = change.frame
     return {
         "id": f"{pipeline}/{change.reason}/{frame.digest}",
-        "type": QUALITY,
+        "type": EventType.QUALITY,
         "severity": "info",
         "time": time_ms,
         "pipeline": pipeline,

@@ -11,9 +11,9 @@ from stream_infer.drift.error_drift import ErrorDrift, ErrorRecovered
 from stream_infer.drift.estimate import ModelId
 from stream_infer.drift.labels import LabelWindow
 from stream_infer.drift.performance import AccuracyEstimate, PerformanceChange, WindowMetric
+from stream_infer.flow.codes import EventType
 
 ESTIMATED_ACCURACY = "estimated_accuracy"
-PERFORMANCE = "performance"
 
 _CALLED = {"log_loss": "log loss", "brier": "Brier score", "mae": "mean absolute error"}
 
@@ -40,7 +40,7 @@ def _measured(pipeline: str, one: WindowMetric) -> dict[str, object]:
     estimate = {} if one.estimate is None else {"estimate": repr(one.estimate)}
     return _event(pipeline, one.model, window.time_ms) | {
         "id": f"{pipeline}/{one.metric}/{one.model.digest}/{_place(window)}",
-        "type": PERFORMANCE,
+        "type": EventType.PERFORMANCE,
         "severity": "info",
         "summary": f"{_CALLED.get(one.metric, one.metric)} of model {one.model.version} is "
         f"{figure.value:.4g} on {figure.labelled} labels{than}{expected}; "
@@ -64,7 +64,7 @@ def _estimated(pipeline: str, one: AccuracyEstimate) -> dict[str, object]:
     mean = promised.bands.mean
     return _event(pipeline, promised.model, promised.time_ms) | {
         "id": f"{pipeline}/{ESTIMATED_ACCURACY}/{promised.model.digest}/{place}",
-        "type": PERFORMANCE,
+        "type": EventType.PERFORMANCE,
         "severity": "info",
         "summary": f"accuracy of model {promised.model.version} should be {one.accuracy:.4g} on "
         f"{promised.bands.total} predictions: it is {mean:.4g} sure of them, and {one.labels} labels say "
@@ -93,7 +93,7 @@ def _error_drift(pipeline: str, one: ErrorDrift) -> dict[str, object]:
     }
     return _of_incident(pipeline, one) | {
         "id": f"{pipeline}/{one.incident}/detected",
-        "type": "drift.detected",
+        "type": EventType.DRIFT_DETECTED,
         "severity": "warning" if worse else "info",
         "summary": f"error of model {one.model.version} {'rose' if worse else 'fell'} from {one.usual:.4g} "
         f"to {one.rate:.4g} on {one.sample} labels since {one.window.log} offset {one.window.first_offset}",
@@ -107,7 +107,7 @@ def _errors_back(pipeline: str, one: ErrorRecovered) -> dict[str, object]:
     ending = "has stayed at its new level" if one.settled else "is back to what it was"
     return _of_incident(pipeline, one) | {
         "id": f"{pipeline}/{one.incident}/resolved",
-        "type": "drift.resolved",
+        "type": EventType.DRIFT_RESOLVED,
         "severity": "info",
         "summary": f"error of model {one.model.version} {ending}: {one.rate:.4g}, {one.usual:.4g} at first",
         "ranges": [_range(one.window.log, one.window.first_offset, one.window.last_offset)],

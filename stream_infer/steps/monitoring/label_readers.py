@@ -13,6 +13,7 @@ from typing import Any
 
 from stream_infer.avro.decode import Decoded, Decoder
 from stream_infer.drift.labels import Predicted, Truth
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Batch, Rejected, Stage
 from stream_infer.steps.options import JoinBy
 
@@ -69,13 +70,20 @@ class LabelReader:
         fields = self._fields
         name = _key(batch, row) if fields.id is None else columns[fields.id][at]
         if name is None:
-            return Rejected(row, Stage.VALIDATE, "no_id", "The label does not say which prediction it is of.")
+            return Rejected(
+                row,
+                Stage.VALIDATE,
+                DeadLetterClass.NO_ID,
+                "The label does not say which prediction it is of.",
+            )
         label = columns[fields.label][at]
         value = _finite(label if fields.value is None else columns[fields.value][at])
         if isinstance(label, float) and value is None:
             label = None
         if label is None and value is None:
-            return Rejected(row, Stage.VALIDATE, "no_label", "The label says nothing.")
+            return Rejected(
+                row, Stage.VALIDATE, DeadLetterClass.NO_LABEL, "The label holds no class and no number."
+            )
         time_ms = _time_ms(batch, row)
         known = columns[fields.time][at] if fields.time is not None else None
         known_ms = time_ms if known is None else known // fields.units_per_ms

@@ -15,6 +15,7 @@ from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.drift.incidents import Change, IncidentOpened, IncidentResolved
 from stream_infer.drift.monitor import Monitor, MonitorPolicy, ReferenceMissing, References
 from stream_infer.drift.windows import StreamKey
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Batch, Channel, Headers, Outcome, Output, Partition, Rejected, Stage
 from stream_infer.steps import cloudevents
 from stream_infer.steps.monitoring import drift_event
@@ -152,7 +153,7 @@ class MonitorStep:
         try:
             frame = from_record(self._codec.frames.read(batch.values[row] or b""))
         except ValueError as error:
-            rejected.append(Rejected(row, Stage.DECODE, "invalid", str(error)))
+            rejected.append(Rejected(row, Stage.DECODE, DeadLetterClass.INVALID, str(error)))
             return
         now_ms = batch.timestamp_ms[row]
         events += self._said(self._monitor.take(frame, now_ms), now_ms)

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stream_infer.avro.record import RecordWriter
+from stream_infer.flow.codes import EventType
 from stream_infer.flow.records import Batch, Channel, Output
 from stream_infer.models.active import ServingModel
 from stream_infer.models.manifest import Manifest
 from stream_infer.steps import cloudevents
-
-TYPE = "model.activated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class Announcer:
             rows=[],
             keys=[f"{self._pipeline}/model".encode()],
             values=[self._writer.write(event)],
-            headers=[cloudevents.headers(event_id, TYPE, source, batch.received_ms)],
+            headers=[cloudevents.headers(event_id, EventType.MODEL_ACTIVATED, source, batch.received_ms)],
         )
 
     def _event(self, batch: Batch, serving: ServingModel, before: Announced | None) -> dict[str, object]:
@@ -80,9 +79,9 @@ class Announcer:
         came = f"replaces {from_version}" if from_version else "serves"
         differs = "; ".join(self._differences(manifest))
         return {
-            "id": f"{self._pipeline}/{self._instance}/{TYPE}/{serving.generation}/"
+            "id": f"{self._pipeline}/{self._instance}/{EventType.MODEL_ACTIVATED}/{serving.generation}/"
             f"{first.topic}/{first.index}/{batch.cursor.spans[first].first}",
-            "type": TYPE,
+            "type": EventType.MODEL_ACTIVATED,
             "severity": "info",
             "time": batch.received_ms,
             "pipeline": self._pipeline,

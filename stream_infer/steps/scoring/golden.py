@@ -19,6 +19,7 @@ from fastavro.schema import to_parsing_canonical_form
 
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import ModelFailed, Refused
 from stream_infer.models.load import Model
 from stream_infer.models.manifest import OutputContract, Tolerance
@@ -95,16 +96,16 @@ def write_golden(rows: Iterable[Golden]) -> bytes:
 
 
 def read_golden(data: bytes) -> list[Golden]:
-    """Return the rows of a container file; raise `Refused("golden")` when it is none of ours."""
+    """Return the rows of a container file; raise `Refused(RefusalCode.GOLDEN)` when it is none of ours."""
     try:
         reader = fastavro.reader(io.BytesIO(data))
         written = reader.codec, to_parsing_canonical_form(reader.writer_schema)
         # Nothing is read with a schema of someone else's making.
         records = list(reader) if written == _WRITTEN else None
     except Exception as error:  # noqa: BLE001 - fastavro raises a dozen types for bytes that are no container
-        raise Refused("golden", f"golden.avro cannot be read: {type(error).__name__}") from None
+        raise Refused(RefusalCode.GOLDEN, f"golden.avro cannot be read: {type(error).__name__}") from None
     if records is None:
-        raise Refused("golden", "golden.avro does not hold golden samples")
+        raise Refused(RefusalCode.GOLDEN, "golden.avro does not hold golden samples")
     return [Golden(**record) for record in records if isinstance(record, dict)]
 
 
@@ -129,7 +130,7 @@ def _replay(model: Model, schema: Schema, rows: Sequence[Golden]) -> GoldenRepor
     try:
         inferred = infer(model, decoded.columns, Budget())
     except ModelFailed as failed:
-        raise Refused("golden", f"on the golden samples, {failed}") from None
+        raise Refused(RefusalCode.GOLDEN, f"on the golden samples, {failed}") from None
     places = {int(decoded.rows[row]): place for place, row in enumerate(inferred.rows.tolist())}
     turned_away = {reject.row: reject.error_class for reject in decoded.rejected}
     turned_away |= {int(decoded.rows[reject.row]): reject.error_class for reject in inferred.rejected}

@@ -12,14 +12,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Rejected, Stage
 from stream_infer.models.frame_builder import Columns, build_frame
 from stream_infer.models.load import Model
 from stream_infer.models.scores import Fault, OutputShapeError, Scores, check_scores
 from stream_infer.steps.scoring import policy
 from stream_infer.steps.scoring.isolate import Budget, Isolated, isolate
-
-_CLASSES: dict[type[Exception], str] = {OutputShapeError: "output_shape"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +73,18 @@ def move_rows(rejected: Sequence[Rejected], rows: NDArray[np.intp]) -> list[Reje
     return [Rejected(int(rows[r.row]), r.stage, r.error_class, r.message) for r in rejected]
 
 
+def _class_of(error: type[Exception]) -> DeadLetterClass:
+    return DeadLetterClass.OUTPUT_SHAPE if error is OutputShapeError else DeadLetterClass.RAISED
+
+
 def _rejected(isolated: Isolated[_Answer]) -> list[Rejected]:
     raised = [
-        Rejected(bad.row, Stage.PREDICT, _CLASSES.get(bad.error, "raised"), f"the model raised {bad.cause}")
+        Rejected(
+            bad.row,
+            Stage.PREDICT,
+            _class_of(bad.error),
+            f"the model raised {bad.cause}",
+        )
         for bad in isolated.poison
     ]
     broken = [

@@ -14,6 +14,7 @@ from stream_infer.avro.confluent import Writer
 from stream_infer.avro.decode import Decoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Leaf, Schema, leaves, other_fields
+from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
 from stream_infer.models.load import Model
 from stream_infer.models.manifest import Feature, Policy
@@ -77,7 +78,7 @@ class ScoringPlan:
 def plan_scoring(model: Model, events: Events) -> ScoringPlan:
     """Return the plan for `model` on `events`.
 
-    Raises `Refused("schema")` when the events do not have what a feature reads, `Misconfigured` when they
+    Raises `Refused` (schema) when the events do not have what a feature reads, `Misconfigured` when they
     do not have the configured fields.
     """
     check_fields(model.manifest.features, events)
@@ -102,7 +103,7 @@ def plan_scoring(model: Model, events: Events) -> ScoringPlan:
 
 
 def check_fields(features: Sequence[Feature], events: Events) -> None:
-    """Raise `Refused("schema")` when the events do not have what a feature reads."""
+    """Raise `Refused` (schema) when the events do not have what a feature reads."""
     schema = events.reader or events.writers[0]
     known = leaves(schema)
     for feature in features:
@@ -111,25 +112,28 @@ def check_fields(features: Sequence[Feature], events: Events) -> None:
 
 
 def check_feature(feature: Feature, leaf: Leaf | None, schema: Schema) -> None:
-    """Raise `Refused("schema")` when `leaf`, at the feature's source in `schema`, is not what it reads."""
+    """Raise `Refused` (schema) when `leaf`, at the feature's source in `schema`, is not what it reads."""
     where = f"feature '{feature.name}' reads '{feature.source}'"
     if leaf is None:
-        raise Refused("schema", f"{where}, which is {_what(feature.source, schema)} in {schema.name}")
+        raise Refused(
+            RefusalCode.SCHEMA, f"{where}, which is {_what(feature.source, schema)} in {schema.name}"
+        )
     if leaf.kind not in _READABLE[feature.type]:
-        raise Refused("schema", f"{where} as {feature.type}; in {schema.name} it is {leaf.kind}")
+        raise Refused(RefusalCode.SCHEMA, f"{where} as {feature.type}; in {schema.name} it is {leaf.kind}")
     if leaf.logical != feature.logical:
         was, now = feature.logical or "a plain value", leaf.logical or "a plain value"
-        raise Refused("schema", f"{where} as {was}; in {schema.name} it is {now}")
+        raise Refused(RefusalCode.SCHEMA, f"{where} as {was}; in {schema.name} it is {now}")
 
 
 def check_shared_sources(features: Sequence[Feature]) -> None:
-    """Raise `Refused("schema")` when two features of one field impute it differently: they see one column."""
+    """Raise `Refused` (schema) when two features impute one field differently."""
     seen: dict[str, Feature] = {}
     for feature in features:
         other = seen.setdefault(feature.source, feature)
         if _imputation(other) != _imputation(feature):
             raise Refused(
-                "schema", f"features '{other.name}' and '{feature.name}' impute one field differently"
+                RefusalCode.SCHEMA,
+                f"'{other.name}' and '{feature.name}' impute one field differently",
             )
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Rejected, Stage
 from stream_infer.models.frame_builder import misfits
 from stream_infer.models.manifest import Feature, Manifest, Policy
@@ -37,7 +38,7 @@ class PolicyResult:
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    error_class: str
+    error_class: DeadLetterClass
     mask: Mask
     policy: Policy
     message: str
@@ -72,26 +73,38 @@ def _split(columns: Columns, refused: Mapping[int, Rejected]) -> PolicyResult:
     return PolicyResult(kept, np.flatnonzero(keep), [refused[row] for row in sorted(refused)])
 
 
-def _refuse(refused: dict[int, Rejected], rows: NDArray[np.integer], error_class: str, message: str) -> None:
+def _refuse(
+    refused: dict[int, Rejected], rows: NDArray[np.integer], error_class: DeadLetterClass, message: str
+) -> None:
     for row in rows.tolist():
         refused.setdefault(row, Rejected(row, Stage.VALIDATE, error_class, message))
 
 
 def _faults(column: pa.Array, feature: Feature) -> list[_Fault]:
     """Return what is wrong with a column; one look at the whole when nothing is."""
-    faults = []
+    faults, name = [], f"feature '{feature.name}'"
     if column.null_count:
         missing = column.is_null().to_numpy(zero_copy_only=False)
         policy = _missing(feature)
-        faults.append(_Fault("missing", missing, policy, f"feature '{feature.name}' is missing"))
+        faults.append(
+            _Fault(DeadLetterClass.MISSING, missing, policy, f"feature '{feature.name}' is missing")
+        )
     if pa.types.is_floating(column.type):
         # Arrow's own numbers for nulls would be NaN; a null is missing, not NaN.
         values = (column.fill_null(0) if column.null_count else column).to_numpy()
         if not np.isfinite(values).all():
             faults += [
-                _Fault("nan", np.isnan(values), feature.nan, f"feature '{feature.name}' is not a number"),
                 _Fault(
-                    "infinite", np.isinf(values), feature.infinite, f"feature '{feature.name}' is infinite"
+                    DeadLetterClass.NAN,
+                    np.isnan(values),
+                    feature.nan,
+                    f"{name} is not a number",
+                ),
+                _Fault(
+                    DeadLetterClass.INFINITE,
+                    np.isinf(values),
+                    feature.infinite,
+                    f"{name} is infinite",
                 ),
             ]
     return [fault for fault in faults if fault.mask.any()]
@@ -121,12 +134,13 @@ def _inexact_rows(column: pa.Array) -> NDArray[np.intp]:
     return np.flatnonzero((values > EXACT_LIMIT) | (values < -EXACT_LIMIT))
 
 
-def _inexact(name: str) -> tuple[str, str]:
-    return "out_of_precision", f"feature '{name}' is beyond 2^53, where a float is not exact"
+def _inexact(name: str) -> tuple[DeadLetterClass, str]:
+    return DeadLetterClass.OUT_OF_PRECISION, f"feature '{name}' is beyond 2^53, where a float is not exact"
 
 
-def _misfit(name: str, manifest: Manifest) -> tuple[str, str]:
+def _misfit(name: str, manifest: Manifest) -> tuple[DeadLetterClass, str]:
     column = next(column for column in manifest.container.columns if column.name == name)
     if column.dtype.startswith("float"):
         return _inexact(name)
-    return "out_of_range", f"feature '{name}' is out of the range of {column.dtype}, the model's column"
+    message = f"feature '{name}' is out of the range of {column.dtype}, the model's column"
+    return DeadLetterClass.OUT_OF_RANGE, message

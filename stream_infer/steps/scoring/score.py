@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from stream_infer.avro.encode import Encoder
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Batch, Channel, Headers, Outcome, Output, Rejected, Stage
 from stream_infer.models.active import ActiveModel, ServingModel
 from stream_infer.models.frame_builder import Columns
@@ -244,7 +245,7 @@ def _within(output: Output, limit_bytes: int) -> _Predictions:
             partitions=None if output.partitions is None else list(compress(output.partitions, fits)),
         ),
         [
-            Rejected(row, Stage.ENCODE, "too_large", message)
+            Rejected(row, Stage.ENCODE, DeadLetterClass.TOO_LARGE, message)
             for row, fit in zip(output.rows, fits, strict=True)
             if not fit
         ],

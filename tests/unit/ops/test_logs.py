@@ -187,9 +187,9 @@ def test_the_flow_is_told_without_a_line_per_committed_batch(log: io.StringIO) -
             "kind": "assigned",
             "owned": {"in": [0, 3], "other": [1]},
         },
-        {"event": "batch aborted; it is read again", "level": "warning", "records": 7, "reason": "fenced"},
+        {"event": "batch aborted", "level": "warning", "records": 7, "reason": "fenced"},
         {
-            "event": "producer in doubt; replaced",
+            "event": "producer renewed",
             "level": "warning",
             "reason": "request timed out",
             "renew_s": 0.061,
@@ -289,7 +289,7 @@ def test_partitions_that_wait_are_told_with_the_reason_and_when_they_go_on(log: 
         "the registry is away",
         {"in": [1, 3]},
     )
-    assert (going["event"], going["level"]) == ("all partitions go on", "info")
+    assert (going["event"], going["level"]) == ("partitions resumed", "info")
 
 
 def test_monitoring_that_is_away_is_told_once_and_that_it_is_back(log: io.StringIO) -> None:
@@ -301,4 +301,4 @@ def test_monitoring_that_is_away_is_told_once_and_that_it_is_back(log: io.String
 
     away, back = lines(log)
     assert (away["level"], away["reasons"]) == ("warning", ["observations.v1 does not exist"])
-    assert (back["event"], back["level"]) == ("no longer degraded: what waited is written", "info")
+    assert (back["event"], back["level"]) == ("no longer degraded", "info")

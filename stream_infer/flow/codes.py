@@ -1,0 +1,143 @@
+"""The words that operators meet, each said once: codes, classes and types, with their meaning.
+
+The values are stored in records, caches and logs and stay as they are; a new one is added at the end.
+`docs/reference` is generated from here.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class DocumentedEnum(StrEnum):
+    """A `StrEnum` whose members are written as value and meaning."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
+class RefusalCode(DocumentedEnum):
+    """Why a package is refused: printed by commands, and `reason_code` of events and worker statuses."""
+
+    NOT_A_PACKAGE = "not_a_package", "The path is neither a folder nor a zip file with a manifest."
+    MISSING_FILE = "missing_file", "The manifest names a file that the package does not have."
+    EXTRA_FILE = "extra_file", "The package has a file that the manifest does not name."
+    UNSAFE_ARCHIVE = "unsafe_archive", "The zip file is not of the form that `package create` writes."
+    UNSAFE_FILE = "unsafe_file", "The folder holds a link, a special file or a name that is not allowed."
+    TOO_LARGE = "too_large", "The package or its manifest is larger than the limit."
+    FORMAT = "format", "The manifest has a format version that this release does not read."
+    MANIFEST = "manifest", "The manifest is not valid, or contradicts itself."
+    DIGEST = "digest", "SHA-256 of a file or of the package does not match."
+    SCHEMA = "schema", "The events do not have the fields, or not the types, that the features need."
+    CONTAINER = "container", "The model's input frame cannot be built from the features."
+    LIBRARY_VERSION = (
+        "library_version",
+        "Python or a library is missing, or has a version that cannot serve the model.",
+    )
+    RUNTIME = "runtime", "The runtime of a converted model is not installed."
+    CODE = "code", "A module in `code/` has the name of a module that the worker uses itself."
+    LOAD = "load", "The model file cannot be unpickled."
+    OUTPUT = "output", "The model does not have the classes or methods that its output contract promises."
+    GOLDEN = "golden", "The model does not give the golden answers, or the golden file cannot be read."
+    BATCH_OF_ONE = "batch_of_one", "A golden row alone in its batch gets another answer than among others."
+    NETWORK = "network", "The package tried to use the network while it was rehearsed."
+    MEMORY = "memory", "The package needs more memory than `[model] rehearsal_memory_bytes`."
+    LATENCY = "latency", "A batch of 1,000 events takes longer than `[model] rehearsal_batch_ms`."
+    TIMEOUT = "timeout", "The rehearsal takes longer than `[model] rehearsal_timeout_ms`."
+    CRASH = "crash", "The process that rehearsed the package ended without a result."
+    NOT_IN_STORE = "not_in_store", "The model store does not hold the package."
+    INTERNAL = "internal", "An error of stream_infer itself: report it."
+    EMPTY = "empty", "No deployment is desired yet."
+    GONE = "gone", "The model store or the control topic cannot be read."
+    INVALID = "invalid", "The desired deployment cannot be parsed."
+    PIPELINE = "pipeline", "The model store belongs to another pipeline."
+    STALE = "stale", "A newer generation was desired before; an older one is not followed."
+    BUSY = "busy", "The package cannot be tried now for lack of a resource; it is tried again."
+
+
+class DeadLetterClass(DocumentedEnum):
+    """Why a record is a dead letter: the header `streaminfer.error.class`, and a label of metrics."""
+
+    NULL_VALUE = "null_value", "The record has no value (a tombstone), and tombstones are dead letters."
+    EMPTY = "empty", "The value has no bytes."
+    BAD_MAGIC = "bad_magic", "The value does not begin as the configured framing does."
+    UNKNOWN_SCHEMA = "unknown_schema", "No known schema has the id or fingerprint that the value names."
+    SCHEMA_INCOMPATIBLE = (
+        "schema_incompatible",
+        "The writer's schema or value cannot be read as the reader's.",
+    )
+    TRUNCATED = "truncated", "The value ends before its record does."
+    TRAILING_BYTES = "trailing_bytes", "Bytes follow the end of the record."
+    INVALID_UTF8 = "invalid_utf8", "A string is not UTF-8."
+    INVALID = "invalid", "The bytes are not a value of the schema."
+    MISSING = "missing", "A feature is null, and its policy rejects nulls."
+    NAN = "nan", "A feature is NaN, and its policy rejects NaN."
+    INFINITE = "infinite", "A feature is infinite, and its policy rejects infinities."
+    OUT_OF_PRECISION = "out_of_precision", "A whole number is beyond 2^53, where a float is not exact."
+    OUT_OF_RANGE = "out_of_range", "A value is out of the range of the model's column."
+    RAISED = "raised", "The model raised an exception for this row alone."
+    OUTPUT_SHAPE = "output_shape", "The model's answer does not have one row for each event."
+    OUTPUT_NAN = "output_nan", "The model's answer is NaN."
+    OUTPUT_RANGE = "output_range", "The model's answer is infinite, or a probability outside [0, 1]."
+    OUTPUT_LABEL = "output_label", "The model's label is not one of its classes."
+    TOO_LARGE = "too_large", "The prediction is larger than the topic's `max.message.bytes`."
+    NO_ID = "no_id", "The label does not name its prediction."
+    NO_LABEL = "no_label", "The label holds neither a class nor a number."
+
+
+class EventType(DocumentedEnum):
+    """What a monitoring event reports: its field `type` and its header `ce_type`."""
+
+    DRIFT_DETECTED = "drift.detected", "An incident opens: a distribution, or the model's errors, changed."
+    DRIFT_RESOLVED = "drift.resolved", "An incident ends."
+    QUALITY = (
+        "quality",
+        "Dead letters, NaN or infinities became more frequent, or monitoring lacks a reference.",
+    )
+    PERFORMANCE = (
+        "performance",
+        "A metric of one model over a window of labels, or an estimate without labels.",
+    )
+    MODEL_ACTIVATED = "model.activated", "A model answers from the stated offsets on."
+    MODEL_REJECTED = "model.rejected", "A worker refused the desired package."
+    MODEL_ROLLED_BACK = "model.rolled_back", "Someone rolled back to an earlier package."
+
+
+class LogEvent(DocumentedEnum):
+    """What a log line of stream_infer reports: its key `event`. librdkafka's own lines have other texts."""
+
+    WORKER_STARTED = "worker started", "A worker begins to score."
+    WORKER_STOPPED = "worker stopped", "A worker has stopped; `reason` says why."
+    PROCESS_STARTED = "worker.process_started", "The supervisor started a process."
+    PROCESS_ENDED = "worker.process_ended", "A process ended; the supervisor restarts it after `restart_s`."
+    MODEL_ACTIVE = "model active", "The deployer activated a package."
+    MODEL_REFUSED = "model refused", "The deployer refused the desired package; the previous one serves on."
+    DEPLOYMENT_UNAVAILABLE = (
+        "desired deployment unavailable",
+        "The store or the control topic has no valid answer now; it is asked again.",
+    )
+    PACKAGE_DIFFERENCE = "package difference tolerated", "The package was made for other fields or libraries."
+    REFERENCE_UNAVAILABLE = "reference unavailable", "The monitor cannot read a package's reference data."
+    MONITORING_PROBLEM = "monitoring problem", "A check of the monitoring topics failed; scoring starts."
+    BATCH_ABORTED = "batch aborted", "A transaction was aborted; the same records are read again."
+    ASSIGNMENT_CHANGED = "assignment changed", "Partitions were assigned, revoked or lost."
+    PRODUCER_RENEWED = (
+        "producer renewed",
+        "The producer was in doubt and was replaced by one with a new epoch.",
+    )
+    PARTITIONS_PAUSED = "partitions paused", "Partitions wait for a schema; the others go on."
+    PARTITIONS_RESUMED = "partitions resumed", "No partition is paused any more."
+    DEGRADED = "degraded", "Scoring goes on without its monitoring; `reasons` say why."
+    RECOVERED = "no longer degraded", "The monitoring topics take records again; nothing waits."
+    DEAD_LETTERS = "dead letters written", "Dead letters since the last such line, by stage and class."
+    RECORD_DROPPED = "record dropped", "A status record was dropped: the broker took none."
+    RECORD_NOT_WRITTEN = "record not written", "The broker refused a status record."
+    CONSUMER_ERROR = "consumer error", "The Kafka consumer reported an error that it handles itself."
+    OBSERVER_FAILED = "observer failed", "An observer raised and is not called again."
+    HTTP_FAILED = "HTTP server failed", "Probes and metrics are gone; scoring goes on."

@@ -1,0 +1,61 @@
+"""Codes, classes and types that operators meet are members of their enumerations, never loose strings."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from stream_infer.flow.codes import DeadLetterClass, DocumentedEnum, EventType, LogEvent, RefusalCode
+from tests.architecture.tree import ROOT
+
+# The places of a code in the arguments of those who take one.
+TAKERS = {"Refused": 0, "StoreProblem": 0, "Rejected": 2, "Malformed": 0, "Unusable": 0}
+LOGS = {"debug", "info", "warning", "error", "exception"}
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    for path in sorted((ROOT / "stream_infer").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+def is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def test_nobody_is_given_a_loose_code() -> None:
+    taken = [
+        (where, call.args[TAKERS[call.func.id]])
+        for where, call in calls()
+        if isinstance(call.func, ast.Name) and call.func.id in TAKERS
+        if len(call.args) > TAKERS[call.func.id]
+    ]
+
+    assert len(taken) > len(RefusalCode)
+    assert [where for where, code in taken if is_text(code)] == []
+
+
+def test_no_log_line_has_a_loose_event() -> None:
+    logged = [
+        (where, call.args[0])
+        for where, call in calls()
+        if isinstance(call.func, ast.Attribute) and call.func.attr in LOGS and call.args
+        if "log" in ast.unparse(call.func.value).lower()
+    ]
+
+    assert len(logged) > 10
+    assert [where for where, event in logged if is_text(event)] == []
+
+
+@pytest.mark.parametrize("enumeration", [RefusalCode, DeadLetterClass, EventType, LogEvent])
+def test_every_member_is_used_and_says_what_it_means(enumeration: type[DocumentedEnum]) -> None:
+    source = "".join(
+        path.read_text("utf-8") for path in (ROOT / "stream_infer").rglob("*.py") if path.name != "codes.py"
+    )
+
+    assert [m.name for m in enumeration if f"{enumeration.__name__}.{m.name}" not in source] == []
+    assert all(member.meaning.endswith(".") and len(member.meaning) > 10 for member in enumeration)
+    assert len({member.meaning for member in enumeration}) == len(enumeration)
