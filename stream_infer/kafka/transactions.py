@@ -11,65 +11,29 @@ of the old one fail.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from stream_infer.flow.errors import Aborted, BrokerUnreachable, Fatal, SlotTaken
+from stream_infer.flow.errors import Aborted, BrokerUnreachable, SlotTaken
 from stream_infer.flow.events import ProducerRenewed
 from stream_infer.flow.ports import Observer
 from stream_infer.flow.records import Output
 from stream_infer.kafka.error_policy import ErrorAction, classify, error_of
+from stream_infer.kafka.producers import (
+    SLICE_S,
+    TrackedProducer,
+    begin_epoch,
+    connect_producer,
+    retire_producer,
+)
 from stream_infer.kafka.publish import CommitUnknown, never, produce_all
 
 _DOUBT_S = 0.25
-_SLICE_S = 1.0
 _OPEN_S = 30.0
 
 _SLOT_TAKEN = "another worker uses the {} of this slot; give each worker its own [worker] slot"
-
-
-class _Trouble(logging.Handler):
-    """Listens to the log of one producer and keeps the first line that speaks of a broken request.
-
-    It hears every line, whatever level the worker logs at, and passes on those that `heard_by` wants.
-    """
-
-    def __init__(self, heard_by: logging.Logger) -> None:
-        super().__init__()
-        self.line: str | None = None
-        self._heard_by = heard_by
-
-    def emit(self, record: logging.LogRecord) -> None:
-        line = record.getMessage()
-        if self.line is None and (line.startswith(("FAIL", "REQTMOUT")) or "isconnected" in line):
-            self.line = line
-        if self._heard_by.isEnabledFor(record.levelno):
-            self._heard_by.handle(record)
-
-
-@dataclass(frozen=True, slots=True)
-class _Client:
-    producer: Producer
-    trouble: _Trouble
-
-
-def _connect(config: Mapping[str, object], heard_by: logging.Logger) -> _Client:
-    """Return a client that connects in the background; it has no epoch before `init_transactions`."""
-    trouble = _Trouble(heard_by)
-    # One logger per client, outside of the tree of loggers and their levels.
-    logger = logging.Logger("stream_infer.kafka.producer", logging.DEBUG)  # noqa: LOG001 - see above
-    logger.addHandler(trouble)
-    return _Client(Producer(dict(config), logger=logger), trouble)
-
-
-def _retire(client: _Client) -> None:
-    """Destroy a client on a thread of its own: librdkafka waits for its threads, the loop must not."""
-    last_reference = [client]
-    threading.Thread(target=last_reference.clear, name="producer-retire", daemon=True).start()
 
 
 class Transactions:
@@ -94,27 +58,27 @@ class Transactions:
         cannot_succeed: Callable[[Collection[str]], bool] = never,
     ) -> None:
         self._config = config
-        self._hopeless = cannot_succeed
+        self._cannot_succeed = cannot_succeed
         self._timeout_s = float(str(config["transaction.timeout.ms"])) / 1000
         self._logger = logger
         self._stopping = stopping
         self._holder = holder
         self._observe = observe
-        self._client: _Client | None = None
-        self._spare: _Client | None = None
+        self._client: TrackedProducer | None = None
+        self._spare: TrackedProducer | None = None
         self._doubt: str | None = None
 
     def open(self) -> None:
         """Get the first epoch: fences the predecessor of this slot and aborts what it left open."""
-        client = _connect(self._config, self._logger)
-        self._init(client.producer, patience_s=_OPEN_S)
+        client = connect_producer(self._config, self._logger)
+        begin_epoch(client.producer, stopping=self._stopping, patience_s=_OPEN_S)
         self._client = client
 
     def close(self) -> None:
         """Let the producers go. Nothing is open between two calls, so nothing is lost."""
         for client in (self._client, self._spare):
             if client is not None:
-                _retire(client)
+                retire_producer(client)
         self._client = self._spare = None
 
     def publish(
@@ -165,11 +129,11 @@ class Transactions:
         called = time.monotonic()
         while True:
             try:
-                call(_SLICE_S)
+                call(SLICE_S)
             except KafkaException as exception:
                 alive = time.monotonic() - began < self._timeout_s and not self._stopping()
                 retry = alive and classify(error_of(exception)) is ErrorAction.RETRY
-                if not retry or (written and self._hopeless(written)):
+                if not retry or (written and self._cannot_succeed(written)):
                     raise
                 continue
             finally:
@@ -221,22 +185,22 @@ class Transactions:
         """Never call this producer again; the next transaction starts with a new epoch."""
         self._doubt = reason
         if self._client is not None:
-            _retire(self._client)
+            retire_producer(self._client)
             self._client = None
 
     def _renew(self, reason: str) -> Producer:
         """Replace the producer by one with a new epoch; the spare is already connected, which saves most."""
         started = time.monotonic()
         self._discard(reason)
-        client = self._unspoilt_spare() or _connect(self._config, self._logger)
-        self._init(client.producer, patience_s=None)
+        client = self._unspoilt_spare() or connect_producer(self._config, self._logger)
+        begin_epoch(client.producer, stopping=self._stopping, patience_s=None)
         self._client, self._doubt = client, None
         client.trouble.line = None
-        self._spare = _connect(self._config, self._logger)
+        self._spare = connect_producer(self._config, self._logger)
         self._observe(ProducerRenewed(reason, time.monotonic() - started))
         return client.producer
 
-    def _unspoilt_spare(self) -> _Client | None:
+    def _unspoilt_spare(self) -> TrackedProducer | None:
         """Take the spare, unless its connections have failed.
 
         librdkafka logs a failure that repeats itself once in 30 s: it might keep silent about the next one.
@@ -247,26 +211,5 @@ class Transactions:
         spare.producer.poll(0)
         if spare.trouble.line is None:
             return spare
-        _retire(spare)
+        retire_producer(spare)
         return None
-
-    def _init(self, producer: Producer, *, patience_s: float | None) -> None:
-        """Call `init_transactions` until it succeeds; `patience_s=None` waits for the broker's return."""
-        started = time.monotonic()
-        while True:
-            try:
-                producer.init_transactions(_SLICE_S)
-            except KafkaException as exception:
-                error = error_of(exception)
-                if classify(error) is not ErrorAction.RETRY:
-                    raise Fatal(f"cannot begin transactions: {error.str()}") from exception
-                if self._stopping():
-                    raise Fatal(
-                        "stopped while no broker answered; the next start resolves the batch"
-                    ) from None
-                if patience_s is not None and time.monotonic() - started > patience_s:
-                    raise BrokerUnreachable(
-                        f"no transaction coordinator after {patience_s:.0f} s: {error.str()}"
-                    ) from None
-            else:
-                return

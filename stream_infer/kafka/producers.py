@@ -1,0 +1,82 @@
+"""Transactional producers of librdkafka: connecting one, its log, its first epoch, its end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaException, Producer
+
+from stream_infer.flow.errors import BrokerUnreachable, Fatal
+from stream_infer.kafka.error_policy import ErrorAction, classify, error_of
+
+SLICE_S = 1.0
+"""How long one transactional call may block before the caller looks around."""
+
+
+class TroubleLog(logging.Handler):
+    """A log handler of one producer: `line` is the first line about a broken request.
+
+    It gets every line, whatever level the worker logs at, and passes on those that `logger` is enabled for.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        super().__init__()
+        self.line: str | None = None
+        self._passed_to = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if self.line is None and (line.startswith(("FAIL", "REQTMOUT")) or "isconnected" in line):
+            self.line = line
+        if self._passed_to.isEnabledFor(record.levelno):
+            self._passed_to.handle(record)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedProducer:
+    """A producer, and the log that tells of its broken requests."""
+
+    producer: Producer
+    trouble: TroubleLog
+
+
+def connect_producer(config: Mapping[str, object], logger: logging.Logger) -> TrackedProducer:
+    """Return a client that connects in the background; it has no epoch before `init_transactions`."""
+    trouble = TroubleLog(logger)
+    # One logger per client, outside of the tree of loggers and their levels.
+    own = logging.Logger("stream_infer.kafka.producer", logging.DEBUG)  # noqa: LOG001 - see above
+    own.addHandler(trouble)
+    return TrackedProducer(Producer(dict(config), logger=own), trouble)
+
+
+def retire_producer(client: TrackedProducer) -> None:
+    """Destroy a client on a thread of its own: librdkafka waits for its threads, the loop must not."""
+    last_reference = [client]
+    threading.Thread(target=last_reference.clear, name="producer-retire", daemon=True).start()
+
+
+def begin_epoch(producer: Producer, *, stopping: Callable[[], bool], patience_s: float | None) -> None:
+    """Call `init_transactions` until it succeeds; `patience_s=None` waits for the broker's return.
+
+    Raises `BrokerUnreachable` after `patience_s`, and `Fatal` for an error that no retry repairs.
+    """
+    started = time.monotonic()
+    while True:
+        try:
+            producer.init_transactions(SLICE_S)
+        except KafkaException as exception:
+            error = error_of(exception)
+            if classify(error) is not ErrorAction.RETRY:
+                raise Fatal(f"cannot begin transactions: {error.str()}") from exception
+            if stopping():
+                raise Fatal("stopped while no broker answered; the next start resolves the batch") from None
+            if patience_s is not None and time.monotonic() - started > patience_s:
+                raise BrokerUnreachable(
+                    f"no transaction coordinator after {patience_s:.0f} s: {error.str()}"
+                ) from None
+        else:
+            return

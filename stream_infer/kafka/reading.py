@@ -1,0 +1,170 @@
+"""From a consumer to batches: records, errors in their place, and positions."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream_infer.flow.codes import LogEvent
+from stream_infer.flow.errors import Fatal, SlotTaken
+from stream_infer.flow.events import LagMeasured
+from stream_infer.flow.ports import Observer
+from stream_infer.flow.records import Batch, Partition
+from stream_infer.kafka.assignment import Assignment
+from stream_infer.kafka.columns import CHUNK, Gathered, partition_of
+from stream_infer.kafka.error_policy import error_of
+from stream_infer.kafka.offsets import StartOffsets
+from stream_infer.kafka.rebalance import RebalanceListener
+
+# ruff: noqa: SLF001 - librdkafka's local errors have names with a leading underscore
+_LAG_EVERY_S = 1.0
+_CANNOT_READ = frozenset(
+    {
+        KafkaError._FATAL,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError._UNKNOWN_PARTITION,
+    }
+)
+
+
+class Reader:
+    """Reads the assigned partitions of one consumer."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        topics: Sequence[str],
+        assignment: Assignment,
+        rebalance: RebalanceListener,
+        start: StartOffsets,
+        *,
+        observe: Observer,
+        logger: logging.Logger,
+    ) -> None:
+        self._consumer = consumer
+        self._topics = topics
+        self._assignment = assignment
+        self._rebalance = rebalance
+        self._start = start
+        self._observe = observe
+        self._logger = logger
+        self._lag_due = 0.0
+
+    def read(self, limit: int, wait_s: float) -> Batch | None:
+        """Return up to `limit` records, or None when none came within `wait_s` seconds. See `Source.read`."""
+        gathered = self._collect(limit, wait_s)
+        self._report()
+        return self._batch(gathered) if len(gathered) else None
+
+    def reposition(self, offsets: Mapping[Partition, int]) -> None:
+        """Read on from `offsets`. A partition whose fetcher is not up yet cannot seek: assign it anew."""
+        for partition, offset in offsets.items():
+            target = TopicPartition(partition.topic, partition.index, offset)
+            try:
+                self._consumer.seek(target)
+            except KafkaException:
+                self._consumer.incremental_unassign([target])
+                self._consumer.incremental_assign([target])
+            self._assignment.reposition(partition, offset)
+
+    def _collect(self, limit: int, wait_s: float) -> Gathered:
+        """Return the records that came, up to `limit`, and act on what came in their place."""
+        gathered = Gathered(self._topics)
+        errors: list[tuple[KafkaError, Message]] = []
+        try:
+            for messages in self._chunks(limit, wait_s):
+                self._sort(messages, gathered, errors)
+        except KafkaException as exception:
+            raise Fatal(f"cannot read: {error_of(exception).str()}") from exception
+        finally:
+            self._rebalance.raise_failure()
+        for error, message in errors:
+            self._on_error(error, message)
+        touched = self._assignment.touched
+        return self._without_touched(gathered) if touched and len(gathered) else gathered
+
+    def _chunks(self, limit: int, wait_s: float) -> Iterator[list[Message]]:
+        """Wait for a first record, then take what is there, which one `consume` may give only a part of.
+
+        `consume(n, timeout)` is never given a timeout: it may wait to fill n.
+        """
+        first = self._consumer.poll(wait_s)
+        self._assignment.begin_read()
+        messages = [] if first is None else [first]
+        left = limit
+        while messages:
+            yield messages
+            left -= len(messages)
+            messages = self._consumer.consume(min(left, CHUNK), 0) if left else []
+
+    def _sort(
+        self, messages: Sequence[Message], gathered: Gathered, errors: list[tuple[KafkaError, Message]]
+    ) -> None:
+        """Tell records, errors and the marks of a partition's end apart."""
+        ended = self._assignment.ended
+        if not any(map(Message.error, messages)):
+            gathered.add(messages)
+            if ended:
+                ended.difference_update(map(partition_of, messages))
+            return
+        records = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(message)
+                ended.discard(partition_of(message))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ended.add(partition_of(message))
+            else:
+                errors.append((error, message))
+        gathered.add(records)
+
+    def _on_error(self, error: KafkaError, message: Message) -> None:
+        """Act on an error that the consumer delivered in place of a record."""
+        if error.code() == KafkaError._FATAL and "group.instance.id" in error.str():  # its code is not given
+            raise SlotTaken(
+                "another worker has joined under this slot; give each worker its own [worker] slot"
+            )
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            lost = partition_of(message)
+            position = self._assignment.positions.get(lost)
+            if position is not None:  # else it moved away while this error was on its way
+                self.reposition({lost: self._start.after_loss(self._consumer, lost, position)})
+            return
+        if error.code() in _CANNOT_READ:
+            raise Fatal(f"cannot read {message.topic() or 'the input'}: {error.str()}")
+        self._logger.warning(LogEvent.CONSUMER_ERROR, extra={"reason": error.str()})
+
+    def _without_touched(self, gathered: Gathered) -> Gathered:
+        """Drop rows of partitions that a callback touched while these very rows were collected."""
+        positions, touched = self._assignment.positions, self._assignment.touched
+        self.reposition({p: positions[p] for p in touched if p in positions})
+        return gathered.without(touched)
+
+    def _batch(self, gathered: Gathered) -> Batch:
+        lease, ended = self._assignment.lease, self._assignment.ended
+        batch = gathered.batch(time.time_ns() // 1_000_000, lease=lease)
+        positions = self._assignment.advance(batch.cursor.spans)
+        return replace(batch, positions=positions, assignment=lease.epoch, ended=frozenset(ended))
+
+    def _report(self) -> None:
+        for change in self._rebalance.take_changes():
+            self._observe(change)
+        now = time.monotonic()
+        if now >= self._lag_due:
+            self._lag_due = now + _LAG_EVERY_S
+            self._observe(LagMeasured(self._lag()))
+
+    def _lag(self) -> dict[Partition, int]:
+        """How far behind the end; transaction markers count, so an idle worker may show 1 and not 0."""
+        ends = {
+            p: self._consumer.get_watermark_offsets(TopicPartition(p.topic, p.index), cached=True)
+            for p in self._assignment.positions
+        }
+        return {p: max(0, end[1] - self._assignment.positions[p]) for p, end in ends.items()}
