@@ -1,6 +1,6 @@
-"""Which model serves: the fixed one of the settings, or whichever is desired, through the deployer.
+"""The composition of the active model: a fixed package, or the desired deployment followed by the deployer.
 
-Composition only. What to do about a wish is in `rollout.reconcile`, how it is done in `rollout.deployer`.
+What to do about a desired deployment is in `rollout.reconcile`, how it is done in `rollout.deployer`.
 """
 
 from __future__ import annotations
@@ -11,29 +11,53 @@ from contextlib import contextmanager
 
 from stream_infer.app.checks.check import Checked
 from stream_infer.app.status_reporter import DeploymentLog, StatusReporter
-from stream_infer.config.sections import ModelSection
+from stream_infer.config.sections import Follow, ModelSection
+from stream_infer.config.settings import Settings
 from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import Fatal
+from stream_infer.flow.events import BatchCommitted, Event
+from stream_infer.kafka import client
+from stream_infer.kafka.control import ControlTopic
 from stream_infer.models.active import ActiveModel, ServingModel
 from stream_infer.models.load import load_model
 from stream_infer.models.package import Verified
+from stream_infer.ops.metrics import Metrics, ModelLabels
+from stream_infer.ops.progress import ProgressCell
 from stream_infer.rollout.admission import assess_here
 from stream_infer.rollout.candidate_loader import CandidateLoader, DesiredSource
 from stream_infer.rollout.deployer import Deployer
 from stream_infer.rollout.rehearsal import Rehearsal, RunChild
 from stream_infer.rollout.rehearsal_cache import RehearsalLimits, cache_in_store
 from stream_infer.rollout.status import DeployerStatus
+from stream_infer.store.desired import StoreDesired
+from stream_infer.store.model_store import ModelStore
 
 _LOG = logging.getLogger("stream_infer")
 
 
 @contextmanager
-def follow_active_model(
-    ready: Checked, desired: DesiredSource | None, reporters: Sequence[StatusReporter], rehearsing: RunChild
-) -> Iterator[ActiveModel]:
-    """Hold the active of the serving serving model while the block runs, and let the deployer replace it.
+def desired_source(settings: Settings) -> Iterator[DesiredSource | None]:
+    """Hold the source of the desired deployment; None where the package is fixed."""
+    if settings.model.store is None:
+        yield None
+        return
+    store = ModelStore(settings.model.store, settings.pipeline)
+    if settings.model.follow is Follow.STORE:
+        yield StoreDesired(store)
+        return
+    with ControlTopic(
+        client.admin(settings.kafka), settings.model.control_topic, settings.pipeline, fetch=store.locate
+    ) as control:
+        yield control
 
-    Raises `Refused` when neither the desired package nor the one before it can serve.
+
+@contextmanager
+def follow_active_model(
+    ready: Checked, desired: DesiredSource | None, reporters: Sequence[StatusReporter], run_child: RunChild
+) -> Iterator[ActiveModel]:
+    """Load the model that serves first; while the block runs, the deployer replaces it.
+
+    Raises `Refused` when neither the desired package nor the previous one can serve.
     """
     if ready.package is not None:
         _warn(ready.package, ready.warnings)
@@ -55,11 +79,34 @@ def follow_active_model(
         _warn(verified, [one.reason for one in warned])
 
     cache = cache_in_store(model.store)
-    rehearsal = Rehearsal(_limits(model), cache, rehearsing)
+    rehearsal = Rehearsal(_limits(model), cache, run_child)
     deployer = Deployer(CandidateLoader(desired, rehearsal, admit), cache, report=report)
     active = ActiveModel(deployer.start())
     with deployer.following(active):
         yield active
+
+
+class ModelInfoObserver:
+    """An observer that shows a change of the serving model in metrics and probes."""
+
+    def __init__(self, active: ActiveModel, metrics: Metrics, progress: ProgressCell) -> None:
+        self._active = active
+        self._metrics = metrics
+        self._progress = progress
+        self._shown = ""
+
+    def __call__(self, event: Event, /) -> None:
+        if isinstance(event, BatchCommitted):
+            self.show()
+
+    def show(self) -> None:
+        """Show the serving model, if it is not shown yet."""
+        model = self._active.current.model
+        if model.digest != self._shown:
+            self._shown = model.digest
+            manifest = model.manifest
+            self._metrics.serve(ModelLabels(manifest.name, manifest.version, model.digest, manifest.runtime))
+            self._progress.serve(manifest.version)
 
 
 def _limits(model: ModelSection) -> RehearsalLimits:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stream_infer.app.kit.records import frame_reader
 from stream_infer.app.monitor import monitor_policy
 from stream_infer.app.monitoring_events import Event, parse_event
 from stream_infer.app.package_references import PackagedReferences
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.avro.record import RecordWriter
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.flow.records import Channel, Outcome
@@ -50,8 +51,7 @@ def run_backtest(settings: Settings, first: RangeBound, last: RangeBound) -> Bac
         MonitorSettings(settings.pipeline, monitoring.observations_topic, monitor_policy(settings)),
         PackagedReferences(settings),
         RecordCodec(
-            RecordReader(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE),
-            RecordWriter(topic_schemas.topic_schema("MonitoringEvent"), Framing.NONE),
+            frame_reader(), RecordWriter(topic_schemas.topic_schema("MonitoringEvent"), Framing.NONE)
         ),
     )
     config = {**client.admin(settings.kafka), "logger": client.SILENT}

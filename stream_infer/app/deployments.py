@@ -9,7 +9,7 @@ import time
 
 from stream_infer.app import schema_registry
 from stream_infer.app.fleet import read_fleet
-from stream_infer.avro import topic_schemas
+from stream_infer.app.kit.records import event_writer
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
 from stream_infer.config.settings import Settings
@@ -116,12 +116,11 @@ def rolled_back(rollback: Deployment, before: PackageRef | None) -> dict[str, ob
 
 
 def _event_writer(settings: Settings) -> RecordWriter:
-    schema, framing = topic_schemas.topic_schema("MonitoringEvent"), settings.output.framing
-    if framing is not Framing.CONFLUENT:
-        return RecordWriter(schema, framing)
+    if settings.output.framing is not Framing.CONFLUENT:
+        return event_writer(settings, {})
     answers = schema_registry.check_registry(settings, frozenset(), None, ())
     if answers.unreachable:
         raise BrokerUnreachable("; ".join(problem.message for problem in answers.unreachable))
     if "MonitoringEvent" not in answers.ids:
         raise Misconfigured(answers.problems)
-    return RecordWriter(schema, framing, schema_id=answers.ids["MonitoringEvent"])
+    return event_writer(settings, answers.ids)

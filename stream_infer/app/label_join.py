@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 
-from stream_infer.app import schema_registry
 from stream_infer.app.label_format import label_format
 from stream_infer.app.package_references import PackagedOutputMeanings
 from stream_infer.avro import topic_schemas
@@ -16,7 +14,6 @@ from stream_infer.avro.schemas import Schema
 from stream_infer.config.settings import Settings
 from stream_infer.drift.labels import JoinPolicy
 from stream_infer.flow.events import BatchCommitted, Event
-from stream_infer.kafka.writer_schemas import WriterSchemas
 from stream_infer.ops.metrics import Metrics
 from stream_infer.steps.monitoring.label_join import LabelJoinSettings
 from stream_infer.steps.monitoring.label_readers import PREDICTION_FIELDS, LabelReader, PredictionReader
@@ -46,15 +43,9 @@ def label_join_settings(settings: Settings, registered: Mapping[bytes, Writer]) 
     )
 
 
-@contextmanager
-def label_writers(settings: Settings) -> Iterator[WriterSchemas | None]:
-    """Hold what is known about the writers of predictions and labels, where a registry knows them."""
-    framings = {settings.output.framing, settings.labels.framing}
-    if settings.labels.topic is None or Framing.CONFLUENT not in framings:
-        yield None
-    elif settings.schema_registry is not None:
-        with schema_registry.event_writers(settings.schema_registry) as known:
-            yield known
+def label_framings(settings: Settings) -> Collection[Framing]:
+    """Return the framings of predictions and labels; none where there are no labels."""
+    return () if settings.labels.topic is None else {settings.output.framing, settings.labels.framing}
 
 
 def companion_inputs(settings: Settings) -> Sequence[str]:

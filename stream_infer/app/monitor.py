@@ -5,19 +5,19 @@ The same loop as scoring, in a group, and a process, of its own: whatever happen
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 
-from stream_infer import __version__
 from stream_infer.app import label_join, schema_registry
+from stream_infer.app.kit.lifetime import run_until_signal
+from stream_infer.app.kit.member import GroupMember, SessionPlan, build_session
+from stream_infer.app.kit.observability import observability
+from stream_infer.app.kit.records import event_writer, frame_reader
+from stream_infer.app.kit.writers import gated, writer_schemas
 from stream_infer.app.label_format import label_format
 from stream_infer.app.package_references import PackagedReferences
-from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.config.settings import Settings
 from stream_infer.drift.budget import AlarmBudget, change_detectors
 from stream_infer.drift.detector_bank import DetectionPolicy
@@ -29,23 +29,18 @@ from stream_infer.flow.ports import Observer, Sink
 from stream_infer.flow.records import Batch, Channel, Outcome
 from stream_infer.kafka import client
 from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
-from stream_infer.kafka.schema_gate import SchemaGatedSource
-from stream_infer.kafka.session import Session, SessionSettings
+from stream_infer.kafka.session import Session
 from stream_infer.kafka.standalone_reader import newest_values
 from stream_infer.kafka.topic_health import TopicHealth
-from stream_infer.kafka.topics import MissingTopic, Topic, describe_topics, slot_holder
-from stream_infer.kafka.transactions import Transactions
+from stream_infer.kafka.topics import MissingTopic, Topic, describe_topics
 from stream_infer.kafka.writer_schemas import WriterSchemas
-from stream_infer.ops import http, logs
 from stream_infer.ops.fanout import Fanout
-from stream_infer.ops.metrics import Build, Metrics
-from stream_infer.ops.progress import LoopState, ProgressCell
+from stream_infer.ops.progress import LoopState
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.pacing import Pace, Pacing
-from stream_infer.runtime.stop import Stop, leaving_within, on_signals
+from stream_infer.runtime.stop import Stop
 from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, RecordCodec
 
-_LEAVE_WITHIN_S = 10.0
 # With labels the state is as large as their memory's budget, and what is not compacted yet.
 _RESTORED_WITHIN_S = 120.0
 # A frame stands for many events: nobody waits for it within milliseconds.
@@ -84,14 +79,8 @@ class RestoreOnRebalance:
 
 
 def run_monitor(settings: Settings) -> int:
-    """Watch until SIGTERM (exit code 0) or SIGINT (130). Raises what stops it otherwise."""
-    logs.configure(sys.stderr, os.environ)
-    stop = Stop()
-    with on_signals(stop), leaving_within(stop, _LEAVE_WITHIN_S) as begun:
-        incarnations = _check(settings)
-        begun.set()
-        run_monitoring(settings, stop, incarnations)
-    return stop.exit_code
+    """Monitor until SIGTERM (exit code 0) or SIGINT (130). Raises what stops it otherwise."""
+    return run_until_signal(partial(_check, settings), lambda ids, stop: run_monitoring(settings, stop, ids))
 
 
 def monitor_policy(settings: Settings) -> MonitorPolicy:
@@ -131,33 +120,28 @@ class ReportingSink:
 
 
 def run_monitoring(settings: Settings, stop: Stop, incarnations: Mapping[str, str]) -> None:
-    """Watch what scorers have seen until `stop` is requested."""
-    progress = ProgressCell()
-    metrics = Metrics(settings.pipeline, build=Build(__version__))
-    observe = Fanout([progress, metrics, logs.LogObserver()])
-    application = http.application(
-        lambda: progress.current, metrics.registry, max_idle_s=client.max_poll_interval_s(settings.kafka)
-    )
+    """Monitor what scorers have seen until `stop` is requested."""
     health = TopicHealth(settings.kafka, _channels(settings))
     with ExitStack() as stack:
-        stack.enter_context(http.HttpServer(application, host=settings.http.host, port=settings.http.port))
+        shown = stack.enter_context(observability(settings))
+        observe = shown.observer()
         session = stack.enter_context(closing(_session(settings, stop, observe, health)))
-        writers = stack.enter_context(label_join.label_writers(settings))
-        source = session if writers is None else SchemaGatedSource(session, writers, observe=observe)
+        writers = stack.enter_context(
+            writer_schemas(settings.schema_registry, label_join.label_framings(settings))
+        )
         step = _step(settings, incarnations, writers)
         session.open()
-        progress.serve("monitor")
-        progress.enter(LoopState.RUNNING)
-        counted = Fanout([observe, label_join.LabelCounts(step, metrics)])
+        shown.progress.serve("monitor")
+        shown.progress.enter(LoopState.RUNNING)
         run(
-            source,
+            gated(session, writers, observe),
             RestoreOnRebalance(step, _documents(settings)),
             ReportingSink(session, health, observe),
             stop=stop,
             pace=Pace(_PACING),
-            observe=counted,
+            observe=Fanout([observe, label_join.LabelCounts(step, shown.metrics)]),
         )
-        progress.enter(LoopState.DRAINING)
+        shown.progress.enter(LoopState.DRAINING)
 
 
 def _channels(settings: Settings) -> Mapping[Channel, str]:
@@ -192,23 +176,17 @@ def _check(settings: Settings) -> Mapping[str, str]:
 
 
 def _step(settings: Settings, incarnations: Mapping[str, str], writers: WriterSchemas | None) -> MonitorStep:
-    frames = RecordReader(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
     ids = (
         schema_registry.check_registry(settings, frozenset(), None, ()).ids
         if settings.output.framing is Framing.CONFLUENT
         else {}
-    )
-    events = RecordWriter(
-        topic_schemas.topic_schema("MonitoringEvent"),
-        settings.output.framing,
-        schema_id=ids.get("MonitoringEvent"),
     )
     return MonitorStep(
         MonitorSettings(
             settings.pipeline, settings.monitoring.observations_topic, monitor_policy(settings), incarnations
         ),
         PackagedReferences(settings),
-        RecordCodec(frames, events),
+        RecordCodec(frame_reader(), event_writer(settings, ids)),
         label_join.label_join_settings(settings, {} if writers is None else writers.known),
     )
 
@@ -226,30 +204,12 @@ def _documents(settings: Settings) -> Callable[[], Mapping[str, bytes]]:
 
 
 def _session(settings: Settings, stop: Stop, observe: Observer, health: TopicHealth) -> Session:
-    logger = logs.librdkafka_logger()
-    group = settings.monitor_group_id
-    client_id = f"{group}.{settings.worker.slot}"
-    monitoring = settings.monitoring
-    consumer = client.consumer(
-        settings.kafka, group_id=group, instance_id=settings.worker.slot, client_id=client_id
+    member = GroupMember(settings.kafka, settings.monitor_group_id, settings.worker.slot)
+    plan = SessionPlan(
+        input_topics=[settings.monitoring.observations_topic],
+        companions=label_join.companion_inputs(settings),
+        channels=_channels(settings),
+        start=StartOffsets("earliest", OnLostOffset.EARLIEST),
+        mark_ends=True,  # a label waits for predictions that are still unread
     )
-    producer = client.producer(settings.kafka, transactional_id=client_id, client_id=client_id)
-    return Session(
-        SessionSettings(
-            consumer=consumer | {"enable.partition.eof": "true"},  # labels wait for what is still to come
-            input_topics=[monitoring.observations_topic],
-            companions=label_join.companion_inputs(settings),
-            channels=_channels(settings),
-        ),
-        Transactions(
-            producer,
-            stopping=lambda: stop.requested,
-            holder=partial(slot_holder, settings.kafka, group, settings.worker.slot),
-            observe=observe,
-            logger=logger,
-            cannot_succeed=health.cannot_succeed,
-        ),
-        StartOffsets("earliest", OnLostOffset.EARLIEST),
-        observe=observe,
-        logger=logger,
-    )
+    return build_session(member, plan, stop=stop, observe=observe, health=health)

@@ -7,7 +7,7 @@ A worker asks and never registers: that is for `topics create`. How a registry i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from stream_infer.avro import resolve, topic_schemas
@@ -17,7 +17,7 @@ from stream_infer.avro.schemas import Schema
 from stream_infer.config.schema_registry import RegistryProperties
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Problem
-from stream_infer.kafka.writer_schemas import RegistryUnavailable, SchemaRegistry, WriterSchemas
+from stream_infer.kafka.writer_schemas import RegistryUnavailable, SchemaRegistry
 
 _SECTION = "schema_registry"
 _URL = f"{_SECTION}.url"
@@ -62,13 +62,6 @@ def connect_registry(properties: RegistryProperties) -> SchemaRegistry:
     except (ValueError, TypeError, OSError) as error:
         fix = "correct the properties there"
         raise Misconfigured([Problem(_SECTION, "", f"its client refuses it: {error}", fix)]) from error
-
-
-@contextmanager
-def event_writers(properties: RegistryProperties) -> Iterator[WriterSchemas]:
-    """Hold what is known about writers. Raises `Misconfigured`."""
-    with closing(connect_registry(properties)) as connected:
-        yield WriterSchemas(connected.writer)
 
 
 def registry_subjects(settings: Settings) -> Sequence[Subject]:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from stream_infer import __version__
 from stream_infer.app.fleet import SERVES_SINCE
+from stream_infer.app.kit.member import GroupMember
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
+from stream_infer.config.settings import Settings
 from stream_infer.flow.codes import EventType, LogEvent
 from stream_infer.flow.events import AssignmentChanged, Event
 from stream_infer.flow.records import Headers, Partition
@@ -150,6 +153,31 @@ class StatusReporter:
         headers = cloudevents.headers(event_id, EventType.MODEL_REJECTED, source, now_ms)
         key = f"{self._pipeline}/model".encode()
         self._publisher.post(self._events_topic, key, self._events.write(event), headers)
+
+
+@contextmanager
+def status_reporters(
+    settings: Settings, member: GroupMember, events: RecordWriter
+) -> Iterator[Sequence[StatusReporter]]:
+    """Hold the status reporter of this worker; none where the model is fixed or nothing is monitored."""
+    if settings.model.store is None or settings.monitoring.topic is None:
+        yield ()
+        return
+    publisher = member.best_effort_publisher("status")
+    reporter = StatusReporter(
+        publisher,
+        pipeline=settings.pipeline,
+        instance=settings.worker.slot,
+        status_topic=settings.model.status_topic,
+        events_topic=settings.monitoring.topic,
+        events=events,
+    )
+    publisher.open()
+    try:
+        yield (reporter,)
+        reporter.leave()
+    finally:
+        publisher.close()
 
 
 def _named(package: PackageRef, generation: int) -> dict[str, object]:

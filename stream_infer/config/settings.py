@@ -69,11 +69,6 @@ class Settings(Section):
         """The consumer group of the monitors of the pipeline."""
         return f"{self.pipeline}.monitor"
 
-    @property
-    def transactional_id(self) -> str:
-        """The stable identity of this worker's slot; a successor with the same one fences it."""
-        return f"{self.group_id}.{self.worker.slot}"
-
 
 @dataclass(frozen=True, slots=True)
 class SettingsResult:

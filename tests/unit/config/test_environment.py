@@ -47,7 +47,7 @@ def test_a_variable_wins_over_the_file(path: Path) -> None:
 
     assert settings.pipeline == "other"
     assert settings.http.port == 2
-    assert settings.transactional_id == "other.score.7"
+    assert settings.worker.slot == "7"
 
 
 @pytest.mark.parametrize("text", ["x.y, z", '["x.y", "z"]'])

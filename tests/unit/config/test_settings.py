@@ -57,7 +57,6 @@ def test_a_short_file_is_enough(tmp_path: Path) -> None:
     assert settings.dlq.topic == "dlq.payments.transactions.events.v1"
     assert settings.output.partitioning is Partitioning.SOURCE
     assert settings.group_id == "payments.fraud.score"
-    assert settings.transactional_id == f"payments.fraud.score.{settings.worker.slot}"
     assert settings.worker.slot.endswith("-0")
     assert settings.http.port == 8900
 

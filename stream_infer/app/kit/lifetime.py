@@ -1,0 +1,35 @@
+"""The frame of a long-running role: prepare, then work until a signal, and leave in time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from stream_infer.ops import logs
+from stream_infer.runtime.stop import Stop, leaving_within, on_signals
+
+_LEAVE_WITHIN_S = 10.0
+_Prepared = TypeVar("_Prepared")
+
+
+def run_until_signal(
+    prepare: Callable[[], _Prepared],
+    work: Callable[[_Prepared, Stop], object],
+    *,
+    leave_within_s: float = _LEAVE_WITHIN_S,
+) -> int:
+    """Call `prepare`, then `work` with its result; return the exit code: 0 after SIGTERM, 130 after SIGINT.
+
+    `prepare` must hold nothing that has to be closed: a signal meanwhile ends the process at once. `work`
+    returns soon after its stop is requested; past `leave_within_s` the process ends with code 1 and stacks on
+    standard error. Configures the log. Main thread only. Raises what the two raise.
+    """
+    logs.configure(sys.stderr, os.environ)
+    stop = Stop()
+    with on_signals(stop), leaving_within(stop, leave_within_s) as begun:
+        prepared = prepare()
+        begun.set()
+        work(prepared, stop)
+    return stop.exit_code

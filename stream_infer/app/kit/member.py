@@ -1,0 +1,108 @@
+"""One process as a member of a consumer group: the names of its clients, its session and its producer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from stream_infer.config.sections import Guarantee
+from stream_infer.flow.ports import Observer
+from stream_infer.flow.records import Channel
+from stream_infer.kafka import client
+from stream_infer.kafka.at_least_once import AtLeastOnce
+from stream_infer.kafka.best_effort import BestEffortPublisher
+from stream_infer.kafka.offsets import StartOffsets
+from stream_infer.kafka.publish import Publisher
+from stream_infer.kafka.session import Session, SessionSettings
+from stream_infer.kafka.topic_health import TopicHealth
+from stream_infer.kafka.topics import slot_holder
+from stream_infer.kafka.transactions import Transactions
+from stream_infer.ops.logs import librdkafka_logger
+from stream_infer.runtime.stop import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMember:
+    """The slot of a worker in a consumer group."""
+
+    kafka: client.Properties
+    group_id: str
+    slot: str
+
+    @property
+    def client_id(self) -> str:
+        """The `client.id` of its clients; also its `transactional.id`, so that a successor fences it."""
+        return f"{self.group_id}.{self.slot}"
+
+    def consumer_config(self) -> dict[str, str]:
+        """Return the librdkafka properties of its consumer."""
+        return client.consumer(
+            self.kafka, group_id=self.group_id, instance_id=self.slot, client_id=self.client_id
+        )
+
+    def producer_config(self, *, transactional: bool) -> dict[str, str]:
+        """Return the librdkafka properties of its producer."""
+        transactional_id = self.client_id if transactional else None
+        return client.producer(self.kafka, transactional_id=transactional_id, client_id=self.client_id)
+
+    def best_effort_publisher(self, purpose: str) -> BestEffortPublisher:
+        """Return a producer beside the stream, not yet open; `purpose` is a part of its `client.id`."""
+        client_id = f"{self.client_id}.{purpose}"
+        config = client.producer(self.kafka, transactional_id=None, client_id=client_id)
+        return BestEffortPublisher(config, logger=librdkafka_logger())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPlan:
+    """What a session reads and writes, and what it promises.
+
+    `companions` and `mark_ends`: see `SessionSettings`. `record_limits` are the most bytes that the topics of
+    `channels` take as one record, where that is known.
+    """
+
+    input_topics: Sequence[str]
+    channels: Mapping[Channel, str]
+    start: StartOffsets
+    companions: Sequence[str] = ()
+    mark_ends: bool = False
+    guarantee: Guarantee = Guarantee.EXACTLY_ONCE
+    record_limits: Sequence[int] = ()
+
+
+def build_session(
+    member: GroupMember, plan: SessionPlan, *, stop: Stop, observe: Observer, health: TopicHealth
+) -> Session:
+    """Return the session of `member`, not yet open. `stop` also ends its waiting for a silent broker."""
+    return Session(
+        SessionSettings(
+            consumer=member.consumer_config() | {"enable.partition.eof": str(plan.mark_ends).lower()},
+            input_topics=plan.input_topics,
+            channels=plan.channels,
+            companions=plan.companions,
+        ),
+        _publisher(member, plan, stop, observe, health),
+        plan.start,
+        observe=observe,
+        logger=librdkafka_logger(),
+    )
+
+
+def _publisher(
+    member: GroupMember, plan: SessionPlan, stop: Stop, observe: Observer, health: TopicHealth
+) -> Publisher:
+    transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
+    config = member.producer_config(transactional=transactional)
+    if plan.record_limits:
+        config = client.fitting(config, plan.record_limits)
+    logger = librdkafka_logger()
+    if not transactional:
+        return AtLeastOnce(config, logger=logger, cannot_succeed=health.cannot_succeed)
+    return Transactions(
+        config,
+        stopping=lambda: stop.requested,
+        holder=partial(slot_holder, member.kafka, member.group_id, member.slot),
+        observe=observe,
+        logger=logger,
+        cannot_succeed=health.cannot_succeed,
+    )
