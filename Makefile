@@ -31,8 +31,8 @@ test: ## all tests; those marked `kafka` start a broker or use the one that is t
 	$(BIN)pytest
 
 docs: ## the site in build/site; fails on a warning, a broken link or a request to another site
-	$(BIN)sphinx-build -W --keep-going -q -c docs -b html . build/site
-	$(BIN)pytest -q tests/architecture/test_site.py
+	$(BIN)sphinx-build -W --keep-going -q -E -c docs -b html . build/site
+	STREAM_INFER_SITE=build/site $(BIN)pytest -q tests/architecture/test_site.py
 
 ci: ## what has to pass before a merge: lint, install, demo, site and all tests, on clean copies of the last commit
 	.ci/run
