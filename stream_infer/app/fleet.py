@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from stream_infer.avro import topic_schemas
@@ -23,7 +24,8 @@ from stream_infer.rollout.status import DeployerState
 
 ASK_S = 5.0
 SERVES_SINCE = "streaminfer.serves.since"
-"""A header of a status, whose record has no such field: since when (Unix ms) it serves what it serves."""
+"""The header with `serves_since` (Unix ms): the record of an earlier release has no such field."""
+_RECORD = "WorkerStatus"
 _LOOK_EVERY_S = 0.5
 _MEMBERS_EVERY_S = 3.0
 
@@ -152,8 +154,8 @@ def converging(settings: Settings, wish: Deployment, *, timeout_s: float) -> Ite
 
 def parse_status(value: bytes, headers: Headers = ()) -> WorkerStatus:
     """Return the worker in a status record. Raises `ValueError` when there is none in it."""
-    since = dict(headers).get(SERVES_SINCE)
-    record = RecordReader(topic_schemas.topic_schema("WorkerStatus"), Framing.NONE).read(value)
+    schema, earlier = topic_schemas.topic_schema(_RECORD), topic_schemas.earlier_schemas(_RECORD)
+    record = RecordReader(schema, Framing.NONE, earlier=earlier).read(value)
     rejected = record["rejected"]
     return WorkerStatus(
         instance=record["instance"],
@@ -165,10 +167,21 @@ def parse_status(value: bytes, headers: Headers = ()) -> WorkerStatus:
         rejected=RejectedPackage(**rejected) if rejected else None,
         partitions=tuple(record["partitions"]),
         worker_version=record["worker_version"],
-        started_at=round(record["started_at"].timestamp() * 1000),
-        updated_at=round(record["updated_at"].timestamp() * 1000),
-        serves_since=int(since) if since else None,
+        started_at=_unix_ms(record["started_at"]),
+        updated_at=_unix_ms(record["updated_at"]),
+        serves_since=_serves_since(record["serves_since"], headers),
     )
+
+
+def _serves_since(field: datetime | None, headers: Headers) -> int | None:
+    if field is not None:
+        return _unix_ms(field)
+    header = dict(headers).get(SERVES_SINCE)
+    return int(header) if header else None
+
+
+def _unix_ms(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
 
 
 def _note(

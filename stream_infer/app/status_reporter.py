@@ -120,6 +120,7 @@ class StatusReporter:
             "worker_version": __version__,
             "started_at": self._started_ms,
             "updated_at": self._now_ms(),
+            "serves_since": served.since_ms if served else None,
         }
         since: Headers = [(SERVES_SINCE, str(served.since_ms).encode())] if served else []
         self._publisher.post(self._status_topic, self._key, self._statuses.write(record), since)

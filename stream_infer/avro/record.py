@@ -6,7 +6,7 @@ Batches of events and predictions are `decode`'s and `encode`'s business.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import fastavro
@@ -34,18 +34,28 @@ class RecordWriter:
 
 
 class RecordReader:
-    """Reads records of one schema, of one framing. Timestamps come as datetimes."""
+    """Reads records of one schema, of one framing. Timestamps come as datetimes.
 
-    def __init__(self, schema: Schema, framing: Framing) -> None:
+    Bytes after the record are ignored: a later release may have appended fields. `earlier` are the schemas
+    of earlier releases, newest first, with fewer fields; the missing fields get their default.
+    """
+
+    def __init__(self, schema: Schema, framing: Framing, *, earlier: Sequence[Schema] = ()) -> None:
         self._parsed = schema.parsed
+        self._writers = [schema.parsed, *(one.parsed for one in earlier)]
         self._head = head(framing, schema)
 
     def read(self, value: bytes) -> dict[str, Any]:
         """Return the record in `value`. Raises `ValueError` when it is not one of this schema."""
         if not value.startswith(self._head):
             raise ValueError(f"not framed as a record of {self._parsed['name']}")
-        try:
-            record = fastavro.schemaless_reader(io.BytesIO(value[len(self._head) :]), self._parsed, None)
-        except (EOFError, IndexError, KeyError, OverflowError) as error:
-            raise ValueError(f"not a record of {self._parsed['name']}: {error}") from error
-        return cast("dict[str, Any]", record)
+        datum = value[len(self._head) :]
+        problem: Exception | None = None
+        for writer in self._writers:
+            try:
+                record = fastavro.schemaless_reader(io.BytesIO(datum), writer, self._parsed)
+            except (EOFError, IndexError, KeyError, OverflowError) as error:
+                problem = problem or error
+            else:
+                return cast("dict[str, Any]", record)
+        raise ValueError(f"not a record of {self._parsed['name']}: {problem}") from problem

@@ -24,7 +24,16 @@ from stream_infer.avro.types import (
     without_null,
 )
 
-__all__ = ["NO_DEFAULT", "Leaf", "Schema", "SchemaRefused", "leaves", "other_fields", "parse_schema"]
+__all__ = [
+    "NO_DEFAULT",
+    "Leaf",
+    "Schema",
+    "SchemaRefused",
+    "leaves",
+    "other_fields",
+    "parse_schema",
+    "without_docs",
+]
 
 _FEATURE_KINDS = frozenset({"int", "long", "float", "double", "boolean", "string"})
 
@@ -78,6 +87,11 @@ def parse_schema(text: str) -> Schema:
     return Schema(text, parsed, root, root.name, fingerprint)
 
 
+def without_docs(schema: Schema) -> Schema:
+    """Return `schema` without its documentation: other text, the same bytes."""
+    return parse_schema(json.dumps(_without_docs(json.loads(schema.text))))
+
+
 def leaves(schema: Schema) -> Mapping[str, Leaf]:
     """Return every scalar that is reachable through records and nullable records, by dotted path."""
     return {leaf.path: leaf for leaf in _walk(schema.root) if isinstance(leaf, Leaf)}
@@ -86,6 +100,14 @@ def leaves(schema: Schema) -> Mapping[str, Leaf]:
 def other_fields(schema: Schema) -> Mapping[str, str]:
     """Return the fields that cannot be features, by dotted path, each with what it is ("an array")."""
     return dict(other for other in _walk(schema.root) if not isinstance(other, Leaf))
+
+
+def _without_docs(node: object) -> object:
+    if isinstance(node, list):
+        return [_without_docs(item) for item in node]
+    if isinstance(node, dict):
+        return {k: v if k == "default" else _without_docs(v) for k, v in node.items() if k != "doc"}
+    return node
 
 
 def _walk(record: Record, prefix: str = "", *, nullable: bool = False) -> Iterator[Leaf | tuple[str, str]]:

@@ -6,6 +6,8 @@ file access in `avro`.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from stream_infer.avro.schemas import Schema, parse_schema
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PLACES = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")
+
+_APPENDED: Mapping[str, Sequence[str]] = {"WorkerStatus": ("serves_since",)}
+"""Fields that were appended to a record type after its first release, in order."""
 
 
 @cache
@@ -23,3 +28,14 @@ def topic_schema(name: str) -> Schema:
         if file.is_file():
             return parse_schema(file.read_text(encoding="utf-8"))
     raise LookupError(f"There is no schema named {name} in {' or '.join(str(place) for place in _PLACES)}.")
+
+
+@cache
+def earlier_schemas(name: str) -> Sequence[Schema]:
+    """Return the schemas that earlier releases wrote `name` with, newest first.
+
+    A record without framing does not say which one it was written with.
+    """
+    document = json.loads(topic_schema(name).text)
+    fields, count = document["fields"], len(_APPENDED.get(name, ()))
+    return [parse_schema(json.dumps({**document, "fields": fields[:-n]})) for n in range(1, count + 1)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from confluent_kafka.schema_registry.common.schema_registry_client import Rule, 
 
 from stream_infer.avro.confluent import GUID_MAGIC, MAX_ID, Unusable, Writer
 from stream_infer.avro.references import inline_references
-from stream_infer.avro.schemas import Schema, SchemaRefused, parse_schema
+from stream_infer.avro.schemas import Schema, SchemaRefused, parse_schema, without_docs
 from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.kafka.writer_schemas import RegistryUnavailable
 
@@ -71,8 +72,12 @@ class ConfluentRegistry:
         return None if found is None else self._admitted(found.schema, f"subject {subject}")
 
     def id_of(self, subject: str, schema: Schema) -> int | None:
-        found = _asked(lambda: self._client.lookup_schema(subject, Registered(schema.text, _AVRO), True))
-        return None if found is None else _number(found.schema_id)
+        # Earlier releases registered their schemas without documentation.
+        for text in (schema.text, without_docs(schema).text):
+            found = _asked(partial(self._client.lookup_schema, subject, Registered(text, _AVRO), True))
+            if found is not None:
+                return _number(found.schema_id)
+        return None
 
     def register(self, subject: str, schema: Schema) -> int:
         if _asked(lambda: self._client.get_latest_version(subject)) is None:

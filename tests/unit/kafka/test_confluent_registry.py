@@ -10,7 +10,7 @@ from confluent_kafka.schema_registry import SchemaReference, SchemaRegistryClien
 
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.confluent import Unusable, guid_head, id_head
-from stream_infer.avro.schemas import Schema, leaves
+from stream_infer.avro.schemas import Schema, leaves, without_docs
 from stream_infer.kafka.confluent_registry import ConfluentRegistry, connect_client
 from stream_infer.kafka.writer_schemas import RegistryUnavailable
 from tests.support.registry import Mood, StubRegistry
@@ -165,6 +165,18 @@ def test_registering_sets_the_compatibility_of_a_new_subject_and_of_no_other(
 
     assert made == again == beside == registry.id_of("new-value", prediction)
     assert stub.compatibility == {"new-value": "FULL_TRANSITIVE"}
+
+
+def test_a_schema_that_an_earlier_release_registered_without_documentation_is_found(
+    stub: StubRegistry, registry: ConfluentRegistry
+) -> None:
+    prediction = topic_schemas.topic_schema("Prediction")
+    before = stub.add("predictions-value", without_docs(prediction).text)
+
+    assert registry.id_of("predictions-value", prediction) == before
+
+    now = registry.register("predictions-value", prediction)
+    assert registry.id_of("predictions-value", prediction) == now != before
 
 
 def test_the_newest_schema_of_a_subject_is_found(stub: StubRegistry, registry: ConfluentRegistry) -> None:
