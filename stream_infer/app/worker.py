@@ -97,11 +97,10 @@ def run_scoring(
         writers = stack.enter_context(writer_schemas(settings.schema_registry, {settings.input.framing}))
         session.open()
         shown.progress.enter(LoopState.RUNNING)
-        observation = _observation(settings)
-        sink = _degradable(settings, session, health, observation, observe)
+        sink = _degradable(settings, session, health, observe)
         run(
             FlushWhenIdle(gated(session, writers, observe), sink),
-            _score(ready, active, writers, observation),
+            _score(ready, active, writers),
             sink,
             stop=stop,
             pace=Pace(_pacing(settings)),
@@ -135,7 +134,7 @@ def _topic_health(ready: Checked) -> TopicHealth:
 
 
 def _degradable(
-    settings: Settings, session: Session, health: TopicHealth, observation: Observe | None, observe: Observer
+    settings: Settings, session: Session, health: TopicHealth, observe: Observer
 ) -> DegradableSink:
     """Return the sink of the loop: no failure of monitoring stops it."""
     waiting_frames = WaitingFrames(settings.pipeline, frame_reader(), _frame_encoder())
@@ -144,7 +143,6 @@ def _degradable(
         health,
         {Channel.EVENTS: WaitingEvents(), Channel.OBSERVATIONS: waiting_frames},
         observe=observe,
-        complaints=lambda: (observation.failure,) if observation is not None and observation.failure else (),
     )
 
 
@@ -168,9 +166,7 @@ def _session(
     return build_session(member, plan, stop=stop, observe=observe, health=health)
 
 
-def _score(
-    ready: Checked, active: ActiveModel, writers: WriterSchemas | None, observation: Observe | None
-) -> Score:
+def _score(ready: Checked, active: ActiveModel, writers: WriterSchemas | None) -> Score:
     settings = ready.settings
     events = ready.events if writers is None else replace(ready.events, registered=writers.known)
     prediction = topic_schemas.topic_schema("Prediction")
@@ -189,7 +185,7 @@ def _score(
         ),
         budget=partial(_budget, client.max_poll_interval_s(settings.kafka) / 4),
         announcer=_announcer(ready),
-        observe=observation,
+        observe=_observation(settings),
     )
 
 

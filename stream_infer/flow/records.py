@@ -129,7 +129,8 @@ class Output:
 class Outcome:
     """Everything a batch led to, to be made durable together with its cursor.
 
-    `predicted + len(rejected) + skipped` is the size of the batch.
+    `predicted + len(rejected) + skipped` is the size of the batch. `degraded` are the reasons why outputs of
+    monitoring are incomplete; the predictions are not.
     """
 
     cursor: Cursor
@@ -138,3 +139,4 @@ class Outcome:
     rejected: Sequence[Rejected]
     skipped: int
     model_version: str
+    degraded: Sequence[str] = ()

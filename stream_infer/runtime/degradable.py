@@ -1,14 +1,14 @@
-"""Scoring goes on when the topics of its monitoring do not take records: what is for them waits.
+"""A sink for scoring that goes on when the topics of its monitoring do not take records.
 
 A batch is one act, so one topic that is denied or gone would abort it for ever. When a batch was aborted, the
 `ChannelHealth` asks which topics are to blame. Outputs for those are left out of the commits that follow, and
-kept; the first commit after their return has them too. An output is kept only after its batch was committed,
-and dropped only after it was written: nothing is missing, and nothing is there twice.
+wait; the first commit after the topics are back has them too. An output is kept only after its batch was
+committed, and dropped only after it was written: nothing is missing, and nothing is there twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
@@ -20,14 +20,14 @@ from stream_infer.flow.records import Batch, Channel, Cursor, Outcome, Output
 
 
 class ChannelHealth(Protocol):
-    """Knows which channels take no records, and looks again by itself while there are any."""
+    """Knows which channels take no records, and asks again by itself while there are any."""
 
     @property
     def unavailable(self) -> Mapping[Channel, str]:
         """Return those channels, and a reason for each."""
 
     def refresh(self) -> None:
-        """Find out anew. Bounded in time; when nobody answers, what was known stays."""
+        """Ask again. Bounded in time; when nobody answers, the last answer stays."""
 
 
 class Backlog(Protocol):
@@ -37,40 +37,35 @@ class Backlog(Protocol):
         """Return how many records wait."""
 
     def keep(self, output: Output) -> None:
-        """Take `output` in."""
+        """Add `output`."""
 
     def output(self) -> Output:
-        """Return everything that waits, oldest first."""
+        """Return all waiting records, oldest first."""
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Drop all waiting records."""
 
 
 class DegradableSink:
-    """A `Sink` around another one: the channels of `backlogs` cannot stop the rest.
+    """A `Sink` around another one: the channels of `backlogs` cannot stop the others.
 
-    `complaints` adds what else monitoring suffers from to what observers are told.
+    Observers get a `Degraded` whenever the reasons or the number of waiting records change. The reasons are
+    the unavailable channels, and what the last outcome itself is `degraded` for.
     """
 
     def __init__(
-        self,
-        sink: Sink,
-        health: ChannelHealth,
-        backlogs: Mapping[Channel, Backlog],
-        *,
-        observe: Observer,
-        complaints: Callable[[], Sequence[str]] = tuple,
+        self, sink: Sink, health: ChannelHealth, backlogs: Mapping[Channel, Backlog], *, observe: Observer
     ) -> None:
         self._sink = sink
         self._health = health
         self._backlogs = backlogs
         self._observe = observe
-        self._complaints = complaints
-        self._told = Degraded((), 0)
         self._lease: object = None
+        self._degraded: Sequence[str] = ()
+        self._reported = Degraded((), 0)
 
     def commit(self, outcome: Outcome) -> None:
-        self._lease = outcome.cursor.lease
+        self._lease, self._degraded = outcome.cursor.lease, outcome.degraded
         unavailable = self._health.unavailable
         present = [one for one in outcome.outputs if one.channel not in unavailable]
         waiting = [
@@ -81,42 +76,42 @@ class DegradableSink:
         except Aborted:
             if any(output.channel in self._backlogs for output in (*waiting, *present)):
                 self._health.refresh()
-            self._tell()
+            self._report()
             raise
         for output in waiting:
             self._backlogs[output.channel].clear()
         for output in outcome.outputs:
             if output.channel in unavailable:
                 self._backlogs[output.channel].keep(output)
-        self._tell()
+        self._report()
 
     def flush(self) -> None:
-        """Write what waits for channels that are back, when there is no batch to go with. Never `Aborted`."""
+        """Write the waiting records of channels that are back, without a batch. Never raises `Aborted`."""
         unavailable = self._health.unavailable
         if any(len(one) for channel, one in self._backlogs.items() if channel not in unavailable):
-            with suppress(Aborted):  # it waits on
-                self.commit(Outcome(Cursor({}, self._lease), [], 0, [], 0, ""))
-        self._tell()
+            with suppress(Aborted):  # the records wait on
+                self.commit(Outcome(Cursor({}, self._lease), [], 0, [], 0, "", self._degraded))
+        self._report()
 
-    def _tell(self) -> None:
-        reasons = (*dict.fromkeys(self._health.unavailable.values()), *self._complaints())
+    def _report(self) -> None:
+        reasons = (*dict.fromkeys(self._health.unavailable.values()), *self._degraded)
         now = Degraded(reasons, sum(map(len, self._backlogs.values())))
-        if now != self._told:
-            self._told = now
+        if now != self._reported:
+            self._reported = now
             self._observe(now)
 
 
 class FlushWhenIdle:
-    """A `Source` around another one: when nothing comes, what waits in the shelter is written."""
+    """A `Source` around another one: when a read finds nothing, waiting records are written."""
 
-    def __init__(self, source: Source, shelter: DegradableSink) -> None:
+    def __init__(self, source: Source, sink: DegradableSink) -> None:
         self._source = source
-        self._shelter = shelter
+        self._sink = sink
 
     def read(self, limit: int, wait_s: float) -> Batch | None:
         batch = self._source.read(limit, wait_s)
         if batch is None:
-            self._shelter.flush()
+            self._sink.flush()
         return batch
 
     def rewind(self, cursor: Cursor) -> None:

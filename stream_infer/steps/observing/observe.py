@@ -62,8 +62,16 @@ class ScoredRows:
     rejected: Sequence[Rejected]
 
 
+@dataclass(frozen=True, slots=True)
+class ObservedBatch:
+    """The frames of a batch, as records. `failure` says why they have no summaries; None when they have."""
+
+    output: Output
+    failure: str | None
+
+
 class Observe:
-    """Makes the frames of scored batches. Keeps nothing but the layout of the model that serves."""
+    """Makes the frames of scored batches. Keeps nothing but the layout of the serving model."""
 
     def __init__(
         self,
@@ -77,22 +85,23 @@ class Observe:
         self._reference = reference
         self._settings = settings or ObserveSettings()
         self._laid: tuple[str, Layout] | None = None
-        self.failure: str | None = None
-        """Why the last batch has no summaries, for people; None when it has."""
 
-    def __call__(self, batch: Batch, model: Model, seen: ScoredRows) -> Output:
+    def __call__(self, batch: Batch, model: Model, seen: ScoredRows) -> ObservedBatch:
         """Return the frames of `batch`, one record each, all of one partition under one key."""
-        frames = self.frames(batch, model, seen)
+        frames, failure = self._frames(batch, model, seen)
         values = self._encoder.encode(columns_of(self._pipeline, frames)) if len(frames) else []
-        return observations(self._pipeline, frames.sources, values)
+        return ObservedBatch(observations(self._pipeline, frames.sources, values), failure)
 
     def frames(self, batch: Batch, model: Model, seen: ScoredRows) -> FrameTables:
         """Return the frames of `batch`, in order of partition and window."""
+        return self._frames(batch, model, seen)[0]
+
+    def _frames(self, batch: Batch, model: Model, seen: ScoredRows) -> tuple[FrameTables, str | None]:
         groups = _groups(batch, self._settings.window_offsets) if len(batch) else _NO_GROUPS
         sampled = _sample(groups, seen.readable, self._settings.sample_bits)
         bad = np.asarray([reject.row for reject in seen.rejected], np.intp)
-        signals, tables = self._summaries(model, seen, groups, sampled)
-        return FrameTables(
+        signals, tables, failure = self._summaries(model, seen, groups, sampled)
+        frames = FrameTables(
             version=model.manifest.version,
             digest=model.digest,
             sources=[batch.partitions[place] for place in groups.place.tolist()],
@@ -106,20 +115,20 @@ class Observe:
             moments=tables.moments,
             bins=tables.bins,
         )
+        return frames, failure
 
     def _summaries(
         self, model: Model, seen: ScoredRows, groups: _Groups, sampled: Rows
-    ) -> tuple[Signals, _Tables]:
-        """Return the summaries of each group, none when they cannot be made: counting still goes on."""
+    ) -> tuple[Signals, _Tables, str | None]:
+        """Return the summaries of each group; none, and the reason, when they cannot be made."""
         try:
             of_model = self._layout(model)
             with np.errstate(over="ignore", invalid="ignore"):
                 tables = _summed(of_model, seen, groups, sampled)
         except Exception as failure:  # noqa: BLE001 - monitoring can never stop scoring
-            self.failure = f"what was scored cannot be summarised: {type(failure).__name__}: {failure}"
-            return NO_SIGNALS, _Tables.empty(groups.count, NO_SIGNALS)
-        self.failure = None
-        return of_model.signals, tables
+            reason = f"scored rows cannot be summarised: {type(failure).__name__}: {failure}"
+            return NO_SIGNALS, _Tables.empty(groups.count, NO_SIGNALS), reason
+        return of_model.signals, tables, None
 
     def _layout(self, model: Model) -> Layout:
         if self._laid is None or self._laid[0] != model.digest:

@@ -125,9 +125,12 @@ class Score:
         announced, announcement = self._announce(batch, serving)
         self._state = _State(streak, announced)
         outputs = [predictions.output, letters, *announcement]
+        degraded: tuple[str, ...] = ()
         if self._observe is not None:
             seen = ScoredRows(decoded.columns, readable, inferred.rows, inferred.scores, rejected)
-            outputs.append(self._observe(batch, model, seen))
+            observed = self._observe(batch, model, seen)
+            outputs.append(observed.output)
+            degraded = () if observed.failure is None else (observed.failure,)
         return Outcome(
             cursor=batch.cursor,
             outputs=[output for output in outputs if len(output)],
@@ -135,6 +138,7 @@ class Score:
             rejected=rejected,
             skipped=len(batch) - len(present),
             model_version=model.manifest.version,
+            degraded=degraded,
         )
 
     def forget(self) -> None:

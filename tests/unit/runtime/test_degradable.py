@@ -14,7 +14,7 @@ from stream_infer.runtime.degradable import DegradableSink, FlushWhenIdle
 from stream_infer.steps.observing.backlog import WaitingEvents
 from stream_infer.testing.memory import MemoryLog, MemorySource
 
-SHELTERED = (Channel.EVENTS, Channel.OBSERVATIONS)
+DEGRADABLE = (Channel.EVENTS, Channel.OBSERVATIONS)
 
 
 class Topics:
@@ -36,16 +36,16 @@ class Topics:
         self.unavailable = {channel: f"{channel} is gone" for channel in self.broken}
 
 
-def outcome(number: int) -> Outcome:
-    return Outcome(Cursor({}), [one(channel, number) for channel in Channel], 1, [], 0, "1.0.0")
+def outcome(number: int, degraded: Sequence[str] = ()) -> Outcome:
+    return Outcome(Cursor({}), [one(channel, number) for channel in Channel], 1, [], 0, "1.0.0", degraded)
 
 
 def one(channel: Channel, number: int) -> Output:
     return Output(channel, [], [b"k"], [b"%d" % number], [None])
 
 
-def sheltered(topics: Topics, seen: list[Event]) -> DegradableSink:
-    waiting = {channel: Backlog(channel) for channel in SHELTERED}
+def degradable(topics: Topics, seen: list[Event]) -> DegradableSink:
+    waiting = {channel: Backlog(channel) for channel in DEGRADABLE}
     return DegradableSink(topics, topics, waiting, observe=seen.append)
 
 
@@ -74,7 +74,7 @@ def delivered(sink: DegradableSink, numbers: Sequence[int]) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sets(st.sampled_from(SHELTERED)), st.integers(0, 3), st.booleans()),
+        st.tuples(st.sets(st.sampled_from(DEGRADABLE)), st.integers(0, 3), st.booleans()),
         max_size=8,
     )
 )
@@ -82,7 +82,7 @@ def test_no_outage_of_monitoring_stops_scoring_and_all_comes_once_and_in_order(
     outages: list[tuple[set[Channel], int, bool]],
 ) -> None:
     topics = Topics()
-    sink = sheltered(topics, [])
+    sink = degradable(topics, [])
     number = 0
     for broken, count, seen_to_return in [*outages, (set(), 1, True), (set(), 1, True)]:
         topics.broken = broken
@@ -95,9 +95,9 @@ def test_no_outage_of_monitoring_stops_scoring_and_all_comes_once_and_in_order(
     assert all(written == expected for written in topics.written.values())
 
 
-def test_what_a_replayed_batch_was_to_say_is_not_said_twice() -> None:
+def test_outputs_of_a_replayed_batch_are_not_kept_twice() -> None:
     topics = Topics()
-    sink = sheltered(topics, [])
+    sink = degradable(topics, [])
     topics.broken = {Channel.OBSERVATIONS}
     delivered(sink, [0])
     topics.failing = True
@@ -117,7 +117,7 @@ def test_what_a_replayed_batch_was_to_say_is_not_said_twice() -> None:
 
 def test_observers_hear_what_is_missing_and_that_it_is_back() -> None:
     topics, seen = Topics(), list[Event]()
-    sink = sheltered(topics, seen)
+    sink = degradable(topics, seen)
     delivered(sink, [0])
     topics.broken = {Channel.OBSERVATIONS}
     delivered(sink, [1, 2])
@@ -131,7 +131,7 @@ def test_observers_hear_what_is_missing_and_that_it_is_back() -> None:
 
 def test_what_waits_is_written_when_the_stream_is_quiet() -> None:
     topics, seen = Topics(), list[Event]()
-    sink = sheltered(topics, seen)
+    sink = degradable(topics, seen)
     source = FlushWhenIdle(MemorySource(MemoryLog({})), sink)
     topics.broken = {Channel.OBSERVATIONS}
     delivered(sink, [0])
@@ -150,7 +150,7 @@ def test_what_waits_is_written_when_the_stream_is_quiet() -> None:
 
 def test_a_failure_elsewhere_holds_nothing_back() -> None:
     topics, seen = Topics(), list[Event]()
-    sink = sheltered(topics, seen)
+    sink = degradable(topics, seen)
     topics.failing = True
     try:
         sink.commit(outcome(0))
@@ -160,3 +160,27 @@ def test_a_failure_elsewhere_holds_nothing_back() -> None:
 
     assert topics.written[Channel.OBSERVATIONS] == [b"0"]
     assert seen == []
+
+
+def test_the_reasons_of_an_outcome_are_reported_until_one_comes_without_them() -> None:
+    topics, seen = Topics(), list[Event]()
+    sink = degradable(topics, seen)
+    sink.commit(outcome(0, degraded=["no summaries"]))
+    topics.broken = {Channel.OBSERVATIONS}
+    delivered(sink, [1])
+    sink.commit(outcome(2, degraded=["no summaries"]))
+    topics.broken = set()
+    topics.refresh()
+    sink.flush()
+    sink.flush()
+    sink.commit(outcome(3))
+
+    away = "observations is gone"
+    assert seen == [
+        Degraded(("no summaries",), 0),
+        Degraded((away,), 0),
+        Degraded((away,), 1),
+        Degraded((away, "no summaries"), 2),
+        Degraded(("no summaries",), 0),
+        Degraded((), 0),
+    ]

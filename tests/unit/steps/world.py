@@ -20,6 +20,7 @@ from stream_infer.flow.records import Batch, Channel, Cursor, Headers, Outcome, 
 from stream_infer.models.active import ActiveModel, ServingModel
 from stream_infer.models.load import Model
 from stream_infer.models.manifest import Feature, InputColumn, Manifest, ModelInput, OutputContract, Policy
+from stream_infer.steps.observing.observe import Observe
 from stream_infer.steps.scoring.activation import Announcer
 from stream_infer.steps.scoring.isolate import Budget
 from stream_infer.steps.scoring.plan import Events, plan_scoring
@@ -136,16 +137,18 @@ def score(
     settings: ScoreSettings = SETTINGS,
     budget: Budget | None = None,
     announcer: Announcer | None = None,
+    observe: Observe | None = None,
 ) -> Score:
-    slot = served if isinstance(served, ActiveModel) else ActiveModel(ServingModel(served or model(), 1))
+    active = served if isinstance(served, ActiveModel) else ActiveModel(ServingModel(served or model(), 1))
     encoder = Encoder(topic_schemas.topic_schema("Prediction"), Framing.NONE)
     return Score(
-        slot,
+        active,
         partial(plan_scoring, events=events),
         encoder,
         settings,
         budget=lambda: budget or Budget(),
         announcer=announcer,
+        observe=observe,
     )
 
 
