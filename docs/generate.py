@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stream_infer.flow.codes import DeadLetterClass, DocumentedEnum, EventType, LogEvent, RefusalCode
+from stream_infer.ops.metrics import TABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ("Prediction", "MonitoringEvent", "Label", "WorkerStatus", "Deployment", "ObservationFrame")
@@ -48,7 +49,7 @@ def dead_letter_classes() -> str:
         "A record that cannot be scored goes to the dead-letter topic as it came. The header "
         "`streaminfer.error.class` has the class, `streaminfer.error.stage` the stage (decode, validate, "
         "predict, encode) and `__dlq.errors.message` a sentence. The metric "
-        "`stream_infer_dead_letters_total` counts them by stage and class.",
+        "`stream_infer_records_failed_total` counts them by stage and class.",
         _members(DeadLetterClass, "class"),
     )
 
@@ -73,6 +74,27 @@ def events() -> str:
         _members(EventType, "type"),
         "## Fields",
         *_fields(schema),
+    )
+
+
+def metrics() -> str:
+    """Return the page of metrics."""
+    return page(
+        "Metrics",
+        "On `/metrics` of every worker and monitor. Every metric has the label `pipeline` beside its own.",
+        table(
+            ["metric", "kind", "unit", "labels", "meaning"],
+            (
+                [
+                    f"`{one.name}`",
+                    one.kind,
+                    one.unit,
+                    ", ".join(f"`{name}`" for name in one.labels),
+                    one.meaning,
+                ]
+                for one in TABLE
+            ),
+        ),
     )
 
 
@@ -132,6 +154,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/refusal-codes.md": refusal_codes,
     "reference/dead-letter-classes.md": dead_letter_classes,
     "reference/events.md": events,
+    "reference/metrics.md": metrics,
     "reference/records.md": records,
     "reference/log-events.md": log_events,
 }

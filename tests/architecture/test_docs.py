@@ -14,6 +14,7 @@ import yaml
 
 from stream_infer.avro.schemas import parse_schema
 from stream_infer.config.settings import parse_settings
+from stream_infer.ops.metrics import TABLE
 from tests.architecture import pages
 from tests.architecture.tree import ROOT, fenced
 
@@ -94,6 +95,13 @@ def test_every_document_can_be_parsed(page: Path) -> None:
         json.loads(block)
     for block in fenced(text(page), "yaml"):
         yaml.safe_load(block)
+
+
+@every_page
+def test_every_metric_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"`(stream_infer_[a-z_]*[a-z])", text(page)))
+
+    assert named - {metric.name for metric in TABLE} == set()
 
 
 @every_page

@@ -9,7 +9,6 @@ import pytest
 from stream_infer.cli.main import EXIT_CODES
 from stream_infer.flow.codes import EventType, RefusalCode
 from stream_infer.ops.http import readiness
-from stream_infer.ops.metrics import TABLE
 from stream_infer.ops.progress import Aborting, Progress
 from tests.architecture.pages import prose
 from tests.architecture.tree import ROOT
@@ -45,9 +44,3 @@ def test_every_refusal_code_has_an_action(code: RefusalCode) -> None:
 @pytest.mark.parametrize("event", EventType)
 def test_every_event_type_has_an_action(event: EventType) -> None:
     assert f"| `{event}` |" in section("Event types")
-
-
-def test_every_metric_that_is_named_exists() -> None:
-    named = {cell for cell in CELLS if cell.startswith("stream_infer_") and not cell.endswith("_")}
-
-    assert named - {metric.name for metric in TABLE} == set()
