@@ -5,13 +5,12 @@ Who follows the control topic, and how, is in `kafka.control`; the store, which 
 
 from __future__ import annotations
 
-import time
-
 from stream_infer.app import schema_registry
 from stream_infer.app.fleet import read_fleet
 from stream_infer.app.kit.records import event_writer
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
+from stream_infer.common.clock import unix_ms
 from stream_infer.config.settings import Settings
 from stream_infer.flow.codes import EventType
 from stream_infer.flow.errors import BrokerUnreachable, Fatal, Misconfigured
@@ -79,7 +78,7 @@ def announce_rollback(settings: Settings, rollback: Deployment, before: PackageR
     if settings.monitoring.topic is None:
         return
     event = rolled_back(rollback, before)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = unix_ms()
     value = _event_writer(settings).write({**event, "time": now_ms})
     source = f"/stream-infer/{settings.pipeline}"
     headers = cloudevents.headers(str(event["id"]), EventType.MODEL_ROLLED_BACK, source, now_ms)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader
+from stream_infer.common.clock import to_unix_ms
 from stream_infer.config.settings import Settings
 from stream_infer.flow.records import Headers
 from stream_infer.kafka import client
@@ -167,21 +168,17 @@ def parse_status(value: bytes, headers: Headers = ()) -> WorkerStatus:
         rejected=RejectedPackage(**rejected) if rejected else None,
         partitions=tuple(record["partitions"]),
         worker_version=record["worker_version"],
-        started_at=_unix_ms(record["started_at"]),
-        updated_at=_unix_ms(record["updated_at"]),
+        started_at=to_unix_ms(record["started_at"]),
+        updated_at=to_unix_ms(record["updated_at"]),
         serves_since=_serves_since(record["serves_since"], headers),
     )
 
 
 def _serves_since(field: datetime | None, headers: Headers) -> int | None:
     if field is not None:
-        return _unix_ms(field)
+        return to_unix_ms(field)
     header = dict(headers).get(SERVES_SINCE)
     return int(header) if header else None
-
-
-def _unix_ms(time: datetime) -> int:
-    return round(time.timestamp() * 1000)
 
 
 def _note(

@@ -10,6 +10,7 @@ from typing import Any
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import HEAD_SIZE, MAGIC, Framing, head
 from stream_infer.avro.record import RecordReader
+from stream_infer.common.clock import to_unix_ms
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Problem
 from stream_infer.kafka import client
@@ -67,7 +68,7 @@ def parse_event(value: bytes) -> Event | None:
         record = RecordReader(schema, Framing.NONE).read(value[HEAD_SIZE[framing] :])
     except ValueError:
         return None
-    return {**record, "time": round(record["time"].timestamp() * 1000)}
+    return {**record, "time": to_unix_ms(record["time"])}
 
 
 def _there(reading: Tail, wanted: EventFilter) -> list[Event | None]:

@@ -7,7 +7,6 @@ model serves from an offset on is announced with the predictions themselves, in 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -17,6 +16,7 @@ from stream_infer.app.kit.member import GroupMember
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
+from stream_infer.common.clock import unix_ms
 from stream_infer.config.settings import Settings
 from stream_infer.flow.codes import EventType, LogEvent
 from stream_infer.flow.events import AssignmentChanged, Event
@@ -28,10 +28,6 @@ from stream_infer.steps import cloudevents
 
 _LOG = logging.getLogger("stream_infer")
 _ROLE = "score"
-
-
-def _unix_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class DeploymentLog:
@@ -70,7 +66,7 @@ class StatusReporter:
         status_topic: str,
         events_topic: str,
         events: RecordWriter,
-        now_ms: Callable[[], int] = _unix_ms,
+        now_ms: Callable[[], int] = unix_ms,
     ) -> None:
         self._publisher = publisher
         self._pipeline = pipeline

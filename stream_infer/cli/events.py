@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from stream_infer.cli.options import ConfigFile
+from stream_infer.common.clock import to_unix_ms, unix_ms
 from stream_infer.flow.errors import Misconfigured, Problem
 
 _CONFIG = Path("worker.toml")
@@ -51,7 +51,7 @@ def events_command(
     from stream_infer.config.settings import load_settings  # noqa: PLC0415 - imports the Kafka client
 
     settings = load_settings(config, os.environ)
-    since_ms = 0 if since is None else moment_ms(since, time.time_ns() // 1_000_000)
+    since_ms = 0 if since is None else moment_ms(since, unix_ms())
     wanted = EventFilter(since_ms, frozenset(types or ()))
     for event in (follow_events if follow else read_events)(settings, wanted):
         if event is None:
@@ -82,7 +82,7 @@ def backtest_command(
     def place(option: str, when: str) -> RangeBound:
         if when.isascii() and when.isdigit():
             return RangeBound(offset=int(when))
-        return RangeBound(moment_ms=moment_ms(when, time.time_ns() // 1_000_000, option))
+        return RangeBound(moment_ms=moment_ms(when, unix_ms(), option))
 
     settings = load_settings(config, os.environ)
     begin = START if first is None else place("--from", first)
@@ -113,7 +113,7 @@ def moment_ms(when: str, now_ms: int, option: str = "--since") -> int:
     if moment is None or moment.tzinfo is None:
         what = "is neither an age nor a moment" if moment is None else "names no time zone"
         raise Misconfigured([Problem(option, when, what, "for example 15m, 2h, 7d, 2026-01-31T00:00:00Z")])
-    return round(moment.timestamp() * 1000)
+    return to_unix_ms(moment)
 
 
 def as_line(event: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from stream_infer.common.clock import unix_ms
 from stream_infer.demo import phishing
 from stream_infer.demo.phishing import SHIFTED, PhishingData, World
 from stream_infer.demo.report import ChapterResult
@@ -298,6 +299,6 @@ def _desire(store: ModelStore, package: PackageRef) -> None:
             package=package,
             previous=current.package,
             requested_by="somebody",
-            requested_at=time.time_ns() // 1_000_000,
+            requested_at=unix_ms(),
         )
     )

@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream_infer.app.monitoring_events import parse_event
 from stream_infer.avro import topic_schemas
+from stream_infer.common.clock import unix_ms
 from stream_infer.demo.phishing import Pages, World
 from stream_infer.demo.tally import Event, Tally
 from stream_infer.kafka.client import SILENT
@@ -71,7 +72,7 @@ class Sender(threading.Thread):
         self.join()
 
     def _send(self) -> None:
-        event = self._pages.next(self.world, time.time_ns() // 1_000_000)
+        event = self._pages.next(self.world, unix_ms())
         self._tally.truth[event.key] = event.is_phishing
         self._tally.sent += 1
         broken = self._tally.sent % BROKEN_EVERY == 0
@@ -161,7 +162,7 @@ class Reader:
             label = {
                 "prediction_id": prediction_id,
                 "label": str(int(truth)),
-                "labelled_at": time.time_ns() // 1_000_000,
+                "labelled_at": unix_ms(),
             }
             fastavro.schemaless_writer(buffer, self._label, label)
             self._producer.produce(self._topics.labels, buffer.getvalue(), prediction_id)

@@ -18,6 +18,7 @@ from typing import Self
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.common.clock import to_unix_ms
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import BrokerUnreachable
 from stream_infer.kafka.standalone_reader import Entry, Tail, Unreadable, tail
@@ -106,7 +107,7 @@ class ControlTopic:
 def deployment(value: bytes) -> Deployment:
     """Return the deployment in a record's value. Raises `ValueError` when there is none in it."""
     record = RecordReader(topic_schemas.topic_schema("Deployment"), Framing.NONE).read(value)
-    requested_at = round(record["requested_at"].timestamp() * 1000)
+    requested_at = to_unix_ms(record["requested_at"])
     return parse_deployment(json.dumps({**record, "requested_at": requested_at}).encode())
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from stream_infer.common.clock import unix_ms
 from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import Fatal, SlotTaken
 from stream_infer.flow.events import LagMeasured
@@ -149,7 +150,7 @@ class Reader:
 
     def _batch(self, gathered: Gathered) -> Batch:
         lease, ended = self._assignment.lease, self._assignment.ended
-        batch = gathered.batch(time.time_ns() // 1_000_000, lease=lease)
+        batch = gathered.batch(unix_ms(), lease=lease)
         positions = self._assignment.advance(batch.cursor.spans)
         return replace(batch, positions=positions, assignment=lease.epoch, ended=frozenset(ended))
 

@@ -17,9 +17,9 @@ from typing import Protocol
 
 from stream_infer.avro.confluent import Unusable, Writer
 from stream_infer.avro.schemas import Schema
+from stream_infer.common.backoff import Backoff
 
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 10.0
+_BACKOFF = Backoff(first_s=0.5, most_s=10.0)
 # Heads that are noise must not keep the registry busy: so many in one inquiry, and forgotten beyond so many.
 _AT_ONCE = 100
 _UNUSABLE_KEPT = 10_000
@@ -121,8 +121,7 @@ class WriterSchemas:
         if isinstance(answer.writer, RegistryUnavailable):
             self._failed[answer.head] += 1
             self._failures += 1
-            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._failures - 1, 10))
-            self._not_before = self._clock() + pause_s
+            self._not_before = self._clock() + _BACKOFF.pause_s(self._failures)
             self.trouble = str(answer.writer)
             return True
         self.known[answer.head] = answer.writer

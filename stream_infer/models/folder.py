@@ -10,6 +10,7 @@ import os
 import stat
 from pathlib import Path
 
+from stream_infer.common.durable import write_synced
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.contents import Contents, ContentsGuard, PackageLimits
@@ -63,7 +64,4 @@ def write_folder(path: Path, contents: Contents) -> None:
     for name, data in contents.items():
         target = path / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_synced(target, [data])

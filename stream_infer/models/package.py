@@ -8,14 +8,12 @@ digest that came by another way) and for signatures.
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from stream_infer.common.durable import draft_of, write_synced
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models import archive, folder
@@ -140,17 +138,9 @@ def _checksum(manifest: bytes) -> bytes:
 
 
 def _publish(path: Path, contents: Contents) -> None:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
+    with draft_of(path) as draft:
         if path.suffix == ".zip":
-            with draft.open("xb") as stream:
-                stream.writelines(archive.pack_archive(contents))
-                stream.flush()
-                os.fsync(stream.fileno())
+            write_synced(draft, archive.pack_archive(contents))
         else:
             folder.write_folder(draft, contents)
         draft.rename(path)
-    finally:
-        if draft.is_dir():
-            shutil.rmtree(draft)
-        draft.unlink(missing_ok=True)

@@ -5,8 +5,6 @@ Here: the order of things, and what goes into which file. What they are is in th
 
 from __future__ import annotations
 
-import secrets
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stream_infer.common.durable import draft_of
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
 from stream_infer.models.frame_builder import unsupported
 from stream_infer.models.manifest import Conversion, Feature, Manifest, OutputContract, Tolerance
@@ -294,11 +293,11 @@ def _publish(
 ) -> VerificationReport:
     """Write a draft beside `output`, prove it, and rename it; a draft that fails leaves nothing behind."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    draft = output.with_name(f".{secrets.token_hex(4)}.{output.name}")
     try:
-        write_package(draft, manifest, files)
-        report = verify_package(draft)
-        draft.rename(output)
+        with draft_of(output) as draft:
+            write_package(draft, manifest, files)
+            report = verify_package(draft)
+            draft.rename(output)
     except Refused as error:
         key = error.reason.partition(":")[0]
         if error.code == "manifest" and key in {"name", "version"}:
@@ -306,8 +305,4 @@ def _publish(
             problem = Problem(f"--{key}", str(getattr(manifest, key)), "is no name for a package", fix)
             raise Misconfigured([problem]) from error
         raise Refused(error.code, "; ".join([error.reason, *notes])) from error
-    finally:
-        if draft.is_dir():
-            shutil.rmtree(draft)
-        draft.unlink(missing_ok=True)
     return report

@@ -11,8 +11,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from stream_infer.common.backoff import Backoff
+from stream_infer.common.clock import unix_ms
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.active import ActiveModel, ServingModel
@@ -40,14 +42,13 @@ from stream_infer.runtime.stop import Stop
 class DeployerTiming:
     """How often to ask what is desired, also while a package is tried; how long a start waits for an answer.
 
-    After a failure that may pass, the next try is `pause_first_s` later, then twice that, and so on.
+    `backoff` is between two tries of a package after a failure that may pass.
     """
 
     poll_s: float = 0.5
     look_s: float = 0.5
     patience_s: float = 10.0
-    pause_first_s: float = 1.0
-    pause_most_s: float = 60.0
+    backoff: Backoff = field(default_factory=lambda: Backoff(first_s=1.0, most_s=60.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Clocks:
     """Time that passes, in seconds, and the time of day, in Unix milliseconds."""
 
     monotonic_s: Callable[[], float] = time.monotonic
-    unix_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    unix_ms: Callable[[], int] = unix_ms
 
 
 class Deployer:
@@ -219,9 +220,8 @@ class Deployer:
 
     def _later(self, problem: StoreProblem) -> None:
         """Take note of what may pass, and leave it some time."""
-        pause_s = min(self._timing.pause_first_s * 2.0**self._failures, self._timing.pause_most_s)
-        self._failures = min(self._failures + 1, 16)
-        self._next_try_at = self._clocks.monotonic_s() + pause_s
+        self._failures += 1
+        self._next_try_at = self._clocks.monotonic_s() + self._timing.backoff.pause_s(self._failures)
         self._say(replace(self._status, problem=problem))
 
     def _still_away(self) -> StoreProblem | None:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import platform
-import secrets
 import sys
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -20,6 +18,8 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
+
+from stream_infer.common.durable import replace_file
 
 _SERVED = "served-"
 _IN_A_STORE = ".verdicts"
@@ -101,14 +101,9 @@ class RehearsalCache:
     def _write(self, name: str, text: str) -> None:
         if self._folder is None:
             return
-        draft = self._folder / f".{name}.{secrets.token_hex(4)}.tmp"
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            try:
-                draft.write_text(text, "ascii")
-                os.replace(draft, self._folder / name)  # noqa: PTH105 - the name that says what happens
-            finally:
-                draft.unlink(missing_ok=True)
+            replace_file(self._folder / name, text.encode("ascii"))
 
 
 def cache_in_store(store: Path) -> RehearsalCache:

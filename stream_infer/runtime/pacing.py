@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_BACKOFF_FIRST_S = 0.05
-_BACKOFF_MOST_S = 5.0
+from stream_infer.common.backoff import Backoff
+
+_BACKOFF = Backoff(first_s=0.05, most_s=5.0)
 _FIXED_SHARE = 0.05
 _GROWTH = 4
 _FIRST_LIMIT = 1_000
@@ -111,10 +112,9 @@ class Pace:
         self.decision = self._decided(behind=self.decision.behind)
 
     def was_aborted(self, now: float) -> None:
-        """Take note that the batch was aborted: replays back off, each twice as long."""
-        backoff_s = min(_BACKOFF_FIRST_S * 2.0**self._aborts_in_a_row, _BACKOFF_MOST_S)
-        self._aborts_in_a_row = min(self._aborts_in_a_row + 1, 16)
-        self._next_read_at = now + backoff_s
+        """Take note that the batch was aborted: the next replay backs off."""
+        self._aborts_in_a_row += 1
+        self._next_read_at = now + _BACKOFF.pause_s(self._aborts_in_a_row)
 
     def _decided(self, *, behind: bool) -> Decision:
         return decide(

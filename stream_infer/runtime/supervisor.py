@@ -11,8 +11,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from stream_infer.common.backoff import Backoff
 from stream_infer.flow.errors import Misconfigured, Refused, SlotTaken
 from stream_infer.runtime.stop import Stop
 
@@ -37,18 +38,13 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """The pause before a restart: `first_s`, then twice as long each time, at most `most_s`.
+    """The pauses before restarts.
 
     A process that lived for `calm_s` has done its work: its next failure counts as the first.
     """
 
-    first_s: float = 0.5
-    most_s: float = 30.0
+    backoff: Backoff = field(default_factory=lambda: Backoff(first_s=0.5, most_s=30.0))
     calm_s: float = 60.0
-
-    def pause_s(self, failures: int) -> float:
-        """Return the pause after so many failures in a row."""
-        return min(self.first_s * 2.0 ** min(failures - 1, 16), self.most_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +144,7 @@ class _Seat:
             self._say(ProcessEnded(self._program.name, code, None))
             return code
         self._failures = 1 if now - self._started >= self._restarts.calm_s else self._failures + 1
-        pause_s = self._restarts.pause_s(self._failures)
+        pause_s = self._restarts.backoff.pause_s(self._failures)
         self._due = now + pause_s
         self._say(ProcessEnded(self._program.name, code, pause_s))
         return None

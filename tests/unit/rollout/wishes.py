@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stream_infer.common.backoff import Backoff
 from stream_infer.models.active import ActiveModel
 from stream_infer.rollout.candidate_loader import CandidateLoader, Rehearse
 from stream_infer.rollout.deployer import Clocks, Deployer, DeployerTiming
@@ -75,7 +76,7 @@ class Following:
             CandidateLoader(self.wishes, self.rehearse, admit),
             self.cache,
             report=self.reports.put,
-            timing=DeployerTiming(poll_s=0.02, look_s=0.0, pause_first_s=0.0),
+            timing=DeployerTiming(poll_s=0.02, look_s=0.0, backoff=Backoff(0.0, 0.0)),
             clocks=Clocks(self._look, lambda: int(self.now_s * 1000)),
         )
 

@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from stream_infer.common.backoff import Backoff
 from stream_infer.runtime.stop import Stop
 from stream_infer.runtime.supervisor import (
     ProcessEnded,
@@ -22,7 +21,7 @@ from stream_infer.runtime.supervisor import (
     supervise,
 )
 
-QUICK = Restarts(first_s=0.0, most_s=0.0)
+QUICK = Restarts(Backoff(first_s=0.0, most_s=0.0))
 WAITS = "import signal; signal.pause()"
 NOTES = """
 import os, signal, sys
@@ -132,14 +131,6 @@ def ready() -> Iterator[Stop]:
         signal.signal(signal.SIGUSR1, before)
 
 
-@given(failures=st.integers(1, 1_000), first_s=st.floats(0.0, 10.0), most_s=st.floats(0.0, 100.0))
-def test_pauses_grow_and_end_at_the_longest(failures: int, first_s: float, most_s: float) -> None:
-    restarts = Restarts(first_s, most_s)
-
-    assert restarts.pause_s(failures) <= restarts.pause_s(failures + 1) <= most_s
-    assert restarts.pause_s(1) == min(first_s, most_s)
-
-
 def test_a_failure_after_a_calm_time_counts_as_the_first() -> None:
     times = iter(range(0, 1_000_000, 100))
     stop = Stop()
@@ -151,7 +142,7 @@ def test_a_failure_after_a_calm_time_counts_as_the_first() -> None:
             if len(pauses) == 3:
                 stop.request(signal.SIGTERM)
 
-    restarts = Restarts(first_s=0.5, calm_s=60.0)
+    restarts = Restarts(Backoff(first_s=0.5, most_s=30.0), calm_s=60.0)
     supervise(
         [program("raise SystemExit(1)")],
         stop=stop,
