@@ -2,66 +2,51 @@
 
     models/
       CURRENT                                  the desired deployment
-      history/000000000007/deployment.json     what generation 7 desired; the newest is the desired one, too
+      history/000000000007/deployment.json     the deployment of generation 7
       fraud-1.2.0-0a1b2c3d4e5f/                a package; or one in .zip, under any plain name
 
-**Two writers at once.** A generation belongs to whoever first makes its folder in `history`, and with that
-folder it is desired: there is no second step that could be lost. `CURRENT` follows; a slow writer may put an
-older generation there for a moment (a rename cannot be made conditional), so what counts is the newer of
-`CURRENT` and `history`, and a reader never goes back. A `promote` that finds its generation taken takes the
-next one: it is an absolute wish, and comes out as if it had been made a moment later. A `rollback` is
-relative to what its author saw, so it is refused instead (`Superseded`).
+**Two writers at once.** A generation belongs to the writer that first makes its folder in `history`, and with
+that folder it is desired: there is no second step that could be lost. `CURRENT` follows; a slow writer may
+put an older generation there for a moment (a rename cannot be made conditional), so the newer of `CURRENT`
+and `history` counts, and a reader never goes back. A `promote` that finds its generation taken takes the next
+one: it is absolute, and comes out as if it had been made a moment later. A `rollback` is relative to what its
+author saw, so it is refused instead (`Superseded`).
 
-`CURRENT` may also be written by other tools, with a generation that is greater than every one before.
-Nothing here looks at the time of a file.
+Other tools may write `CURRENT` too, with a generation that is greater than every earlier one. File times are
+never looked at.
 """
 
 from __future__ import annotations
 
-import contextlib
-import re
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from stream_infer.common.durable import claim_folder, replace_file
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Misconfigured, Problem, Refused, StreamInferError
 from stream_infer.models.package import verify
-from stream_infer.rollout.deployment import (
-    Deployment,
-    DeploymentInvalid,
-    PackageRef,
-    StoreProblem,
-    format_deployment,
-    parse_deployment,
-)
+from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
+from stream_infer.store.history import CURRENT, DeploymentHistory
 from stream_infer.store.package_names import import_package, is_name
 
-CURRENT = "CURRENT"
-HISTORY = "history"
-_ENTRY = "deployment.json"
-_GENERATION = re.compile(r"[0-9]{12,19}")
-_MOST_BYTES = 2**16
+_WRITABLE = "promote as a user who may write there, on a disk that is not full"
+_FIXES = {
+    RefusalCode.GONE: "name a folder that exists, or create it (a shared volume: mount it)",
+    RefusalCode.PIPELINE: "give each pipeline a store of its own",
+}
 
 
 class Superseded(StreamInferError):
-    """Something else was promoted meanwhile, so this rollback is not the one that was meant."""
+    """Another package was promoted at the same time: the rollback would undo that one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who wants something, and why."""
+    """Who asks for a deployment, and the reason."""
 
     requested_by: str
     reason: str | None = None
-
-
-class _State(NamedTuple):
-    found: Deployment | StoreProblem
-    next_generation: int
 
 
 def _unix_ms() -> int:
@@ -75,42 +60,42 @@ class ModelStore:
         self.folder = folder
         self.pipeline = pipeline
         self._now_ms = now_ms
+        self._deployments = DeploymentHistory(folder, pipeline)
 
     def current(self) -> Deployment | StoreProblem:
-        """Return what is desired, or why nobody can tell: `gone`, `empty`, `invalid` or `pipeline`."""
-        return self._state().found
+        """Return the desired deployment, or why it is unknown: `GONE`, `EMPTY`, `INVALID` or `PIPELINE`."""
+        return self._deployments.state().found
 
     def history(self) -> list[Deployment]:
-        """Return what was desired, newest first; without what cannot be read."""
+        """Return all deployments, newest first, without those that cannot be read."""
         try:
-            return list(self._history())
+            return list(self._deployments.entries())
         except OSError:
             return []
 
     def promoted_last(self) -> Deployment | None:
-        """Return what was promoted last, whatever CURRENT says."""
+        """Return the newest deployment of the history, whatever CURRENT says."""
         return next((one for one in self.history() if one.pipeline == self.pipeline), None)
 
     def locate(self, package: PackageRef) -> Path | StoreProblem:
-        """Return where `package` is, unverified; raise `Refused` when it is not there."""
+        """Return the path of `package`, unverified; raise `Refused` when the store does not have it."""
         if not is_name(package.uri):
-            raise Refused(
-                RefusalCode.NOT_IN_STORE, f"'{package.uri}' is not the name of a package in the store"
-            )
+            reason = f"'{package.uri}' is not the name of a package in the store"
+            raise Refused(RefusalCode.NOT_IN_STORE, reason)
         path = self.folder / package.uri
         if path.exists():
             return path
         found = self.current()
-        if isinstance(found, StoreProblem) and found.code == "gone":
+        if isinstance(found, StoreProblem) and found.code is RefusalCode.GONE:
             return found
         raise Refused(RefusalCode.NOT_IN_STORE, f"there is no '{package.uri}' in the store")
 
     def promote(self, package: Path, request: Request, served: Collection[str] = frozenset()) -> Deployment:
-        """Make `package` the desired one: a path, or the name of one that is in the store.
+        """Make `package` the desired one: a path, or the name of a package in the store.
 
-        1. read every byte of it against its digest; 2. copy it into the store, when it is elsewhere; 3. claim
-        the next generation, with what is to serve where this one cannot as `previous`: what was desired
-        before, or where that never did, the newest that is known to have `served` (digests).
+        1. Read every byte of it against its digest. 2. Copy it into the store, unless it is there. 3. Claim
+        the next generation. Its `previous` serves where the package cannot: the package desired before, or
+        where that never served, the newest one whose digest is in `served`.
 
         Raises `Refused` for what `verify` refuses, `Misconfigured` when the store cannot be used.
         """
@@ -122,24 +107,22 @@ class ModelStore:
         except OSError as error:
             raise self._unwritable(error) from error
         manifest = verified.manifest
-        wanted = PackageRef(manifest.name, manifest.version, verified.digest, name)
+        desired = PackageRef(manifest.name, manifest.version, verified.digest, name)
         while True:
             before, generation = self._usable()
-            claimed = self._claim(generation, wanted, self._fallback(before, wanted, served), request)
+            claimed = self._claim(generation, desired, self._fallback(before, desired, served), request)
             if claimed is not None:
                 return claimed
 
     def rollback(self, request: Request, served: Collection[str] = frozenset()) -> Deployment:
-        """Make the package before the desired one the desired one; a second time, that is the first again.
+        """Make the `previous` of the desired deployment the desired package; a second rollback undoes that.
 
-        That is the `previous` of what is desired: nothing that never `served`, as far as that was known.
-
-        Raises `Refused` when it is not there any more as it was, `Misconfigured` when there is none before or
-        the store cannot be used, `Superseded` when something was promoted at the same time.
+        Raises `Refused` when the store does not have it unchanged, `Misconfigured` when there is none before
+        or the store cannot be used, `Superseded` when something was promoted at the same time.
         """
         before, generation = self._usable()
         if before is None or before.previous is None:
-            raise self._misconfigured("nothing was desired before", "promote a package by its name")
+            raise self._misconfigured("there is no earlier deployment", "promote a package by its name")
         path = self.locate(before.previous)
         if isinstance(path, StoreProblem):
             raise self._misconfigured(path.reason, _FIXES[path.code])
@@ -147,11 +130,11 @@ class ModelStore:
         previous = self._fallback(before, before.previous, served)
         claimed = self._claim(generation, before.previous, previous, request)
         if claimed is None:
-            raise Superseded(f"generation {generation} was promoted meanwhile; look again, then roll it back")
+            raise Superseded(f"generation {generation} was promoted meanwhile: check the status, then retry")
         return claimed
 
     def adopt(self, elsewhere: Deployment) -> None:
-        """Take note of what is desired elsewhere (on the control topic), unless what is known here is newer.
+        """Write a deployment of the control topic to CURRENT, unless the store has a newer one.
 
         So the next generation is after it, and a rollback goes back from it. Raises `Misconfigured`.
         """
@@ -159,63 +142,16 @@ class ModelStore:
         if elsewhere == before or elsewhere.generation < generation - 1:
             return
         try:
-            replace_file(self.folder / CURRENT, format_deployment(elsewhere))
+            self._deployments.write_current(elsewhere)
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _state(self) -> _State:
-        """Read the history before CURRENT, so that the next generation is after both."""
-        try:
-            names = self._claims()
-            claimed = next(self._history(), None)
-            written = self._written()
-        except OSError as error:
-            reason = f"{self.folder} cannot be read: {error.strerror or error}"
-            return _State(StoreProblem(RefusalCode.GONE, reason), 1)
-        newest = max((int(name) for name in names), default=0)
-        if isinstance(written, StoreProblem):
-            return _State(written, newest + 1)
-        known = [one for one in (written, claimed) if one is not None]
-        if not known:
-            return _State(
-                StoreProblem(RefusalCode.EMPTY, f"nothing was promoted in {self.folder} yet"), newest + 1
-            )
-        desired = max(known, key=lambda one: one.generation)
-        if desired.pipeline != self.pipeline:
-            reason = f"{self.folder} is the store of {desired.pipeline}, not of {self.pipeline}"
-            return _State(StoreProblem(RefusalCode.PIPELINE, reason), newest + 1)
-        return _State(desired, max(newest, desired.generation) + 1)
-
-    def _written(self) -> Deployment | StoreProblem | None:
-        """Return what is in CURRENT; None when there is none."""
-        try:
-            return _read(self.folder / CURRENT)
-        except FileNotFoundError:
-            return None
-        except DeploymentInvalid as error:
-            return StoreProblem(RefusalCode.INVALID, f"{self.folder / CURRENT} is no deployment: {error}")
-
-    def _history(self) -> Iterator[Deployment]:
-        for name in self._claims():
-            with contextlib.suppress(DeploymentInvalid, FileNotFoundError, NotADirectoryError):
-                yield _read(self.folder / HISTORY / name / _ENTRY)
-
-    def _claims(self) -> list[str]:
-        """Return the names of all generations, newest first. Raises `OSError` when the store is not there."""
-        history = self.folder / HISTORY
-        try:
-            names = [path.name for path in history.iterdir() if _GENERATION.fullmatch(path.name)]
-        except FileNotFoundError:
-            self.folder.stat()  # a store without a history is one; no store is none
-            return []
-        return sorted(names, key=int, reverse=True)
-
     def _usable(self) -> tuple[Deployment | None, int]:
-        """Return what is desired and the next generation; raise `Misconfigured` when nobody may write here.
+        """Return the desired deployment and the next generation; raise `Misconfigured` for an unusable store.
 
-        A CURRENT that is broken is no reason: the next promotion mends it.
+        A broken CURRENT is usable: the next promotion repairs it.
         """
-        found, generation = self._state()
+        found, generation = self._deployments.state()
         if isinstance(found, Deployment):
             return found, generation
         if found.code in _FIXES:
@@ -223,33 +159,22 @@ class ModelStore:
         return self.promoted_last(), generation
 
     def _fallback(
-        self, before: Deployment | None, wanted: PackageRef, served: Collection[str]
+        self, before: Deployment | None, desired: PackageRef, served: Collection[str]
     ) -> PackageRef | None:
-        """Return what is to serve where `wanted` cannot.
-
-        Never itself, or asking twice would forget the other.
-        """
+        """Return the package that serves where `desired` cannot: never `desired` itself."""
         first: PackageRef | None = None
-        for ref in self._past(before):
-            if ref.digest == wanted.digest:
+        for ref in _past_packages([*([before] if before else []), *self.history()], self.pipeline):
+            if ref.digest == desired.digest:
                 continue
             if ref.digest in served and (self.folder / ref.uri).exists():
                 return ref
             first = first or ref
         return first
 
-    def _past(self, before: Deployment | None) -> Iterator[PackageRef]:
-        """Yield every package that was desired or to serve in its place, newest first, some of them twice."""
-        for one in [*([before] if before else []), *self.history()]:
-            if one.pipeline == self.pipeline:
-                yield one.package
-                if one.previous is not None:
-                    yield one.previous
-
     def _claim(
         self, generation: int, package: PackageRef, previous: PackageRef | None, request: Request
     ) -> Deployment | None:
-        """Make `package` desired as of `generation`; None when that generation is another's."""
+        """Make `package` desired as of `generation`; None when another writer has that generation."""
         deployment = Deployment(
             pipeline=self.pipeline,
             generation=generation,
@@ -259,26 +184,17 @@ class ModelStore:
             requested_at=self._now_ms(),
             reason=request.reason,
         )
-        history, data = self.folder / HISTORY, _readable(deployment)
         try:
-            history.mkdir(exist_ok=True)
-            if not claim_folder(history / f"{generation:012d}", _ENTRY, data):
+            if not self._deployments.claim(deployment):
                 return None
         except OSError as error:
             raise self._unwritable(error) from error
         try:
-            self._point()
+            self._deployments.update_current()
         except OSError as error:
             reason = f"generation {generation} is promoted, but {CURRENT} cannot be written: {error}"
             raise self._misconfigured(reason, _WRITABLE) from error
         return deployment
-
-    def _point(self) -> None:
-        """Make CURRENT the newest generation, until none is newer than the one that was put there."""
-        newest = None
-        while (newer := next(self._history(), None)) is not None and newer != newest:
-            newest = newer
-            replace_file(self.folder / CURRENT, format_deployment(newest))
 
     def _unwritable(self, error: OSError) -> Misconfigured:
         return self._misconfigured(f"{self.folder} cannot be written: {error.strerror or error}", _WRITABLE)
@@ -287,29 +203,10 @@ class ModelStore:
         return Misconfigured([Problem("model.store", str(self.folder), message, fix)])
 
 
-_WRITABLE = "promote as a user who may write there, on a disk that is not full"
-_FIXES = {
-    "gone": "name a folder that is there, or make it (where it is a shared volume: mount it)",
-    "pipeline": "give each pipeline a store of its own",
-}
-
-
-def _read(path: Path) -> Deployment:
-    with path.open("rb") as stream:
-        return _parsed(stream.read(_MOST_BYTES + 1))
-
-
-def _parsed(data: bytes) -> Deployment:
-    if len(data) > _MOST_BYTES:
-        raise DeploymentInvalid(f"more than {_MOST_BYTES} bytes")
-    return parse_deployment(data)
-
-
-def _readable(deployment: Deployment) -> bytes:
-    """Return the JSON of `deployment`, when it can be read again: nobody follows what nobody can read."""
-    data = format_deployment(deployment)
-    try:
-        _parsed(data)
-    except DeploymentInvalid as error:
-        raise Misconfigured([Problem("deployment", "", str(error), "say it in fewer words")]) from None
-    return data
+def _past_packages(deployments: Collection[Deployment], pipeline: str) -> Iterator[PackageRef]:
+    """Yield every package of `deployments`, desired or previous, in their order, some of them twice."""
+    for one in deployments:
+        if one.pipeline == pipeline:
+            yield one.package
+            if one.previous is not None:
+                yield one.previous

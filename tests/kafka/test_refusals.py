@@ -16,7 +16,7 @@ from stream_infer.common.durable import replace_file
 from stream_infer.models.package import verify
 from stream_infer.rollout.deployment import Deployment, PackageRef, format_deployment
 from stream_infer.rollout.rehearsal_cache import cache_in_store
-from stream_infer.store.model_store import CURRENT
+from stream_infer.store.history import CURRENT
 from tests.conftest import new_topics
 from tests.support.broker import Broker
 from tests.support.lines import Feeder, Rehearsed, line

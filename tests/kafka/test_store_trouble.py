@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_infer.rollout.deployment import Deployment
-from stream_infer.store.model_store import CURRENT
+from stream_infer.store.history import CURRENT
 from tests.support.lines import Feeder, Rehearsed
 from tests.support.models import said
 from tests.support.stage import Stage, listening
@@ -67,7 +67,7 @@ def test_trouble_with_the_store_stops_nothing_and_is_shown(
 
     assert outcome.faults == []
     assert torn["problem"]["code"] == "invalid"
-    assert "CURRENT is no deployment" in torn["workers"][0]["reason"]
+    assert "CURRENT is not a deployment" in torn["workers"][0]["reason"]
     assert torn["workers"][0]["model_version"] == "1.0.0"
     assert gone["problem"]["code"] == "gone"
     assert "cannot be read" in gone["workers"][0]["reason"]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from stream_infer.cli.model import app
 from stream_infer.flow.errors import Misconfigured, Refused
 from stream_infer.rollout.deployment import Deployment, format_deployment
-from stream_infer.store.model_store import CURRENT
+from stream_infer.store.history import CURRENT
 from tests.unit.store.shop import package, store
 
 

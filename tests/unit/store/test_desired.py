@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stream_infer.rollout.deployment import StoreProblem
 from stream_infer.store.desired import StoreDesired
-from stream_infer.store.model_store import CURRENT
+from stream_infer.store.history import CURRENT
 from tests.unit.store.shop import ME, package, store
 
 

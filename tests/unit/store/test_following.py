@@ -16,7 +16,8 @@ from stream_infer.rollout.deployer import Deployer, DeployerTiming
 from stream_infer.rollout.rehearsal_cache import RehearsalCache
 from stream_infer.rollout.status import DeployerState, DeployerStatus
 from stream_infer.store.desired import StoreDesired
-from stream_infer.store.model_store import CURRENT, ModelStore, Request
+from stream_infer.store.history import CURRENT
+from stream_infer.store.model_store import ModelStore, Request
 from tests.unit.rollout.packages import package
 from tests.unit.rollout.wishes import ANSWERS_WITHIN_S, passes
 from tests.unit.store.shop import ME

@@ -17,7 +17,8 @@ import pytest
 from stream_infer.flow.errors import Misconfigured, Refused
 from stream_infer.models.package import verify
 from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem, format_deployment
-from stream_infer.store.model_store import CURRENT, HISTORY, ModelStore, Request, Superseded
+from stream_infer.store.history import CURRENT, HISTORY
+from stream_infer.store.model_store import ModelStore, Request, Superseded
 from tests.architecture.tree import ROOT
 from tests.unit.store.shop import ME, package, store
 
@@ -153,12 +154,12 @@ def test_a_rollback_is_a_new_generation_of_the_package_before(tmp_path: Path) ->
 
 def test_there_is_no_rollback_to_nothing_or_to_what_is_gone_or_broken(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
-    with pytest.raises(Misconfigured, match="nothing was desired before"):
+    with pytest.raises(Misconfigured, match="there is no earlier deployment"):
         models.rollback(ME)
     for version in ("1", "2"):
         package(tmp_path / version, version)
     one = models.promote(tmp_path / "1", ME)
-    with pytest.raises(Misconfigured, match="nothing was desired before"):
+    with pytest.raises(Misconfigured, match="there is no earlier deployment"):
         models.rollback(ME)
     models.promote(tmp_path / "2", ME)
     (models.folder / one.package.uri / "model.joblib").write_bytes(b"other")
