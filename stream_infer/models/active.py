@@ -1,4 +1,4 @@
-"""The serving serving_model, and the one cell that holds it. Loading and checking a model is not here."""
+"""The model that serves now, in one cell that is replaced between two batches."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from stream_infer.models.load import Model
 
 @dataclass(frozen=True, slots=True)
 class ServingModel:
-    """What serves: a model, and the generation of the deployment that asked for it."""
+    """A model, and the generation of the deployment that activated it."""
 
     model: Model
     generation: int
 
 
 class ActiveModel:
-    """One reference to the serving serving_model, replaced whole, by one writer, between two batches.
+    """One reference to the serving model, replaced whole, by one writer, between two batches.
 
-    A reader takes `current` once per batch: reading and replacing one attribute are atomic in Python, so no
-    lock is needed and no batch sees two lineups.
+    A reader takes `current` once per batch. Reading and replacing one attribute are atomic in Python: no lock
+    is needed, and no batch sees two models.
     """
 
-    __slots__ = ("_serving_model",)
+    __slots__ = ("_serving",)
 
-    def __init__(self, serving_model: ServingModel) -> None:
-        self._serving_model = serving_model
+    def __init__(self, serving: ServingModel) -> None:
+        self._serving = serving
 
     @property
     def current(self) -> ServingModel:
-        """The serving model that serves now."""
-        return self._serving_model
+        """The model that serves now."""
+        return self._serving
 
     def swap(self, new: ServingModel) -> ServingModel:
-        """Serve `new` from the next batch on; return the serving model before."""
-        old, self._serving_model = self._serving_model, new
+        """Serve `new` from the next batch on; return the model that served before."""
+        old, self._serving = self._serving, new
         return old

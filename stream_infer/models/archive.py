@@ -70,13 +70,13 @@ def read_archive(path: Path, limits: PackageLimits) -> Contents:
         return _unpack(stream, size, ContentsGuard(_CODE, limits))
 
 
-def _unpack(stream: BinaryIO, size: int, census: ContentsGuard) -> Contents:
+def _unpack(stream: BinaryIO, size: int, guard: ContentsGuard) -> Contents:
     contents: dict[str, bytes] = {}
     entries: list[_Entry] = []
     head = stream.read(_LOCAL.size)
     while head.startswith(SIGNATURE):
         entry, name = _announced(head, stream, size)
-        census.admit(name, entry.size)
+        guard.admit(name, entry.size)
         if entries and _place(name) <= _place(entries[-1].name.decode("ascii")):
             raise Refused(_CODE, f"{name!r} is out of order")
         contents[name] = _body(entry, name, stream)
@@ -114,7 +114,7 @@ def _body(entry: _Entry, name: str, stream: BinaryIO) -> bytes:
     if len(data) != entry.size:
         raise Refused(_CODE, f"the file ends within {name!r}")
     if zlib.crc32(data) != entry.crc:
-        raise Refused(RefusalCode.DIGEST, f"{name}: its bytes are not those of its checksum")
+        raise Refused(RefusalCode.DIGEST, f"{name}: CRC-32 does not match the zip entry")
     return data
 
 

@@ -1,6 +1,6 @@
-"""One Arrow array to the cells of one column of a frame. Whole arrays only: no loop over cells in Python.
+"""Fills one column of a frame from an Arrow array: whole arrays only, no loop over cells in Python.
 
-What does not fit was taken out before (`fit`).
+Values that do not fit were removed before (`misfits`).
 """
 
 from __future__ import annotations

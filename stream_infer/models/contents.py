@@ -61,6 +61,6 @@ class ContentsGuard:
 
 def check_contents(contents: Contents, limits: PackageLimits) -> None:
     """Raise `Refused` unless `contents` may be written as a package."""
-    census = ContentsGuard(RefusalCode.UNSAFE_FILE, limits)
+    guard = ContentsGuard(RefusalCode.UNSAFE_FILE, limits)
     for name, data in contents.items():
-        census.admit(name, len(data))
+        guard.admit(name, len(data))

@@ -1,6 +1,6 @@
 """The dtypes that a frame's column may have: what each can be filled from, and how it spells a null.
 
-One table. Filling is in `cells`, what does not fit in `fit`.
+One table. `column_fill` fills columns, `misfits` finds values that do not fit.
 """
 
 from __future__ import annotations

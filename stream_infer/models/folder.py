@@ -30,7 +30,7 @@ def read_folder(path: Path, limits: PackageLimits) -> Contents:
     return contents
 
 
-def _read_into(contents: dict[str, bytes], path: Path, prefix: str, census: ContentsGuard) -> None:
+def _read_into(contents: dict[str, bytes], path: Path, prefix: str, guard: ContentsGuard) -> None:
     with os.scandir(path) as scan:
         entries = sorted(scan, key=lambda entry: entry.name)
     if prefix and not entries:
@@ -42,19 +42,19 @@ def _read_into(contents: dict[str, bytes], path: Path, prefix: str, census: Cont
         if entry.is_symlink():
             raise Refused(_CODE, f"{name!r} is a link")
         if entry.is_dir(follow_symlinks=False):
-            _read_into(contents, Path(entry.path), name + "/", census)
+            _read_into(contents, Path(entry.path), name + "/", guard)
             continue
         if not entry.is_file(follow_symlinks=False):
             raise Refused(_CODE, f"{name!r} is neither a file nor a folder")
-        contents[name] = _read_file(entry.path, name, census)
+        contents[name] = _read_file(entry.path, name, guard)
 
 
-def _read_file(path: str, name: str, census: ContentsGuard) -> bytes:
+def _read_file(path: str, name: str, guard: ContentsGuard) -> bytes:
     with open(os.open(path, _OPEN_FLAGS), "rb") as stream:  # noqa: PTH123 - pathlib cannot open a descriptor
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise Refused(_CODE, f"{name!r} is not a regular file")
-        census.admit(name, status.st_size)
+        guard.admit(name, status.st_size)
         return stream.read(status.st_size)
 
 

@@ -1,6 +1,6 @@
-"""From Arrow columns to the frame that the model was trained on: same dtypes, same nulls, same order.
+"""Builds the frame that the model was trained on from Arrow columns: same dtypes, nulls and order.
 
-How one column is filled is in `cells`, which dtypes there are in `dtypes`.
+`column_fill` fills one column; `dtypes` lists the dtypes.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class MisfitError(ValueError):
 
 
 def describe_input(frame: Frame, kinds: Mapping[str, str]) -> ModelInput:
-    """Return the container of the user's own `frame`, which the model was trained on.
+    """Return the description of `frame`, which the model was trained on.
 
     `kinds` maps each column, in order, to the Avro kind of its leaf. A sample of a CSV may happen to hold
     whole numbers only where the leaf is a float, or nothing at all where it is a string: such columns become
-    float64 and str. Raises `Refused(RefusalCode.CONTAINER)` for a frame that has no container.
+    float64 and str. Raises `Refused` for a frame that no event can fill.
     """
     if isinstance(frame, np.ndarray):
         return _observe_matrix(frame, kinds)

@@ -40,7 +40,7 @@ class Model:
     others: tuple[Estimator, ...] = ()
 
     def predict(self, frame: Frame) -> Scores:
-        """Return what the estimator says about `frame` (of `container.assemble`).
+        """Return what the estimator says about `frame` (of `frame_builder.build_frame`).
 
         Raises what the estimator raises, and `OutputShapeError` for an answer that is not one per row.
         """

@@ -1,6 +1,6 @@
 """The manifest of a model package: what is inside, what the model expects and what it answers.
 
-Values and their canonical JSON only. Reading packages is in `package`, building frames in `container`.
+Values and their canonical JSON only. `package` reads packages, `frame_builder` builds frames.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which values a column cannot hold as they are: too large to be exact, out of range, null where none is."""
+"""Finds values that a column cannot hold: too large to be exact, out of range, null where it allows none."""
 
 from __future__ import annotations
 

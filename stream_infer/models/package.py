@@ -108,7 +108,7 @@ def _manifest(contents: Contents, expected_digest: str | None) -> Manifest:
     if len(text) > _MAX_MANIFEST_BYTES:
         raise Refused(RefusalCode.TOO_LARGE, f"{MANIFEST} has more than {_MAX_MANIFEST_BYTES} bytes")
     if contents[CHECKSUM] != _checksum(text):
-        raise Refused(RefusalCode.DIGEST, f"{MANIFEST} is not the one that {CHECKSUM} names")
+        raise Refused(RefusalCode.DIGEST, f"{MANIFEST}: SHA-256 does not match {CHECKSUM}")
     digest = "sha256:" + hashlib.sha256(text).hexdigest()
     if expected_digest is not None and digest != expected_digest:
         raise Refused(RefusalCode.DIGEST, f"the package is {digest}, not {expected_digest}")
@@ -130,7 +130,7 @@ def _match(contents: Contents, manifest: Manifest) -> None:
     for name, entry in sorted(manifest.files.items()):
         data = contents[name]
         if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise Refused(RefusalCode.DIGEST, f"{name}: its bytes are not those of the manifest")
+            raise Refused(RefusalCode.DIGEST, f"{name}: SHA-256 or size does not match the manifest")
 
 
 def _checksum(manifest: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """What a model said about a batch, in columns, and whether that keeps its contract.
 
-Pure numpy. How an estimator is asked is in `answer`.
+Pure numpy. `predict` asks the estimator.
 """
 
 from __future__ import annotations

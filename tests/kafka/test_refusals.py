@@ -52,7 +52,7 @@ def not_a_package(folder: Path, number: int) -> Path:
 
 
 BAD: dict[str, tuple[Callable[[Path, int], Path], str, str]] = {
-    "a flipped byte": (flipped_byte, "digest", "model.joblib: its bytes are not those of the manifest"),
+    "a flipped byte": (flipped_byte, "digest", "model.joblib: SHA-256 or size does not match the manifest"),
     "half copied": (half_copied, "missing_file", "model.joblib is missing"),
     "not a package": (not_a_package, "not_a_package", "neither a folder nor a zip"),
     "wrong features": (lambda f, n: line(f, n, source="z"), "schema", "'z', which is not a field"),

@@ -136,7 +136,7 @@ def test_a_converted_model_is_told_and_refused_when_a_byte_of_it_changes(
         assert part in made.out
     assert "20,004 rows compared, greatest difference" in inspected.out
     assert listed["conversion"]["rows"] == 20_004
-    assert "model.onnx: its bytes are not those of the manifest" in verified.err
+    assert "model.onnx: SHA-256 or size does not match the manifest" in verified.err
 
 
 def test_options_reach_the_package(terminal: Terminal, folder: Path) -> None:
