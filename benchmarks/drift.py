@@ -34,7 +34,7 @@ from stream_infer.drift.budget import change_detectors
 from stream_infer.drift.detector_bank import DetectionPolicy
 from stream_infer.drift.detectors import DetectorKind, DetectorSpec
 from stream_infer.drift.frames import ObservationFrame
-from stream_infer.drift.incidents import IncidentOpened, Nature
+from stream_infer.drift.incident import IncidentOpened, Nature
 from stream_infer.drift.monitor import Monitor, MonitorPolicy
 
 SEEDS, STILL, BEFORE, AFTER = 10, 200_000, 24_000, 64_000
@@ -59,7 +59,9 @@ def deaf(_run_length: float) -> Sequence[DetectorSpec]:
 
 def only(kind: DetectorKind) -> MonitorPolicy:
     """Return the shipped policy with one change detector, and no comparison with the reference."""
-    return MonitorPolicy(watch=DetectionPolicy(detectors=partial(change_detectors, kinds=[kind]), compare=()))
+    return MonitorPolicy(
+        detection=DetectionPolicy(detectors=partial(change_detectors, kinds=[kind]), compare=())
+    )
 
 
 POLICIES: dict[str, MonitorPolicy] = {
@@ -67,8 +69,8 @@ POLICIES: dict[str, MonitorPolicy] = {
     "PageHinkley": only(DetectorKind.PAGE_HINKLEY),
     "ADWIN": only(DetectorKind.ADWIN),
     "KSWIN": only(DetectorKind.KSWIN),
-    "PSI": MonitorPolicy(watch=DetectionPolicy(detectors=deaf, compare=("PSI",))),
-    "KS": MonitorPolicy(watch=DetectionPolicy(detectors=deaf, compare=("KS",))),
+    "PSI": MonitorPolicy(detection=DetectionPolicy(detectors=deaf, compare=("PSI",))),
+    "KS": MonitorPolicy(detection=DetectionPolicy(detectors=deaf, compare=("KS",))),
 }
 
 

@@ -21,7 +21,7 @@ from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import NO_DEFAULT, Leaf
 from stream_infer.drift.frames import ObservationFrame
-from stream_infer.drift.incidents import IncidentOpened, IncidentResolved
+from stream_infer.drift.incident import IncidentOpened, IncidentResolved
 from stream_infer.drift.monitor import Monitor, MonitorPolicy
 from stream_infer.drift.reference import Reference, parse_reference
 from stream_infer.flow.records import Batch, Cursor, Partition

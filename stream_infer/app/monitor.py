@@ -87,7 +87,7 @@ def monitor_policy(settings: Settings) -> MonitorPolicy:
     """Return who watches, and how often they may be wrong."""
     said = settings.monitoring
     return MonitorPolicy(
-        watch=DetectionPolicy(
+        detection=DetectionPolicy(
             budget=AlarmBudget(said.false_alarms, said.false_alarm_days, said.events_per_s),
             detectors=partial(change_detectors, kinds=[DetectorKind(name) for name in said.detectors]),
             compare=said.compare,

@@ -1,7 +1,7 @@
 """Whether the errors of one model drift: labelled predictions in, incidents that open and end out.
 
-Errors are gathered into lots, the first of which say what is usual; each later one gives one standardised
-value for the change detectors. The DDM family sees every single label that was right or wrong.
+Errors are gathered into blocks of labels, the first of which are the baseline; each later block gives one
+z-score for the change detectors. The DDM family sees the error of every single label, 0 or 1.
 """
 
 from __future__ import annotations
@@ -10,187 +10,217 @@ import hashlib
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from stream_infer.drift.detectors import CLIP, STEPS_PER_UNIT, Detection, DetectorSpec, Series
+from stream_infer.drift.detectors import DetectorSpec
 from stream_infer.drift.estimate import ModelId
 from stream_infer.drift.labels import LabelWindow
 from stream_infer.drift.model_metrics import PairOutcome
+from stream_infer.drift.series import CLIP, STEPS_PER_UNIT, Detection, Series
 
-_FIRST_LOTS = 5
-_CALM_LOTS = 5
+_BASELINE_BLOCKS = 5
+_CALM_BLOCKS = 5
 _CALM = 1.0
-_SETTLE_LOTS = 20
-_LONGEST_BITS = 2048
-_LARGEST = 1e100  # of which the squares can still be added
+_SETTLE_BLOCKS = 20
+_LONGEST_SERIES = 2048
+_LARGEST_ERROR = 1e100  # whose squares can still be added
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorPolicy:
-    """Who watches: `detectors` each lot of at least `lot` labels, `bit_detectors` every label."""
+    """The detectors: `detectors` see each block of at least `block` labels, `label_detectors` every label."""
 
     detectors: Sequence[DetectorSpec]
-    bit_detectors: Sequence[DetectorSpec]
-    lot: int = 100
+    label_detectors: Sequence[DetectorSpec]
+    block: int = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorDrift:
-    """The errors of a model have changed: a detector fired on `rate`, over `sample` labels."""
+    """The errors of a model have changed: a detector fired at the mean error `error` of `labels` labels.
+
+    Errors are rates (0 to 1) of a classifier, sizes in the units of the value of a regressor.
+    """
 
     incident: str
     model: ModelId
-    fired: Detection
-    rate: float
-    usual: float
-    sample: int
+    detection: Detection
+    error: float
+    baseline: float
+    labels: int
     window: LabelWindow
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRecovered:
-    """The errors of a model are what they were, or stay at what they became (`settled`)."""
+    """The errors of a model are at their baseline again, or stay at their new level (`settled`)."""
 
     incident: str
     model: ModelId
-    rate: float
-    usual: float
-    sample: int
+    error: float
+    baseline: float
+    labels: int
     settled: bool
     window: LabelWindow
 
 
 class ErrorSample(NamedTuple):
-    """Some errors: their sum, the sum of their squares, and how many labels they are of."""
+    """Errors of some labels: their sum, the sum of their squares, and their number."""
 
-    total: float = 0.0
-    squares: float = 0.0
+    error_sum: float = 0.0
+    square_sum: float = 0.0
     labels: int = 0
 
     @property
     def mean(self) -> float:
         """The mean error: a rate where errors are 0 and 1."""
-        return self.total / self.labels if self.labels else 0.0
+        return self.error_sum / self.labels if self.labels else 0.0
 
     def plus(self, other: ErrorSample) -> ErrorSample:
         """Return both as one."""
-        return ErrorSample(self.total + other.total, self.squares + other.squares, self.labels + other.labels)
+        return ErrorSample(
+            self.error_sum + other.error_sum,
+            self.square_sum + other.square_sum,
+            self.labels + other.labels,
+        )
 
 
 @dataclass(slots=True)
 class ErrorState:
-    """What is stored of one model's errors: the lot under way, the first ones, what detectors have seen.
+    """The stored state of one model's errors: the open block, the baseline, and what detectors have seen.
 
-    `alarmed` counts lots since a detector last fired.
+    `values` and `label_errors` are in thousandths. `calm_blocks` counts blocks since a detector last fired.
     """
 
-    lot: ErrorSample = field(default_factory=ErrorSample)
-    first: ErrorSample = field(default_factory=ErrorSample)
-    first_lots: int = 0
+    block: ErrorSample = field(default_factory=ErrorSample)
+    baseline: ErrorSample = field(default_factory=ErrorSample)
+    baseline_blocks: int = 0
     values: list[int] = field(default_factory=list)
-    bits: list[int] = field(default_factory=list)
+    label_errors: list[int] = field(default_factory=list)
     incident: str | None = None
-    alarmed: int = 0
+    calm_blocks: int = 0
 
 
 class ErrorMonitor:
-    """The course of one model's errors."""
+    """The errors of one model over time."""
 
     def __init__(self, policy: ErrorPolicy, model: ModelId, state: ErrorState | None = None) -> None:
         self._policy = policy
         self._model = model
         self._state = state or ErrorState()
         self._series = Series(policy.detectors, values=self._state.values)
-        self._bits = Series(policy.bit_detectors, limit=_LONGEST_BITS, values=self._state.bits)
+        self._label_series = Series(
+            policy.label_detectors, limit=_LONGEST_SERIES, values=self._state.label_errors
+        )
 
     def take(
-        self, marks: Sequence[PairOutcome], window: LabelWindow
+        self, outcomes: Sequence[PairOutcome], window: LabelWindow
     ) -> Iterator[ErrorDrift | ErrorRecovered]:
-        """Take the labelled predictions of `window`, in order; yield what opens and what ends."""
+        """Take the labelled predictions of `window`, in order; yield the incidents that open and end."""
         state = self._state
-        wrong = [float(not one.right) for one in marks if one.right is not None]
-        errors = wrong or [min(one.apart, _LARGEST) for one in marks if one.apart is not None]
-        here = _lot(errors)
-        fired = [found for error in wrong for found in self._bits.update(error)]
-        if fired and state.first_lots == _FIRST_LOTS:
-            yield from self._opened(fired, here, window)
-        state.lot = state.lot.plus(here)
-        if state.lot.labels >= self._policy.lot:
-            lot, state.lot = state.lot, ErrorSample()
-            yield from self._looked(lot, window, rate=bool(wrong))
+        wrong = [float(not one.correct) for one in outcomes if one.correct is not None]
+        sizes = [one.absolute_error for one in outcomes if one.absolute_error is not None]
+        here = _sample(wrong or [min(size, _LARGEST_ERROR) for size in sizes])
+        detections = [found for error in wrong for found in self._label_series.update(error)]
+        if detections and state.baseline_blocks == _BASELINE_BLOCKS:
+            yield from self._opened(detections, here, window)
+        state.block = state.block.plus(here)
+        if state.block.labels >= self._policy.block:
+            block, state.block = state.block, ErrorSample()
+            yield from self._evaluated(block, window, rate=bool(wrong))
 
     def to_document(self) -> Mapping[str, Any]:
-        """Return the whole state."""
-        self._state.values, self._state.bits = list(self._series.values), list(self._bits.values)
-        return asdict(self._state)
+        """Return the whole state as JSON values."""
+        state = self._state
+        return {
+            "lot": state.block,
+            "first": state.baseline,
+            "first_lots": state.baseline_blocks,
+            "values": list(self._series.values),
+            "bits": list(self._label_series.values),
+            "incident": state.incident,
+            "alarmed": state.calm_blocks,
+        }
 
     @staticmethod
     def from_document(document: Mapping[str, Any], policy: ErrorPolicy, model: ModelId) -> ErrorMonitor:
-        """Return what `to_document` was called on."""
-        lots = {"lot": ErrorSample(*document["lot"]), "first": ErrorSample(*document["first"])}
-        return ErrorMonitor(policy, model, ErrorState(**{**document, **lots}))
+        """Return the monitor that wrote `document`."""
+        state = ErrorState(
+            block=ErrorSample(*document["lot"]),
+            baseline=ErrorSample(*document["first"]),
+            baseline_blocks=document["first_lots"],
+            values=document["values"],
+            label_errors=document["bits"],
+            incident=document["incident"],
+            calm_blocks=document["alarmed"],
+        )
+        return ErrorMonitor(policy, model, state)
 
-    def _looked(
-        self, lot: ErrorSample, window: LabelWindow, *, rate: bool
+    def _evaluated(
+        self, block: ErrorSample, window: LabelWindow, *, rate: bool
     ) -> Iterator[ErrorDrift | ErrorRecovered]:
         state = self._state
-        if state.first_lots < _FIRST_LOTS:
-            state.first, state.first_lots = state.first.plus(lot), state.first_lots + 1
+        if state.baseline_blocks < _BASELINE_BLOCKS:
+            state.baseline, state.baseline_blocks = state.baseline.plus(block), state.baseline_blocks + 1
             return
-        value = _rate_value(lot, state.first) if rate else _size_value(lot, state.first)
-        fired = self._series.update(value)
-        yield from self._opened(fired, lot, window)
+        value = _rate_zscore(block, state.baseline) if rate else _mean_zscore(block, state.baseline)
+        detections = self._series.update(value)
+        yield from self._opened(detections, block, window)
         if state.incident is not None:
-            state.alarmed = 0 if fired else state.alarmed + 1
-            yield from self._ended(lot, window)
+            state.calm_blocks = 0 if detections else state.calm_blocks + 1
+            yield from self._ended(block, window)
 
     def _opened(
-        self, fired: Sequence[Detection], lot: ErrorSample, window: LabelWindow
+        self, detections: Sequence[Detection], sample: ErrorSample, window: LabelWindow
     ) -> Iterator[ErrorDrift]:
         state = self._state
-        if not fired or state.incident is not None:
+        if not detections or state.incident is not None:
             return
         place = f"{self._model.digest}\n{window.log}\n{window.first_offset}"
-        state.incident, state.alarmed = hashlib.sha256(place.encode()).hexdigest()[:16], 0
-        usual = state.first.mean
-        yield ErrorDrift(state.incident, self._model, fired[0], lot.mean, usual, lot.labels, window)
+        state.incident, state.calm_blocks = hashlib.sha256(place.encode()).hexdigest()[:16], 0
+        baseline = state.baseline.mean
+        yield ErrorDrift(
+            state.incident, self._model, detections[0], sample.mean, baseline, sample.labels, window
+        )
 
-    def _ended(self, lot: ErrorSample, window: LabelWindow) -> Iterator[ErrorRecovered]:
+    def _ended(self, block: ErrorSample, window: LabelWindow) -> Iterator[ErrorRecovered]:
         state = self._state
-        if state.incident is None or state.alarmed < _CALM_LOTS:
+        if state.incident is None or state.calm_blocks < _CALM_BLOCKS:
             return
-        back = abs(statistics.fmean(self._series.values[-_CALM_LOTS:])) < _CALM * STEPS_PER_UNIT
-        if not back and state.alarmed < _SETTLE_LOTS:
+        recent = statistics.fmean(self._series.values[-_CALM_BLOCKS:])
+        settled = abs(recent) >= _CALM * STEPS_PER_UNIT
+        if settled and state.calm_blocks < _SETTLE_BLOCKS:
             return
-        incident, usual = state.incident, state.first.mean
+        incident, baseline = state.incident, state.baseline.mean
         state.incident = None
-        if not back:
-            state.first, state.first_lots = ErrorSample(), 0
-        self._series, self._bits = self._fresh()  # they would find the way back, or the way there, once more
-        yield ErrorRecovered(incident, self._model, lot.mean, usual, lot.labels, not back, window)
+        if settled:
+            state.baseline, state.baseline_blocks = ErrorSample(), 0
+        # New detectors: the old ones would see the way back, or the way there, once more.
+        self._series = Series(self._policy.detectors)
+        self._label_series = Series(self._policy.label_detectors, limit=_LONGEST_SERIES)
+        yield ErrorRecovered(incident, self._model, block.mean, baseline, block.labels, settled, window)
 
-    def _fresh(self) -> tuple[Series, Series]:
-        return Series(self._policy.detectors), Series(self._policy.bit_detectors, limit=_LONGEST_BITS)
 
-
-def _lot(errors: Sequence[float]) -> ErrorSample:
+def _sample(errors: Sequence[float]) -> ErrorSample:
     return ErrorSample(math.fsum(errors), math.fsum(error * error for error in errors), len(errors))
 
 
-def _rate_value(lot: ErrorSample, first: ErrorSample) -> float:
-    """Return how many standard deviations a rate is from the usual one, whatever the rate."""
-    apart = _angle(lot) - _angle(first)
-    return 2 * apart / math.sqrt(1 / lot.labels + 1 / first.labels)
+def _rate_zscore(block: ErrorSample, baseline: ErrorSample) -> float:
+    """Return how many standard deviations a rate is from the baseline, whatever the rate (Anscombe 1948)."""
+    difference = _arcsine(block) - _arcsine(baseline)
+    return 2 * difference / math.sqrt(1 / block.labels + 1 / baseline.labels)
 
 
-def _angle(lot: ErrorSample) -> float:
-    return math.asin(math.sqrt((lot.total + 0.375) / (lot.labels + 0.75)))
+def _arcsine(sample: ErrorSample) -> float:
+    return math.asin(math.sqrt((sample.error_sum + 0.375) / (sample.labels + 0.75)))
 
 
-def _size_value(lot: ErrorSample, first: ErrorSample) -> float:
-    """Return how many standard errors a mean is from the usual one."""
-    variance = max(0.0, first.squares / first.labels - first.mean**2)
-    spread = math.sqrt(variance * (1 / lot.labels + 1 / first.labels))
-    apart = lot.mean - first.mean
-    return apart / spread if spread > 0 else math.copysign(CLIP, apart) if apart else 0.0
+def _mean_zscore(block: ErrorSample, baseline: ErrorSample) -> float:
+    """Return how many standard errors a mean is from the baseline."""
+    variance = max(0.0, baseline.square_sum / baseline.labels - baseline.mean**2)
+    standard_error = math.sqrt(variance * (1 / block.labels + 1 / baseline.labels))
+    difference = block.mean - baseline.mean
+    if standard_error > 0:
+        return difference / standard_error
+    return math.copysign(CLIP, difference) if difference else 0.0

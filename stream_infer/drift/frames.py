@@ -1,7 +1,7 @@
-"""What scoring saw, summarised by partition, model and window of offsets. Frames of one window merge.
+"""Summaries of scored records by partition, model and window of offsets. Frames of one window merge.
 
 Values and their merging only. `steps.observing.observe` makes frames from a batch,
-`steps.observing.frame_record` encodes them.
+`steps.observing.frame_record` writes them as records, `frame_documents` as JSON.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,9 @@ OUTPUT_CATEGORY = "output.category"
 class ColumnSummary:
     """One feature or output in one frame.
 
-    `nulls` and `non_finite` are exact, of every row. `count` is how many sampled values are behind the rest:
-    `mean`, `m2` (sum of squared deviations), `low`, `high` (all 0.0 when there are none) and `bins`.
+    `nulls` and `non_finite` count every row. `count` is the number of sampled values behind the rest:
+    `mean`, `m2` (sum of squared deviations from it), `low`, `high` (all 0.0 without values) and `bins`. All
+    but the counts are in the units of the column.
     """
 
     name: str
@@ -52,7 +53,12 @@ class ColumnSummary:
 
 @dataclass(frozen=True, slots=True)
 class ObservationFrame:
-    """One window of one partition under one model, or a part of it. Offsets and times are inclusive."""
+    """One window of one partition under one model, or a part of it. Offsets and times are inclusive.
+
+    `first_offset` to `last_offset` are records that were seen, `window_first_offset` to `window_last_offset`
+    the range that the window covers. `records` counts every record, `dead_letters` those turned away,
+    `sampled` the rows behind `signals`.
+    """
 
     version: str
     digest: str
@@ -71,7 +77,7 @@ class ObservationFrame:
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """Which features and outputs of a model are summarised, in order; `widths` is how many bins each has."""
+    """The features and outputs of a model that are summarised, in order; `widths` are numbers of bins."""
 
     kinds: Sequence[str]
     names: Sequence[str]
@@ -83,11 +89,11 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class FrameTables(Sequence[ObservationFrame]):
-    """Frames under one model in columns, a row each. As a sequence, it has them one by one.
+    """Frames under one model in columns, one row a frame; as a sequence, frames one by one.
 
-    `heads` has the numbers of each frame, by field name of `ObservationFrame`. `counts` are count, nulls and
-    non-finite, `moments` are mean, m2, low and high, both (what, frames, signals). `bins` are (frames,
-    the bins of all signals one after the other).
+    `heads` has the numbers of each frame (shape: frames) by field name of `ObservationFrame`. `counts` (3,
+    frames, signals) are count, nulls and non-finite, `moments` (4, frames, signals) are mean, m2, low and
+    high. `bins` (frames, bins of all signals) has the bins of the signals one after the other.
     """
 
     version: str
@@ -121,40 +127,38 @@ class FrameTables(Sequence[ObservationFrame]):
         columns = zip(
             self.signals.names, self.signals.kinds, counts, moments, self.signals.widths, ends, strict=True
         )
-        for name, kind, of_counts, of_moments, width, end in columns:
-            count, nulls, non_finite = of_counts
-            mean, m2, low, high = of_moments
+        for name, kind, (count, nulls, non_finite), (mean, m2, low, high), width, end in columns:
             bins = tuple(self.bins[row, end - width : end].tolist())
             yield ColumnSummary(name, kind, count, nulls, non_finite, mean, m2, low, high, bins)
 
 
-def merged(one: ColumnSummary, other: ColumnSummary) -> ColumnSummary:
+def merge_summaries(one: ColumnSummary, other: ColumnSummary) -> ColumnSummary:
     """Return the summary of both samples together (Chan, Golub and LeVeque 1979, equation 2.1)."""
     nulls, non_finite = one.nulls + other.nulls, one.non_finite + other.non_finite
     if not one.count or not other.count:
         return replace(one if one.count else other, nulls=nulls, non_finite=non_finite)
     count = one.count + other.count
-    apart = other.mean - one.mean
+    difference = other.mean - one.mean
     return ColumnSummary(
         name=one.name,
         kind=one.kind,
         count=count,
         nulls=nulls,
         non_finite=non_finite,
-        mean=one.mean + apart * (other.count / count),
-        m2=one.m2 + other.m2 + apart * apart * (one.count * other.count / count),
+        mean=one.mean + difference * (other.count / count),
+        m2=one.m2 + other.m2 + difference * difference * (one.count * other.count / count),
         low=min(one.low, other.low),
         high=max(one.high, other.high),
-        bins=_added(one.bins, other.bins),
+        bins=_add_bins(one.bins, other.bins),
     )
 
 
-def folded(one: ObservationFrame, other: ObservationFrame) -> ObservationFrame:
-    """Return both frames of one partition and model as one. A signal that only one of them has stays."""
-    known = {(s.kind, s.name): s for s in one.signals}
-    for signal in other.signals:
-        key = (signal.kind, signal.name)
-        known[key] = merged(known[key], signal) if key in known else signal
+def merge_frames(one: ObservationFrame, other: ObservationFrame) -> ObservationFrame:
+    """Return two frames of one partition and model as one. A column that only one of them has stays."""
+    merged = {(summary.kind, summary.name): summary for summary in one.signals}
+    for summary in other.signals:
+        key = (summary.kind, summary.name)
+        merged[key] = merge_summaries(merged[key], summary) if key in merged else summary
     return replace(
         one,
         first_offset=min(one.first_offset, other.first_offset),
@@ -166,68 +170,10 @@ def folded(one: ObservationFrame, other: ObservationFrame) -> ObservationFrame:
         records=one.records + other.records,
         dead_letters=one.dead_letters + other.dead_letters,
         sampled=one.sampled + other.sampled,
-        signals=tuple(known.values()),
+        signals=tuple(merged.values()),
     )
 
 
-def to_document(frame: ObservationFrame) -> dict[str, object]:
-    """Return `frame` as JSON values."""
-    return {
-        "version": frame.version,
-        "digest": frame.digest,
-        "source": [frame.source.topic, frame.source.index],
-        "offsets": [
-            frame.first_offset, frame.last_offset, frame.window_first_offset, frame.window_last_offset
-        ],
-        "times_ms": [frame.first_time_ms, frame.last_time_ms],
-        "counts": [frame.records, frame.dead_letters, frame.sampled],
-        "signals": [
-            [s.name, s.kind, s.count, s.nulls, s.non_finite, s.mean, s.m2, s.low, s.high, list(s.bins)]
-            for s in frame.signals
-        ],
-    }  # fmt: skip
-
-
-def from_document(document: Mapping[str, object]) -> ObservationFrame:
-    """Return the frame that `to_document` wrote."""
-    first, last, window_first, window_last = _list(document["offsets"])
-    first_time, last_time = _list(document["times_ms"])
-    records, dead_letters, sampled = _list(document["counts"])
-    return ObservationFrame(
-        version=str(document["version"]),
-        digest=str(document["digest"]),
-        source=Partition(*_list(document["source"])),
-        first_offset=first,
-        last_offset=last,
-        window_first_offset=window_first,
-        window_last_offset=window_last,
-        first_time_ms=first_time,
-        last_time_ms=last_time,
-        records=records,
-        dead_letters=dead_letters,
-        sampled=sampled,
-        signals=tuple(_summary(*one) for one in _list(document["signals"])),
-    )
-
-
-def _summary(
-    name: str,
-    kind: str,
-    count: int,
-    nulls: int,
-    non_finite: int,
-    *rest: Any,  # noqa: ANN401 - JSON
-) -> ColumnSummary:
-    mean, m2, low, high, bins = rest
-    return ColumnSummary(name, kind, count, nulls, non_finite, mean, m2, low, high, tuple(bins))
-
-
-def _list(value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError("not a list")
-    return value
-
-
-def _added(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
-    # A package fixes its bins, so lengths differ only when frames are not of one model: then none are known.
+def _add_bins(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
+    # A package fixes its bins, so lengths differ only for frames of different models: then none are known.
     return tuple(a + b for a, b in zip(one, other, strict=True)) if len(one) == len(other) else ()

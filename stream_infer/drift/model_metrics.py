@@ -1,4 +1,4 @@
-"""How good answers are: accuracy, log loss, Brier score and absolute error of predictions with their truth.
+"""Metrics of labelled predictions: accuracy, log loss, Brier score (Brier 1950) and mean absolute error.
 
 Sums are exact, so the order of pairs makes no difference and a recomputation gives the same numbers.
 """
@@ -19,13 +19,13 @@ BRIER = "brier"
 MAE = "mae"
 
 _TWO = 2
-# As scikit-learn's `log_loss` does: certainty that was wrong costs 36, not infinity.
+# As scikit-learn's `log_loss` does: a certain and wrong prediction costs 36, not infinity.
 _LEAST_PROBABILITY = sys.float_info.epsilon
 
 
 @dataclass(frozen=True, slots=True)
 class OutputMeaning:
-    """What a model's labels and scores mean. `classes` are empty for a regressor.
+    """The meaning of a model's labels and scores. `classes` are empty for a regressor.
 
     With two classes a score is P(classes[1]), with more P(label). `probability` is False for other scores.
     """
@@ -36,78 +36,87 @@ class OutputMeaning:
 
 @dataclass(frozen=True, slots=True)
 class PairOutcome:
-    """What a pair says: whether the label was right, P(truth), how sure the model was, the absolute error."""
+    """What a pair adds to the metrics; None where it does not tell.
 
-    right: bool | None
-    chance: float | None
+    `correct`: the label is the true one. `truth_probability`: P(true class). `confidence`: P(predicted
+    class). `absolute_error`: |value - truth| in the units of the value.
+    """
+
+    correct: bool | None
+    truth_probability: float | None
     confidence: float | None
-    apart: float | None
+    absolute_error: float | None
     delay_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """A figure, and how many labels it rests on."""
+    """A metric, and the number of labels behind it."""
 
     value: float
     labelled: int
 
 
-def pair_outcome(pair: Pair, answers: OutputMeaning) -> PairOutcome:
-    """Return what `pair` adds to the figures."""
-    said, truth = pair.predicted, pair.truth
-    both = said.label is not None and truth.label is not None
+def pair_outcome(pair: Pair, meaning: OutputMeaning) -> PairOutcome:
+    """Return what `pair` adds to the metrics."""
+    predicted, truth = pair
+    correct = absolute_error = None
+    if predicted.label is not None and truth.label is not None:
+        correct = predicted.label == truth.label
+    if predicted.value is not None and truth.value is not None:
+        absolute_error = abs(predicted.value - truth.value)
     return PairOutcome(
-        said.label == truth.label if both else None,
-        _chance(pair, answers),
-        confidence(said, answers),
-        abs(said.value - truth.value) if said.value is not None and truth.value is not None else None,
+        correct,
+        _truth_probability(pair, meaning),
+        confidence(predicted, meaning),
+        absolute_error,
         pair.delay_ms,
     )
 
 
-def metrics_of(marks: Sequence[PairOutcome]) -> Mapping[str, MetricValue]:
-    """Return the figures that `marks` allow."""
-    figures: dict[str, MetricValue] = {}
-    right = [one.right for one in marks if one.right is not None]
-    if right:
-        figures[ACCURACY] = MetricValue(sum(right) / len(right), len(right))
-    chances = [one.chance for one in marks if one.chance is not None]
-    if chances:
-        losses = [-math.log(max(_LEAST_PROBABILITY, chance)) for chance in chances]
-        figures[LOG_LOSS] = MetricValue(_mean(losses), len(losses))
-        figures[BRIER] = MetricValue(_mean([(1 - chance) ** 2 for chance in chances]), len(chances))
-    apart = [one.apart for one in marks if one.apart is not None]
-    if apart:
-        figures[MAE] = MetricValue(_mean(apart), len(apart))
-    return figures
+def metrics_of(outcomes: Sequence[PairOutcome]) -> Mapping[str, MetricValue]:
+    """Return the metrics that `outcomes` allow, by name."""
+    metrics: dict[str, MetricValue] = {}
+    correct = [one.correct for one in outcomes if one.correct is not None]
+    if correct:
+        metrics[ACCURACY] = MetricValue(sum(correct) / len(correct), len(correct))
+    probabilities = [one.truth_probability for one in outcomes if one.truth_probability is not None]
+    if probabilities:
+        count = len(probabilities)
+        losses = [-math.log(max(_LEAST_PROBABILITY, probability)) for probability in probabilities]
+        metrics[LOG_LOSS] = MetricValue(_mean(losses), count)
+        metrics[BRIER] = MetricValue(_mean([(1 - probability) ** 2 for probability in probabilities]), count)
+    errors = [one.absolute_error for one in outcomes if one.absolute_error is not None]
+    if errors:
+        metrics[MAE] = MetricValue(_mean(errors), len(errors))
+    return metrics
 
 
-def median_delay_ms(marks: Sequence[PairOutcome]) -> int:
-    """Return the delay within which half of the labels came."""
-    return statistics.median_low(one.delay_ms for one in marks)
+def median_delay_ms(outcomes: Sequence[PairOutcome]) -> int:
+    """Return the delay within which half of the labels came, in milliseconds."""
+    return statistics.median_low(one.delay_ms for one in outcomes)
 
 
-def confidence(one: Predicted, answers: OutputMeaning) -> float | None:
-    """Return how sure the model is of the label that it gives, if its score says so."""
-    score = _probability(one.score)
-    if not answers.probability or score is None:
+def confidence(predicted: Predicted, meaning: OutputMeaning) -> float | None:
+    """Return the probability that the model gives to its own label, if its score is a probability."""
+    score = _probability(predicted.score)
+    if not meaning.probability or score is None:
         return None
-    return 1.0 - score if len(answers.classes) == _TWO and one.label != answers.classes[1] else score
+    return 1.0 - score if len(meaning.classes) == _TWO and predicted.label != meaning.classes[1] else score
 
 
-def _chance(pair: Pair, answers: OutputMeaning) -> float | None:
-    """Return the probability that a model of two classes gave to the truth."""
+def _truth_probability(pair: Pair, meaning: OutputMeaning) -> float | None:
+    """Return the probability that a model of two classes gave to the true one."""
     score, truth = _probability(pair.predicted.score), pair.truth.label
-    if not answers.probability or len(answers.classes) != _TWO or score is None:
+    if not meaning.probability or len(meaning.classes) != _TWO or score is None:
         return None
-    if truth not in answers.classes:
+    if truth not in meaning.classes:
         return None
-    return score if truth == answers.classes[1] else 1.0 - score
+    return score if truth == meaning.classes[1] else 1.0 - score
 
 
 def _probability(score: float | None) -> float | None:
-    """Return `score` if it is one; a NaN compares with nothing."""
+    """Return `score` if it is within 0 and 1; a NaN compares with nothing."""
     return score if score is not None and 0.0 <= score <= 1.0 else None
 
 

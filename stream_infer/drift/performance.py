@@ -1,13 +1,13 @@
-"""How each model does: figures of every window of labels, an estimate of every window of predictions.
+"""The performance of each model: metrics of every window of labels, an estimate of every one of predictions.
 
-Figures are in `figures`, the estimate that needs no labels in `estimate`, whether errors drift in `errors`;
-which label belongs to which prediction is `labels`' business. Here they meet, by model.
+Three parts meet here, by model: metrics (`model_metrics`), the estimate that needs no labels (`estimate`),
+and whether errors drift (`error_drift`). Which label belongs to which prediction is decided in `join`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from stream_infer.drift.error_drift import ErrorDrift, ErrorMonitor, ErrorPolicy, ErrorRecovered
@@ -31,24 +31,24 @@ from stream_infer.drift.model_metrics import (
 )
 
 _PREDICTIONS_PER_LABEL = 10  # there are more predictions than labels, so their windows are larger
-_FIRST_WINDOWS = 5
+_BASELINE_WINDOWS = 5
 
 OutputMeaningOf = Callable[[str], OutputMeaning]
-"""What the answers of a package mean, by its digest."""
+"""The meaning of a model's output, by the digest of its package."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowMetric:
-    """One figure of one model in one window of labels.
+    """One metric of one model in one window of labels.
 
-    `reference` is that of its first windows, `estimate` the accuracy that was expected of these predictions
-    from their scores, `predictions` how many of the model's have a label here.
+    `baseline` is that of its first windows, `estimate` the accuracy that the scores of these predictions
+    promised, `predictions` the number of the model's predictions with a label here.
     """
 
     model: ModelId
     metric: str
-    figure: MetricValue
-    reference: float | None
+    value: MetricValue
+    baseline: float | None
     estimate: float | None
     predictions: int
     delay_p50_ms: int
@@ -57,9 +57,9 @@ class WindowMetric:
 
 @dataclass(frozen=True, slots=True)
 class AccuracyEstimate:
-    """What accuracy the scores of a window of predictions promise, after so many `labels`."""
+    """The accuracy to expect of a window of predictions, from a calibration on so many `labels`."""
 
-    promised: WindowConfidence
+    window: WindowConfidence
     accuracy: float
     labels: int
 
@@ -69,98 +69,104 @@ PerformanceChange = WindowMetric | AccuracyEstimate | ErrorDrift | ErrorRecovere
 
 @dataclass(slots=True)
 class _Model:
-    answers: OutputMeaning
+    meaning: OutputMeaning
     errors: ErrorMonitor
     calibration: Calibration = field(default_factory=Calibration)
-    first: dict[str, list[float]] = field(default_factory=dict)
+    first_windows: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Performance:
-    """Figures, estimates and error drift of every model. State is small: counts, and a few recent values."""
+    """Metrics, estimates and error drift of every model. State is small: counts, and a few recent values."""
 
-    def __init__(self, errors: ErrorPolicy, answers: OutputMeaningOf, *, window: int) -> None:
+    def __init__(self, errors: ErrorPolicy, meaning_of: OutputMeaningOf, *, window: int) -> None:
         self._errors = errors
-        self._answers = answers
+        self._meaning_of = meaning_of
         self._models: dict[ModelId, _Model] = {}
-        self._promises = ConfidenceWindows(window * _PREDICTIONS_PER_LABEL)
-        self._touched: set[ModelId] = set()
+        self._confidence = ConfidenceWindows(window * _PREDICTIONS_PER_LABEL)
+        self._changed: set[ModelId] = set()
 
-    def predicted(self, log: str, offset: int, one: Predicted) -> Iterator[AccuracyEstimate]:
+    def predicted(self, log: str, offset: int, predicted: Predicted) -> Iterator[AccuracyEstimate]:
         """Take the prediction at `offset` of `log`; yield the estimates of a window that is over."""
-        name = ModelId(one.version, one.digest)
-        sure = confidence(one, self._of(name).answers)
-        if sure is None:
+        model = ModelId(predicted.version, predicted.digest)
+        probability = confidence(predicted, self._of(model).meaning)
+        if probability is None:
             return
-        for promised in self._promises.take(log, offset, one.time_ms, name, sure):
-            calibration = self._of(promised.model).calibration
-            yield AccuracyEstimate(promised, calibration.accuracy(promised.bands), calibration.labels)
+        for window in self._confidence.take(log, offset, predicted.time_ms, model, probability):
+            calibration = self._of(window.model).calibration
+            accuracy = calibration.expected_accuracy(window.bands)
+            yield AccuracyEstimate(window, accuracy, calibration.labels)
 
     def closed(self, window: LabelWindow) -> Iterator[PerformanceChange]:
-        """Take a window of labels; yield figures of each model in it, and whether errors drift."""
+        """Take a window of labels; yield the metrics of each model in it, and whether its errors drift."""
         pairs: dict[ModelId, list[Pair]] = {}
         for pair in window.pairs:
             pairs.setdefault(ModelId(pair.predicted.version, pair.predicted.digest), []).append(pair)
-        for name, mine in pairs.items():
-            of = self._of(name)
-            self._touched.add(name)
-            marks = [pair_outcome(pair, of.answers) for pair in mine]
-            yield from self._measured(name, of, marks, window)
-            yield from of.errors.take(marks, window)
+        for model, of_model in pairs.items():
+            self._changed.add(model)
+            state = self._of(model)
+            outcomes = [pair_outcome(pair, state.meaning) for pair in of_model]
+            yield from _metrics(model, state, outcomes, window)
+            yield from state.errors.take(outcomes, window)
 
     def changed(self) -> Mapping[str, Any]:
-        """Return the documents that have changed since the last call, by name."""
-        touched, self._touched = self._touched, set()
-        documents = {f"model/{name.digest}": self._document(name) for name in sorted(touched)}
-        return documents | {f"promises/{log}": one for log, one in self._promises.changed().items()}
+        """Return the documents that changed since the last call, by name."""
+        changed, self._changed = self._changed, set()
+        documents = {f"model/{model.digest}": self._document(model) for model in sorted(changed)}
+        return documents | {f"promises/{log}": one for log, one in self._confidence.changed().items()}
 
     def restore(self, documents: Mapping[str, Any]) -> None:
         """Take over the state in `documents`, by name."""
         for key, document in documents.items():
             if key.startswith("model/"):
-                name = ModelId(*document["name"])
-                errors = ErrorMonitor.from_document(document["errors"], self._errors, name)
-                calibration = Calibration(**document["calibration"])
-                self._models[name] = _Model(
-                    self._answers(name.digest), errors, calibration, document["first"]
+                model = ModelId(*document["name"])
+                calibration = document["calibration"]
+                self._models[model] = _Model(
+                    self._meaning_of(model.digest),
+                    ErrorMonitor.from_document(document["errors"], self._errors, model),
+                    Calibration(calibration["seen"], calibration["right"]),
+                    document["first"],
                 )
-        promises = {k.removeprefix("promises/"): d for k, d in documents.items() if k.startswith("promises/")}
-        self._promises.restore(promises)
+        windows = {k.removeprefix("promises/"): d for k, d in documents.items() if k.startswith("promises/")}
+        self._confidence.restore(windows)
 
-    def _of(self, name: ModelId) -> _Model:
-        if name not in self._models:
-            self._models[name] = _Model(self._answers(name.digest), ErrorMonitor(self._errors, name))
-        return self._models[name]
+    def _of(self, model: ModelId) -> _Model:
+        if model not in self._models:
+            meaning = self._meaning_of(model.digest)
+            self._models[model] = _Model(meaning, ErrorMonitor(self._errors, model))
+        return self._models[model]
 
-    def _measured(
-        self, name: ModelId, of: _Model, marks: Sequence[PairOutcome], window: LabelWindow
-    ) -> Iterator[WindowMetric]:
-        estimate = _estimate(of.calibration, marks)
-        for metric, figure in metrics_of(marks).items():
-            first = of.first.setdefault(metric, [])
-            reference = sum(first) / len(first) if len(first) >= _FIRST_WINDOWS else None
-            expected = estimate if metric == ACCURACY else None
-            delay = median_delay_ms(marks)
-            yield WindowMetric(name, metric, figure, reference, expected, len(marks), delay, window)
-            if len(first) < _FIRST_WINDOWS:
-                first.append(figure.value)
-        for one in marks:
-            if one.confidence is not None and one.right is not None:
-                of.calibration.learn(one.confidence, right=one.right)
-
-    def _document(self, name: ModelId) -> dict[str, Any]:
-        of = self._models[name]
+    def _document(self, model: ModelId) -> dict[str, Any]:
+        state = self._models[model]
         return {
-            "name": name,
-            "errors": of.errors.to_document(),
-            "calibration": asdict(of.calibration),
-            "first": of.first,
+            "name": model,
+            "errors": state.errors.to_document(),
+            "calibration": {"seen": state.calibration.seen, "right": state.calibration.correct},
+            "first": state.first_windows,
         }
 
 
-def _estimate(calibration: Calibration, marks: Sequence[PairOutcome]) -> float | None:
-    """Return the accuracy to expect of the predictions behind `marks`, if their scores say anything."""
+def _metrics(
+    model: ModelId, state: _Model, outcomes: Sequence[PairOutcome], window: LabelWindow
+) -> Iterator[WindowMetric]:
+    """Yield the metrics of a window, and learn from it."""
+    estimate = _estimate(state.calibration, outcomes)
+    delay = median_delay_ms(outcomes)
+    for metric, value in metrics_of(outcomes).items():
+        first = state.first_windows.setdefault(metric, [])
+        baseline = sum(first) / len(first) if len(first) >= _BASELINE_WINDOWS else None
+        expected = estimate if metric == ACCURACY else None
+        yield WindowMetric(model, metric, value, baseline, expected, len(outcomes), delay, window)
+        if len(first) < _BASELINE_WINDOWS:
+            first.append(value.value)
+    for one in outcomes:
+        if one.confidence is not None and one.correct is not None:
+            state.calibration.learn(one.confidence, correct=one.correct)
+
+
+def _estimate(calibration: Calibration, outcomes: Sequence[PairOutcome]) -> float | None:
+    """Return the accuracy to expect of the predictions behind `outcomes`, if they have a confidence."""
     bands = ConfidenceBands()
-    for one in marks:
+    for one in outcomes:
         if one.confidence is not None:
             bands.add(one.confidence)
-    return calibration.accuracy(bands) if bands.total else None
+    return calibration.expected_accuracy(bands) if bands.total else None

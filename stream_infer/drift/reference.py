@@ -1,7 +1,6 @@
-"""`reference.json` as the worker reads it: what each feature and output looked like when the model was made.
+"""`reference.json` of a package: the distribution of each feature and output in the training data.
 
-Reading and the shares of its bins only. Who writes the file is `packaging.reference`; comparing with it is in
-`standard` and `distance`.
+Reading only. `packaging.reference` writes the file; `zscores` and `distance` compare with it.
 """
 
 from __future__ import annotations
@@ -15,15 +14,16 @@ from typing import Any
 from stream_infer.drift.frames import FEATURE_CATEGORY, FEATURE_NUMBER, OUTPUT_CATEGORY, OUTPUT_NUMBER
 
 LABEL = "label"
-"""The name of the signal that counts the labels a classifier gives."""
+"""The name of the column that counts the labels of a classifier."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceColumn:
-    """One feature or output in the reference.
+    """One feature or output in the reference; `mean` to `edges` are in the units of the column.
 
-    `edges` bound the bins of numbers: `shares[0]` is what lies below them, `shares[-1]` what lies above (both
-    0.0: the edges span the reference). Of `categories`, `shares[-1]` is what was none of those listed.
+    Of numbers, n `edges` bound n - 1 bins. `shares` has n + 1 items that sum to 1: the first is the share
+    below the edges, the last the share above (both 0.0: the edges span the reference). Of `categories`, the
+    last share is that of all values that are not listed.
     """
 
     name: str
@@ -42,7 +42,7 @@ class ReferenceColumn:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """All columns of the data that a model was made from, by (kind, name)."""
+    """All columns of the training data of a model, by (kind, name)."""
 
     rows: int
     columns: Mapping[tuple[str, str], ReferenceColumn]
@@ -75,7 +75,7 @@ def _column(name: str, one: Mapping[str, Any], *, feature: bool) -> ReferenceCol
     exact = ReferenceColumn(name, kind, int(one["count"]), int(one["nulls"]), int(one["infinite"]))
     if "bins" not in one:  # a column without a single number
         return exact
-    edges, counts = _sorted(one["bins"]["edges"]), [int(n) for n in one["bins"]["counts"]]
+    edges, counts = _edges(one["bins"]["edges"]), [int(n) for n in one["bins"]["counts"]]
     total = sum(counts)
     return replace(
         exact,
@@ -88,7 +88,7 @@ def _column(name: str, one: Mapping[str, Any], *, feature: bool) -> ReferenceCol
     )
 
 
-def _sorted(edges: list[float]) -> tuple[float, ...]:
+def _edges(edges: list[float]) -> tuple[float, ...]:
     # A constant column has one edge; a bin needs two.
     return tuple(edges) if len(edges) > 1 else (edges[0], math.nextafter(edges[0], math.inf))
 

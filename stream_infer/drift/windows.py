@@ -1,9 +1,9 @@
-"""Frames folded into windows, and windows into looks: the moments at which detectors get a value.
+"""Frames merged into windows: the moments at which detectors get a value.
 
 A window of a partition closes when a frame of a later window of it arrives (or one of another model), or when
-frames of others have arrived for long enough without one of its own. Windows in which too few rows were
-sampled wait for the next one, so a look always holds enough rows. Nothing here knows a clock: `now_ms` is the
-time of the frame that arrives.
+frames of other streams have arrived for long enough without one of its own. A closed window in which too few
+rows were sampled is merged with the next one, so an evaluated window always has enough rows. Nothing here
+reads a clock: `now_ms` is the time of the frame that arrives.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from stream_infer.drift.frames import ObservationFrame, folded, from_document, to_document
+from stream_infer.drift.frame_documents import frame_from_document, frame_to_document
+from stream_infer.drift.frames import ObservationFrame, merge_frames
 from stream_infer.flow.records import Partition
 
 
 class StreamKey(NamedTuple):
-    """One source partition under one model: what a look is about."""
+    """A stream: one source partition under one model."""
 
     source: Partition
     digest: str
@@ -25,15 +26,18 @@ class StreamKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WindowPolicy:
-    """`look_rows` sampled rows make a look; a window of which nothing comes for `max_age_ms` closes."""
+    """A window with `min_rows` sampled rows is evaluated; one without a frame for `max_age_ms` closes."""
 
-    look_rows: int = 150
+    min_rows: int = 150
     max_age_ms: int = 600_000
 
 
 @dataclass(frozen=True, slots=True)
 class PendingWindow:
-    """A window under way, and the closed ones that wait for it. `touched_ms` is when it last grew."""
+    """The open window of a stream, and the closed windows before it that had too few rows, merged.
+
+    `touched_ms` is when the last frame arrived.
+    """
 
     open: ObservationFrame | None
     waiting: ObservationFrame | None
@@ -41,77 +45,77 @@ class PendingWindow:
 
 
 class Windows:
-    """The windows under way, one for each stream."""
+    """The windows that are not evaluated yet, one for each stream."""
 
     def __init__(self, policy: WindowPolicy) -> None:
         self._policy = policy
-        self._streams: dict[StreamKey, PendingWindow] = {}
-        self._moved: set[StreamKey] = set()
+        self._pending: dict[StreamKey, PendingWindow] = {}
+        self._changed: set[StreamKey] = set()
 
     @property
-    def moved(self) -> frozenset[StreamKey]:
+    def changed(self) -> frozenset[StreamKey]:
         """The streams that the last `add` changed."""
-        return frozenset(self._moved)
+        return frozenset(self._changed)
 
     def add(self, frame: ObservationFrame, now_ms: int) -> Sequence[ObservationFrame]:
-        """Take a frame; return the looks that are complete with it, in the order of their closing."""
-        here = StreamKey(frame.source, frame.digest)
-        self._moved = {here}
-        looks = [look for stream in self._overdue(here, now_ms) for look in self._close(stream)]
-        gathering = self._streams.get(here, PendingWindow(None, None, now_ms))
-        if gathering.open is not None and gathering.open.window_last_offset < frame.window_first_offset:
-            looks += self._close(here)
-            gathering = self._streams.get(here, PendingWindow(None, None, now_ms))
-        grown = frame if gathering.open is None else folded(gathering.open, frame)
-        self._streams[here] = PendingWindow(grown, gathering.waiting, now_ms)
-        return looks
+        """Take a frame; return the windows that are complete with it, in the order of their closing."""
+        stream = StreamKey(frame.source, frame.digest)
+        self._changed = {stream}
+        complete = [window for other in self._overdue(stream, now_ms) for window in self._close(other)]
+        pending = self._pending.get(stream, PendingWindow(None, None, now_ms))
+        if pending.open is not None and pending.open.window_last_offset < frame.window_first_offset:
+            complete += self._close(stream)
+            pending = self._pending.get(stream, PendingWindow(None, None, now_ms))
+        grown = frame if pending.open is None else merge_frames(pending.open, frame)
+        self._pending[stream] = PendingWindow(grown, pending.waiting, now_ms)
+        return complete
 
-    def restore(self, stream: StreamKey, gathering: PendingWindow) -> None:
-        """Go on with a window that was under way."""
-        self._streams[stream] = gathering
+    def restore(self, stream: StreamKey, pending: PendingWindow) -> None:
+        """Continue with the windows of a stream that were pending before."""
+        self._pending[stream] = pending
 
-    def streams(self) -> Mapping[StreamKey, PendingWindow]:
-        """Return what is under way."""
-        return self._streams
+    def pending(self, stream: StreamKey) -> PendingWindow | None:
+        """Return what is pending of a stream, if anything is."""
+        return self._pending.get(stream)
 
-    def _overdue(self, here: StreamKey, now_ms: int) -> Sequence[StreamKey]:
-        """Return streams to close: those left behind by another model, and those without news for long."""
+    def _overdue(self, current: StreamKey, now_ms: int) -> Sequence[StreamKey]:
+        """Return streams to close: those of another model on this partition, and those without frames."""
         return [
             stream
-            for stream, gathering in sorted(self._streams.items())
-            if stream != here
-            and gathering.open is not None
-            and (stream.source == here.source or now_ms - gathering.touched_ms > self._policy.max_age_ms)
+            for stream, pending in sorted(self._pending.items())
+            if stream != current
+            and pending.open is not None
+            and (stream.source == current.source or now_ms - pending.touched_ms > self._policy.max_age_ms)
         ]
 
     def _close(self, stream: StreamKey) -> Sequence[ObservationFrame]:
-        self._moved.add(stream)
-        gathering = self._streams[stream]
-        closed = gathering.open
+        self._changed.add(stream)
+        pending = self._pending[stream]
+        closed = pending.open
         if closed is None:
             return ()
-        if gathering.waiting is not None:
-            closed = folded(gathering.waiting, closed)
-        if closed.sampled < self._policy.look_rows:
-            self._streams[stream] = PendingWindow(None, closed, gathering.touched_ms)
+        if pending.waiting is not None:
+            closed = merge_frames(pending.waiting, closed)
+        if closed.sampled < self._policy.min_rows:
+            self._pending[stream] = PendingWindow(None, closed, pending.touched_ms)
             return ()
-        del self._streams[stream]
+        del self._pending[stream]
         return (closed,)
 
 
-def pending_to_document(gathering: PendingWindow) -> dict[str, object]:
-    """Return a stream's windows as JSON values."""
+def pending_to_document(pending: PendingWindow) -> dict[str, object]:
+    """Return the pending windows of a stream as JSON values."""
     return {
-        "open": None if gathering.open is None else to_document(gathering.open),
-        "waiting": None if gathering.waiting is None else to_document(gathering.waiting),
-        "touched_ms": gathering.touched_ms,
+        "open": None if pending.open is None else frame_to_document(pending.open),
+        "waiting": None if pending.waiting is None else frame_to_document(pending.waiting),
+        "touched_ms": pending.touched_ms,
     }
 
 
 def pending_from_document(document: Mapping[str, Any]) -> PendingWindow:
-    """Return what `pending_to_document` wrote."""
+    """Return the pending windows that `pending_to_document` wrote."""
     return PendingWindow(
-        None if document["open"] is None else from_document(document["open"]),
-        None if document["waiting"] is None else from_document(document["waiting"]),
+        None if document["open"] is None else frame_from_document(document["open"]),
+        None if document["waiting"] is None else frame_from_document(document["waiting"]),
         int(document["touched_ms"]),
     )

@@ -11,7 +11,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_infer.drift.labels import Join, JoinPolicy, LabelWindow, Predicted, ReadProgress, Truth
+from stream_infer.drift.join import Join
+from stream_infer.drift.labels import JoinPolicy, LabelWindow, Predicted, ReadProgress, Truth
 from stream_infer.drift.model_metrics import OutputMeaning, median_delay_ms, metrics_of, pair_outcome
 from tests.support import label_oracle
 from tests.support.label_oracle import Known, Rules, Said

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.drift_streams import Stream, frames, shift
-from stream_infer.drift.frames import ObservationFrame, folded
+from stream_infer.drift.frames import ObservationFrame, merge_frames
 from stream_infer.testing.memory import Fault
 from tests.unit.drift.streams import documents, events, monitored, written
 
@@ -56,7 +56,7 @@ def windows(batch: int) -> dict[tuple[int, int], ObservationFrame]:
     folds: dict[tuple[int, int], ObservationFrame] = {}
     for frame in cut(batch):
         key = (frame.source.index, frame.window_first_offset)
-        folds[key] = folded(folds[key], frame) if key in folds else frame
+        folds[key] = merge_frames(folds[key], frame) if key in folds else frame
     return folds
 
 

@@ -17,7 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing as Frames
 from stream_infer.avro.record import RecordReader
-from stream_infer.drift.frames import ObservationFrame, folded
+from stream_infer.drift.frames import ObservationFrame, merge_frames
 from stream_infer.steps.observing.frame_record import from_record
 from tests.conftest import Topics
 from tests.support.clients import admin
@@ -133,5 +133,5 @@ def by_window(frames: Sequence[ObservationFrame]) -> dict[Window, ObservationFra
     merged: dict[Window, ObservationFrame] = {}
     for frame in frames:
         window = (frame.source.index, frame.window_first_offset)
-        merged[window] = folded(merged[window], frame) if window in merged else frame
+        merged[window] = merge_frames(merged[window], frame) if window in merged else frame
     return merged

@@ -9,9 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stream_infer.drift.detector_bank import Alarm
+from stream_infer.drift.alarms import Alarm
+from stream_infer.drift.aspects import RECORDS, Aspect, Signal
 from stream_infer.drift.frames import OUTPUT_CATEGORY, ColumnSummary, ObservationFrame
-from stream_infer.drift.incidents import (
+from stream_infer.drift.incident import (
     Ending,
     Incident,
     IncidentOpened,
@@ -21,7 +22,6 @@ from stream_infer.drift.incidents import (
 )
 from stream_infer.drift.monitor import ReferenceMissing
 from stream_infer.drift.reference import Reference, ReferenceColumn
-from stream_infer.drift.zscores import RECORDS, Aspect, Signal
 from stream_infer.flow.codes import EventType
 
 _CALLED = {
@@ -54,7 +54,11 @@ def opened_event(
     kind = EventType.DRIFT_DETECTED if incident.nature is Nature.DRIFT else EventType.QUALITY
     alarm = incident.alarm
     also = ", ".join(dict.fromkeys(subject(signal) for signal in change.also))
-    attributes = {"raised_by": incident.raised_by, "usual": repr(alarm.usual), "value": repr(alarm.value)}
+    attributes = {
+        "raised_by": incident.raised_by,
+        "usual": repr(alarm.baseline),
+        "value": repr(alarm.value),
+    }
     return _event(pipeline, incident, change.frame, time_ms) | {
         "type": kind,
         "severity": "warning",
@@ -139,7 +143,7 @@ def _by_rank(alarm: Alarm, frame: ObservationFrame, backdrop: EventContext) -> s
     column, now = _column(backdrop, alarm.signal), _summary(frame, alarm.signal)
     if column is None or not column.edges or now is None or not sum(now.bins):
         return None
-    up = alarm.value > alarm.usual
+    up = alarm.value > alarm.baseline
     if alarm.signal.aspect is Aspect.MEAN and (now.mean > column.mean) != up:
         before, after = (quantile(shares, column.edges, 0.5) for shares in (column.shares, now.bins))
         return f"{'rose' if up else 'fell'}: median from {_number(before)} to {_number(after)}"

@@ -33,8 +33,8 @@ def performance_event(pipeline: str, one: PerformanceChange) -> dict[str, object
 
 def _measured(pipeline: str, one: WindowMetric) -> dict[str, object]:
     """Return the event of one figure, with what became of every label of its window."""
-    window, figure = one.window, one.figure
-    than = "" if one.reference is None else f", {one.reference:.4g} in its first windows"
+    window, figure = one.window, one.value
+    than = "" if one.baseline is None else f", {one.baseline:.4g} in its first windows"
     expected = "" if one.estimate is None else f", {one.estimate:.4g} expected from its scores"
     outcomes = {str(fate): str(count) for fate, count in sorted(window.outcomes.items())}
     estimate = {} if one.estimate is None else {"estimate": repr(one.estimate)}
@@ -49,7 +49,7 @@ def _measured(pipeline: str, one: WindowMetric) -> dict[str, object]:
         "performance": {
             "metric": one.metric,
             "value": figure.value,
-            "reference_value": one.reference,
+            "reference_value": one.baseline,
             "predictions": one.predictions,
             "labelled": figure.labelled,
             "label_delay_p50_ms": one.delay_p50_ms,
@@ -59,7 +59,7 @@ def _measured(pipeline: str, one: WindowMetric) -> dict[str, object]:
 
 
 def _estimated(pipeline: str, one: AccuracyEstimate) -> dict[str, object]:
-    promised = one.promised
+    promised = one.window
     place = f"{promised.log}/{promised.first_offset}"
     mean = promised.bands.mean
     return _event(pipeline, promised.model, promised.time_ms) | {
@@ -83,20 +83,21 @@ def _estimated(pipeline: str, one: AccuracyEstimate) -> dict[str, object]:
 
 
 def _error_drift(pipeline: str, one: ErrorDrift) -> dict[str, object]:
-    worse = one.rate > one.usual
-    spec = one.fired.spec
+    worse = one.error > one.baseline
+    spec = one.detection.spec
     detector = {
         "detector": spec.kind.value,
         "parameters": dict(spec.parameters),
-        "statistic": one.fired.statistic,
+        "statistic": one.detection.statistic,
         "threshold": spec.threshold,
     }
     return _of_incident(pipeline, one) | {
         "id": f"{pipeline}/{one.incident}/detected",
         "type": EventType.DRIFT_DETECTED,
         "severity": "warning" if worse else "info",
-        "summary": f"error of model {one.model.version} {'rose' if worse else 'fell'} from {one.usual:.4g} "
-        f"to {one.rate:.4g} on {one.sample} labels since {one.window.log} offset {one.window.first_offset}",
+        "summary": f"error of model {one.model.version} {'rose' if worse else 'fell'} "
+        f"from {one.baseline:.4g} to {one.error:.4g} on {one.labels} labels "
+        f"since {one.window.log} offset {one.window.first_offset}",
         "ranges": [_range(one.window.log, one.window.first_offset, None)],
         "drift": _drift(one) | detector,
         "attributes": {"state": "open"},
@@ -109,7 +110,8 @@ def _errors_back(pipeline: str, one: ErrorRecovered) -> dict[str, object]:
         "id": f"{pipeline}/{one.incident}/resolved",
         "type": EventType.DRIFT_RESOLVED,
         "severity": "info",
-        "summary": f"error of model {one.model.version} {ending}: {one.rate:.4g}, {one.usual:.4g} at first",
+        "summary": f"error of model {one.model.version} {ending}: {one.error:.4g}, "
+        f"{one.baseline:.4g} at first",
         "ranges": [_range(one.window.log, one.window.first_offset, one.window.last_offset)],
         "drift": _drift(one) | {"detector": "windows"},
         "attributes": {"state": "resolved", "ending": "settled" if one.settled else "returned"},
@@ -135,9 +137,9 @@ def _drift(one: ErrorDrift | ErrorRecovered) -> dict[str, object]:
         "signal": "error",
         "feature": None,
         "reference_kind": "first_windows",
-        "sample_size": one.sample,
-        "reference": {"count": one.sample, "mean": one.usual},
-        "current": {"count": one.sample, "mean": one.rate},
+        "sample_size": one.labels,
+        "reference": {"count": one.labels, "mean": one.baseline},
+        "current": {"count": one.labels, "mean": one.error},
     }
 
 

@@ -14,7 +14,8 @@ from stream_infer.drift.budget import change_detectors
 from stream_infer.drift.clock import TopicClock
 from stream_infer.drift.detectors import DetectorKind, DetectorSpec
 from stream_infer.drift.error_drift import ErrorPolicy
-from stream_infer.drift.labels import Join, JoinPolicy, LabelOutcome, Predicted, ReadProgress, Truth
+from stream_infer.drift.join import Join
+from stream_infer.drift.labels import JoinPolicy, LabelOutcome, Predicted, ReadProgress, Truth
 from stream_infer.drift.performance import OutputMeaningOf, Performance, PerformanceChange
 from stream_infer.flow.records import Batch, Partition, Rejected
 from stream_infer.steps.monitoring import label_event
@@ -101,7 +102,7 @@ class LabelJoinStep:
 
     def _predicted(self, batch: Batch, row: int, one: Predicted) -> Sequence[PerformanceChange]:
         partition = batch.source(row)
-        self._prediction_clock.saw(partition.index, one.time_ms)
+        self._prediction_clock.observe(partition.index, one.time_ms)
         self._join.predicted(one)
         return list(self._performance.predicted(_log(partition), batch.offset[row], one))
 
@@ -115,7 +116,7 @@ class LabelJoinStep:
             if truth is None:
                 self._join.invalid(_log(partition), offset, max(0, batch.timestamp_ms[row]))
             else:
-                self._label_clock.saw(partition.index, truth.time_ms)
+                self._label_clock.observe(partition.index, truth.time_ms)
                 self._join.labelled(_log(partition), offset, truth)
 
     def _now(self, batch: Batch) -> ReadProgress:
@@ -138,7 +139,7 @@ def rows_of(batch: Batch, topic: str) -> Sequence[int]:
 def _time_of(clock: TopicClock, batch: Batch, topic: str) -> int:
     owned = [partition.index for partition in batch.positions if partition.topic == topic]
     ended = {partition.index for partition in batch.ended if partition.topic == topic}
-    return clock.now_ms(owned, ended, batch.received_ms)
+    return clock.watermark_ms(owned, ended, batch.received_ms)
 
 
 def _log(partition: Partition) -> str:

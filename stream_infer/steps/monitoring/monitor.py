@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stream_infer.avro.record import RecordReader, RecordWriter
-from stream_infer.drift.incidents import Change, IncidentOpened, IncidentResolved
+from stream_infer.drift.incident import IncidentChange, IncidentOpened, IncidentResolved
 from stream_infer.drift.monitor import Monitor, MonitorPolicy, ReferenceMissing, References
 from stream_infer.drift.windows import StreamKey
 from stream_infer.flow.codes import DeadLetterClass
@@ -158,7 +158,9 @@ class MonitorStep:
         now_ms = batch.timestamp_ms[row]
         events += self._said(self._monitor.take(frame, now_ms), now_ms)
 
-    def _said(self, changes: Sequence[Change | ReferenceMissing], now_ms: int) -> Iterator[dict[str, object]]:
+    def _said(
+        self, changes: Sequence[IncidentChange | ReferenceMissing], now_ms: int
+    ) -> Iterator[dict[str, object]]:
         pipeline = self._settings.pipeline
         for change in changes:
             match change:
@@ -169,7 +171,7 @@ class MonitorStep:
                 case ReferenceMissing():
                     yield drift_event.reference_missing_event(pipeline, change, now_ms)
 
-    def _backdrop(self, change: Change) -> EventContext:
+    def _backdrop(self, change: IncidentChange) -> EventContext:
         digest = change.incident.digest
         watch = self._monitor.bank_of(StreamKey(change.frame.source, digest))
         return EventContext(self._references(digest), watch.learned)

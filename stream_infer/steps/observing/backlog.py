@@ -12,7 +12,7 @@ from itertools import groupby
 
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.record import RecordReader
-from stream_infer.drift.frames import ObservationFrame, folded
+from stream_infer.drift.frames import ObservationFrame, merge_frames
 from stream_infer.flow.records import Channel, Headers, Output, Partition
 from stream_infer.steps.observing.frame_record import frame_columns, from_record
 
@@ -112,7 +112,7 @@ def _by_window(frames: Iterable[ObservationFrame]) -> list[ObservationFrame]:
     for _, alike in groupby(sorted(frames, key=_place), key=_place):
         first, *others = alike
         for other in others:
-            first = folded(first, other)
+            first = merge_frames(first, other)
         merged.append(first)
     return merged
 
@@ -122,7 +122,7 @@ def _in_pairs(frames: Sequence[ObservationFrame]) -> list[ObservationFrame]:
     paired: list[ObservationFrame] = []
     for _, of_lane in groupby(frames, key=_lane):
         lane = list(of_lane)
-        paired += [folded(one, other) for one, other in zip(lane[::2], lane[1::2], strict=False)]
+        paired += [merge_frames(one, other) for one, other in zip(lane[::2], lane[1::2], strict=False)]
         paired += lane[len(lane) - len(lane) % 2 :]
     return paired
 

@@ -10,10 +10,11 @@ import pytest
 from benchmarks.drift_streams import Stream, judge, shift
 from stream_infer.drift.budget import AlarmBudget, change_detectors
 from stream_infer.drift.detector_bank import DetectionPolicy
-from stream_infer.drift.detectors import DetectorKind, Series
+from stream_infer.drift.detectors import DetectorKind
 from stream_infer.drift.monitor import MonitorPolicy
+from stream_infer.drift.series import Series
 
-LOOKS = 150_000
+VALUES = 150_000
 
 
 @pytest.mark.slow
@@ -24,9 +25,9 @@ LOOKS = 150_000
 def test_detectors_are_wrong_no_more_often_than_the_budget_says(kinds: tuple[DetectorKind, ...]) -> None:
     run_length = 10_000.0
     series = Series(change_detectors(run_length, kinds))
-    wrong = sum(1 for value in np.random.default_rng(11).normal(size=LOOKS).tolist() if series.update(value))
+    wrong = sum(1 for value in np.random.default_rng(11).normal(size=VALUES).tolist() if series.update(value))
 
-    assert wrong <= 1.5 * LOOKS / run_length
+    assert wrong <= 1.5 * VALUES / run_length
 
 
 @pytest.mark.parametrize("kind", [DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN, DetectorKind.KSWIN])
@@ -42,16 +43,16 @@ def test_fewer_false_alarms_are_bought_with_a_threshold_that_is_harder_to_reach(
 def test_the_budget_is_for_everything_together() -> None:
     month = AlarmBudget(alarms=1, days=30, events_per_s=100)
 
-    assert month.run_length(signals=200, look_events=1600) == 2 * month.run_length(
-        signals=100, look_events=1600
+    assert month.run_length(signals=200, window_events=1600) == 2 * month.run_length(
+        signals=100, window_events=1600
     )
-    twice = AlarmBudget(alarms=2, days=30, events_per_s=100).run_length(signals=200, look_events=1600)
-    assert twice == month.run_length(signals=100, look_events=1600)
+    twice = AlarmBudget(alarms=2, days=30, events_per_s=100).run_length(signals=200, window_events=1600)
+    assert twice == month.run_length(signals=100, window_events=1600)
 
 
-def test_a_user_who_allows_more_false_alarms_hears_of_smaller_changes() -> None:
+def test_a_user_who_allows_more_false_alarms_learns_of_smaller_changes() -> None:
     stream = Stream(60_000, 3, (shift("normal_0", 0.3),), 30_000, batch=500)
-    strict = judge(stream, MonitorPolicy(watch=DetectionPolicy(AlarmBudget(alarms=0.001))))
-    loose = judge(stream, MonitorPolicy(watch=DetectionPolicy(AlarmBudget(alarms=1_000))))
+    strict = judge(stream, MonitorPolicy(detection=DetectionPolicy(AlarmBudget(alarms=0.001))))
+    loose = judge(stream, MonitorPolicy(detection=DetectionPolicy(AlarmBudget(alarms=1_000))))
 
     assert loose.drifts[0][0] < (strict.drifts[0][0] if strict.drifts else 60_000)

@@ -1,65 +1,55 @@
-"""No bad value reaches a detector, and a detector made anew from its values is the same one."""
+"""Page-Hinkley's statistic is the one that River compares with the threshold."""
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from river.drift import PageHinkley
 
 from stream_infer.drift.budget import change_detectors
-from stream_infer.drift.detectors import CLIP, DetectorKind, DetectorSpec, Series, admitted, make_detector
+from stream_infer.drift.detectors import DetectorKind, DetectorSpec, make_detector
 
-BAD = (math.nan, math.inf, -math.inf)
-WATCHING = change_detectors(1e5, (DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN, DetectorKind.KSWIN))
-
-
-def values(seed: int = 1) -> list[float]:
-    """Return looks that shift by six of their standard errors half way."""
-    rng = np.random.default_rng(seed)
-    return [*rng.normal(0, 1, 60).tolist(), *rng.normal(6, 1, 60).tolist()]
-
-
-def fired(spec: DetectorSpec, stream: list[float]) -> list[int]:
-    series = Series([spec])
-    return [index for index, value in enumerate(stream) if series.update(value)]
+VALUES = st.lists(st.one_of(st.floats(-12, 12), st.integers(-3, 3).map(float)), min_size=1, max_size=200)
+PARAMETERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "delta": st.sampled_from([0.0, 0.005, 0.5, 1.5]),
+        "threshold": st.sampled_from([0.5, 2.0, 5.35, 50.0]),
+        "alpha": st.sampled_from([1.0, 0.9999, 0.9]),
+        "min_instances": st.integers(1, 30),
+    },
+)
 
 
-@pytest.mark.parametrize("spec", WATCHING, ids=lambda spec: spec.kind)
-@pytest.mark.parametrize("bad", BAD, ids=str)
-def test_a_burst_of_bad_values_changes_nothing_that_comes_after(spec: DetectorSpec, bad: float) -> None:
-    clean = values()
-    at = fired(spec, clean)
-    burst = [*clean[:30], *[bad] * 20, *clean[30:]]
+@given(VALUES, PARAMETERS)
+@settings(max_examples=300, deadline=None)
+def test_page_hinkley_detects_exactly_where_its_statistic_is_over_the_threshold(
+    values: list[float], parameters: dict[str, float]
+) -> None:
+    detector = make_detector(DetectorSpec(DetectorKind.PAGE_HINKLEY, parameters))
+    river = PageHinkley(**parameters)
+    since = 0
+    for value in values:
+        since = 1 if river.drift_detected else since + 1
+        river.update(value)
+        change = detector.update(value)
 
-    assert at
-    assert at[0] >= 60
-    assert fired(spec, burst) == [index + 20 for index in at]
-
-
-@pytest.mark.parametrize("kind", [DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN])
-def test_without_the_guard_one_bad_value_would_have_muted_it(kind: DetectorKind) -> None:
-    # If this fails, River has learned to guard itself, and the guard is no more than a precaution.
-    [spec] = change_detectors(1e5, (kind,))
-    detector = make_detector(spec)
-    detector.update(math.nan)
-
-    assert not any(detector.update(value) for value in values())
+        assert change is river.drift_detected
+        assert detector.statistic is not None
+        over = detector.statistic > river.threshold
+        assert change is (over and since >= river.min_instances)
 
 
-@pytest.mark.parametrize("huge", [1e308, -1e308, 1e15])
-def test_huge_values_are_cut_to_what_is_certain_enough(huge: float) -> None:
-    assert admitted(huge) == round(math.copysign(CLIP, huge) * 1000)
+def test_page_hinkley_as_it_is_shipped_reports_a_statistic_worked_out_by_hand() -> None:
+    detector = make_detector(change_detectors(1e5, (DetectorKind.PAGE_HINKLEY,))[0])
+    for value in (0.0, 0.0, 0.0, 4.0):
+        detector.update(value)
+
+    # Mean 1 after the last value: the sum is 3 - 1.5 above its minimum, which the third value made.
+    assert detector.statistic == 1.5
 
 
-@pytest.mark.parametrize("spec", WATCHING, ids=lambda spec: spec.kind)
-def test_a_series_made_anew_from_its_values_goes_on_as_the_one_before(spec: DetectorSpec) -> None:
-    for cut in (1, 40, 61, 90):
-        whole, first = Series([spec]), Series([spec])
-        before = [bool(whole.update(value)) for value in values()[:cut]]
-        assert [bool(first.update(value)) for value in values()[:cut]] == before
-        second = Series([spec], values=list(first.values))
+def test_the_other_detectors_have_no_statistic() -> None:
+    kinds = [kind for kind in DetectorKind if kind is not DetectorKind.PAGE_HINKLEY]
 
-        assert [bool(second.update(v)) for v in values()[cut:]] == [
-            bool(whole.update(v)) for v in values()[cut:]
-        ]
+    assert {make_detector(DetectorSpec(kind)).statistic for kind in kinds} == {None}

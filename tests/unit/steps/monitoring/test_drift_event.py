@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.drift_streams import Stream, frames, reference, shift
 from stream_infer.drift.frames import FEATURE_NUMBER, ColumnSummary, ObservationFrame
-from stream_infer.drift.incidents import IncidentOpened
+from stream_infer.drift.incident import IncidentOpened
 from stream_infer.drift.monitor import Monitor, MonitorPolicy
 from stream_infer.steps.monitoring.drift_event import EventContext, opened_event, quantile
 

@@ -1,0 +1,98 @@
+"""The predictions that wait for their label, and the sample of ids that bounds how many these are."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from stream_infer.drift.labels import Predicted, Truth
+
+_HASH_BITS = 64
+
+
+class IdSample:
+    """The ids that are kept: those whose hash begins with `halvings` zero bits. It only ever shrinks."""
+
+    def __init__(self, halvings: int = 0) -> None:
+        self.halvings = halvings
+
+    @property
+    def coverage(self) -> float:
+        """The part of all ids that is kept."""
+        return 0.5**self.halvings
+
+    def __contains__(self, name: str) -> bool:
+        return not self.halvings or _hash(name) >> (_HASH_BITS - self.halvings) == 0
+
+
+class WaitingPrediction(NamedTuple):
+    """A prediction that is remembered, and the content of its first label."""
+
+    predicted: Predicted
+    first_label: str | float | None = None
+
+
+class PredictionMemory:
+    """Predictions by id, each until its record time is `wait_ms` ago."""
+
+    def __init__(self, wait_ms: int) -> None:
+        self._wait_ms = wait_ms
+        self._waiting: dict[str, WaitingPrediction] = {}
+        self._due: list[tuple[int, str]] = []
+        self._changed: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def get(self, name: str) -> WaitingPrediction | None:
+        """Return the prediction with this id, if it is remembered."""
+        return self._waiting.get(name)
+
+    def add(self, predicted: Predicted) -> None:
+        """Remember a prediction whose id is new."""
+        self._waiting[predicted.id] = WaitingPrediction(predicted)
+        self._changed.add(predicted.id)
+        heapq.heappush(self._due, (predicted.time_ms + self._wait_ms, predicted.id))
+
+    def set_first_label(self, truth: Truth) -> None:
+        """Remember `truth` as the first label of its prediction."""
+        waiting = self._waiting[truth.id]
+        self._waiting[truth.id] = waiting._replace(first_label=truth.content)
+        self._changed.add(truth.id)
+
+    def forget_before(self, time_ms: int) -> None:
+        """Forget the predictions whose wait ended before `time_ms`."""
+        while self._due and self._due[0][0] < time_ms:
+            self._forget(heapq.heappop(self._due)[1])
+
+    def keep(self, sample: IdSample) -> None:
+        """Forget the predictions outside of `sample`."""
+        for name in [name for name in self._waiting if name not in sample]:
+            self._forget(name)
+        self._schedule()
+
+    def changed(self) -> dict[str, WaitingPrediction | None]:
+        """Return the predictions that have changed since the last call by id, None for forgotten ones."""
+        changed, self._changed = self._changed, set()
+        return {name: self._waiting.get(name) for name in changed}
+
+    def restore(self, documents: Iterable[Any]) -> None:
+        """Take over the predictions that `changed` gave, as JSON values."""
+        for predicted, first_label in documents:
+            waiting = WaitingPrediction(Predicted(*predicted), first_label)
+            self._waiting[waiting.predicted.id] = waiting
+        self._schedule()
+
+    def _forget(self, name: str) -> None:
+        if self._waiting.pop(name, None) is not None:
+            self._changed.add(name)
+
+    def _schedule(self) -> None:
+        self._due = [(w.predicted.time_ms + self._wait_ms, name) for name, w in self._waiting.items()]
+        heapq.heapify(self._due)
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=_HASH_BITS // 8).digest(), "big")

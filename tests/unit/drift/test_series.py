@@ -1,0 +1,66 @@
+"""No bad value reaches a detector, and a detector that is given its values again is the same one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from stream_infer.drift.budget import change_detectors
+from stream_infer.drift.detectors import DetectorKind, DetectorSpec, make_detector
+from stream_infer.drift.series import CLIP, Series, to_steps
+
+BAD = (math.nan, math.inf, -math.inf)
+SPECS = change_detectors(1e5, (DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN, DetectorKind.KSWIN))
+
+
+def values(seed: int = 1) -> list[float]:
+    """Return standardised values that shift by six standard errors half way."""
+    rng = np.random.default_rng(seed)
+    return [*rng.normal(0, 1, 60).tolist(), *rng.normal(6, 1, 60).tolist()]
+
+
+def detections(spec: DetectorSpec, stream: list[float]) -> list[int]:
+    series = Series([spec])
+    return [index for index, value in enumerate(stream) if series.update(value)]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
+@pytest.mark.parametrize("bad", BAD, ids=str)
+def test_a_burst_of_bad_values_changes_nothing_that_comes_after(spec: DetectorSpec, bad: float) -> None:
+    clean = values()
+    at = detections(spec, clean)
+    burst = [*clean[:30], *[bad] * 20, *clean[30:]]
+
+    assert at
+    assert at[0] >= 60
+    assert detections(spec, burst) == [index + 20 for index in at]
+
+
+@pytest.mark.parametrize("kind", [DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN])
+def test_without_the_guard_one_bad_value_would_have_muted_it(kind: DetectorKind) -> None:
+    # If this fails, River has learned to guard itself, and the guard is no more than a precaution.
+    [spec] = change_detectors(1e5, (kind,))
+    detector = make_detector(spec)
+    detector.update(math.nan)
+
+    assert not any(detector.update(value) for value in values())
+
+
+@pytest.mark.parametrize("huge", [1e308, -1e308, 1e15])
+def test_huge_values_are_cut_to_what_is_certain_enough(huge: float) -> None:
+    assert to_steps(huge) == round(math.copysign(CLIP, huge) * 1000)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
+def test_a_series_restored_from_its_values_goes_on_as_the_one_before(spec: DetectorSpec) -> None:
+    for cut in (1, 40, 61, 90):
+        whole, first = Series([spec]), Series([spec])
+        before = [bool(whole.update(value)) for value in values()[:cut]]
+        assert [bool(first.update(value)) for value in values()[:cut]] == before
+        second = Series([spec], values=list(first.values))
+
+        assert [bool(second.update(v)) for v in values()[cut:]] == [
+            bool(whole.update(v)) for v in values()[cut:]
+        ]
