@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.schemas import Leaf, Schema, leaves, other_fields
 from stream_infer.config import input_schemas
+from stream_infer.config.monitoring_sections import LabelsSection
 from stream_infer.config.problems import nearest
-from stream_infer.config.sections import LabelsSection
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.steps.monitoring.label_readers import LabelFields
 from stream_infer.steps.options import JoinBy

@@ -1,12 +1,12 @@
-"""`STREAM_INFER_<SECTION>__<KEY>`: variables as an overlay on worker.toml, and which of them mean nothing.
+"""`STREAM_INFER_<SECTION>__<KEY>`: environment variables laid over worker.toml; unknown ones are problems.
 
-The environment comes in as a mapping; nothing here reads the process's own.
+The environment is passed in as a mapping; nothing here reads that of the process.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from stream_infer.config.problems import HIDDEN, nearest
@@ -18,12 +18,12 @@ _TOP_LEVEL = "pipeline"
 _KAFKA = "kafka"
 _REGISTRY = "schema_registry"
 _SCOPES = {_KAFKA: ("producer", "consumer"), _REGISTRY: ()}
-"""The sections whose keys are properties of a client, in which `_` stands for `.`; and their scopes."""
+"""The sections whose keys are properties of a client, where `_` stands for `.`, and their scopes."""
 
 
 @dataclass(slots=True)
 class Overlay:
-    """What the environment sets: nested like the file, and which variable set which dotted key."""
+    """The settings of the environment, nested like the file; `origin` maps a dotted key to its variable."""
 
     document: dict[str, object] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
@@ -41,12 +41,17 @@ class Overlay:
         table[path[-1]] = value
 
 
-def read_environment(environ: Mapping[str, str], keys: Mapping[str, Mapping[str, bool]]) -> Overlay:
+def variable_of(key: str) -> str:
+    """Return the variable that sets a dotted key."""
+    return f"{PREFIX}{key.upper().replace('.', _DELIMITER)}"
+
+
+def read_environment(environ: Mapping[str, str], known: Mapping[str, bool]) -> Overlay:
     """Return what the `STREAM_INFER_*__*` variables of `environ` set.
 
-    `keys` are the known keys of each section, true where the key takes a list. Variables without `__`
+    `known` are the dotted keys of all settings, true where the value is a list. Variables without `__`
     (`STREAM_INFER_CONFIG`, `STREAM_INFER_LOG_LEVEL`, and those that Kubernetes makes for a Service of this
-    name) are not settings, save `STREAM_INFER_PIPELINE`.
+    name) are not settings, except `STREAM_INFER_PIPELINE`.
     """
     overlay = Overlay()
     for variable in sorted(environ):
@@ -56,21 +61,21 @@ def read_environment(environ: Mapping[str, str], keys: Mapping[str, Mapping[str,
         if parts == (_TOP_LEVEL,):
             overlay.set(parts, environ[variable], variable)
         elif len(parts) > 1:
-            _read_one(overlay, parts, variable, environ[variable], keys)
+            _read_one(overlay, parts, variable, environ[variable], known)
     return overlay
 
 
 def _read_one(
-    overlay: Overlay, parts: tuple[str, ...], variable: str, text: str, keys: Mapping[str, Mapping[str, bool]]
+    overlay: Overlay, parts: tuple[str, ...], variable: str, text: str, known: Mapping[str, bool]
 ) -> None:
     section, *rest = parts
+    key = ".".join(parts)
     if section in _SCOPES and rest and all(rest):
         overlay.set((section, *_property(rest, _SCOPES[section])), text, variable)
-    elif len(rest) == 1 and rest[0] in keys.get(section, {}):
-        takes_list = keys[section][rest[0]]
-        overlay.set((section, rest[0]), _items(text) if takes_list else text, variable)
+    elif len(rest) == 1 and key in known:
+        overlay.set((section, rest[0]), _items(text) if known[key] else text, variable)
     else:
-        overlay.problems.append(_unknown(variable, section, ".".join(rest), keys))
+        overlay.problems.append(_unknown(variable, key, known))
 
 
 def _property(parts: list[str], scopes: tuple[str, ...]) -> tuple[str, ...]:
@@ -91,10 +96,7 @@ def _items(text: str) -> object:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-def _unknown(variable: str, section: str, key: str, keys: Mapping[str, Mapping[str, bool]]) -> Problem:
-    known = [f"{s}.{k}" for s, names in keys.items() for k in names]
-    match = nearest(f"{section}.{key}", known)
-    fix = "unset it"
-    if match:
-        fix = f"did you mean {PREFIX}{match.upper().replace('.', _DELIMITER)}? Otherwise unset it"
-    return Problem(variable, HIDDEN, "sets nothing", fix)
+def _unknown(variable: str, key: str, known: Iterable[str]) -> Problem:
+    match = nearest(key, known)
+    fix = f"did you mean {variable_of(match)}? Otherwise unset it" if match else "unset it"
+    return Problem(variable, HIDDEN, "unknown setting", fix)

@@ -1,6 +1,6 @@
-"""The schemas that events are written with, read from the file or folder of `[input] schema`.
+"""The Avro schemas of events and labels, read from the files that `[input]` and `[labels]` name.
 
-Under the Confluent framing that is the schema that they are read as, if any.
+With the Confluent framing the file has the reader's schema; without, those of the writers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema, SchemaRefused, parse_schema
-from stream_infer.config.sections import InputSection, LabelsSection
+from stream_infer.config.monitoring_sections import LabelsSection
+from stream_infer.config.sections import InputSection
 from stream_infer.flow.errors import Problem
 
 KEY = "input.schema"
@@ -24,29 +25,30 @@ def read_input_schemas(settings: InputSection) -> tuple[Sequence[Schema], Sequen
     if path is None:
         return [], []
     if not path.exists():
-        fix = "correct the path; it is relative to the folder of the configuration file"
-        return [], [_problem(path, "there is no such file", fix)]
+        fix = "correct the path: it is relative to the folder of the configuration file"
+        return [], [_problem(path, "does not exist", fix)]
     if path.is_dir() and settings.framing is Framing.NONE:
-        message = "is a folder, and without framing a record does not say which schema it was written with"
+        message = "is a folder: without framing an event does not name its schema"
         return [], [_problem(path, message, 'name one .avsc file, or use framing = "single-object"')]
     if path.is_dir() and settings.framing is Framing.CONFLUENT:
-        message = "is a folder, and events of all writers are read as one schema"
-        return [], [_problem(path, message, "name one .avsc file, or none: then it is the model's")]
+        message = "is a folder: with the Confluent framing one schema reads the events of all writers"
+        fix = "name one .avsc file, or remove the key: the schema of the model counts then"
+        return [], [_problem(path, message, fix)]
     files = sorted(path.rglob(f"*{_SUFFIX}")) if path.is_dir() else [path]
     if not files:
-        return [], [_problem(path, f"has no {_SUFFIX} file in it", "put the writers' schemas there")]
+        return [], [_problem(path, f"contains no {_SUFFIX} file", "put the schemas of the writers there")]
     read = [_read_one(file) for file in files]
     return [s for s in read if isinstance(s, Schema)], [p for p in read if isinstance(p, Problem)]
 
 
 def read_label_schema(settings: LabelsSection) -> Schema | Problem | None:
-    """Return the schema of labels, or what is wrong with its file; None where none is named."""
+    """Return the schema of labels, or the problem of its file; None where no file is named."""
     path = settings.schema_path
     if path is None:
         return None
     if not path.is_file():
-        fix = "name one .avsc file; the path is relative to the folder of the configuration file"
-        return _problem(path, "there is no such file", fix, LABELS_KEY)
+        fix = "name one .avsc file: the path is relative to the folder of the configuration file"
+        return _problem(path, "does not exist", fix, LABELS_KEY)
     return _read_one(path, LABELS_KEY)
 
 

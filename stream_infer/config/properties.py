@@ -1,6 +1,6 @@
-"""`[kafka]`: librdkafka's property names, flattened; secrets read from files; what the worker owns refused.
+"""`[kafka]`: librdkafka's properties under dotted names. Secrets may come from files.
 
-Which properties librdkafka itself refuses is asked in `kafka.client`.
+Properties that the worker sets itself are refused here; `kafka.client` asks librdkafka about all others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCOPES = ("", "producer", "consumer")
 _SERVERS = "bootstrap.servers"
 _OLD_SERVERS = "metadata.broker.list"
 
-# For suggestions only; librdkafka itself decides what exists.
+# For suggestions only: librdkafka decides which properties exist.
 _COMMON_NAMES = """
 allow.auto.create.topics batch.num.messages batch.size bootstrap.servers client.dns.lookup client.id
 client.rack compression.level compression.type connections.max.idle.ms debug fetch.max.bytes
@@ -33,8 +33,8 @@ ssl.key.password ssl.keystore.location ssl.keystore.password statistics.interval
 transaction.timeout.ms
 """
 
-# librdkafka ignores some of these without a word, so they are refused here.
-_JAVA: Mapping[str, str] = {
+# librdkafka ignores some of these silently, so they are refused here.
+JAVA_PROPERTIES: Mapping[str, str] = {
     "sasl.jaas.config": "set sasl.username and sasl.password instead",
     "ssl.truststore.location": "set ssl.ca.location to a PEM file instead",
     "ssl.truststore.password": "set ssl.ca.location to a PEM file instead",
@@ -55,19 +55,19 @@ Scoped = dict[str, dict[str, object]]
 
 @dataclass(slots=True)
 class KafkaProperties:
-    """The properties that can be used, and everything wrong with the rest."""
+    """The properties that can be used, and the problems of the others."""
 
     scopes: dict[str, dict[str, Value]] = field(default_factory=lambda: {s: {} for s in SCOPES})
     problems: list[Problem] = field(default_factory=list)
 
     @property
     def properties(self) -> Properties:
-        """What the clients are made from."""
+        """The properties of the clients, by scope."""
         return Properties(self.scopes[""], self.scopes["producer"], self.scopes["consumer"])
 
 
 def flatten_scopes(table: object) -> tuple[Scoped, list[Problem]]:
-    """Return the properties of each scope under dotted names; "" is the scope of all clients."""
+    """Return the properties of each scope under dotted names. The scope "" is for all clients."""
     scoped: Scoped = {scope: {} for scope in SCOPES}
     if not isinstance(table, Mapping):
         return scoped, [Problem("kafka", describe_error("kafka", table), "must be a table", "write [kafka]")]
@@ -89,7 +89,7 @@ def flatten_scopes(table: object) -> tuple[Scoped, list[Problem]]:
 
 
 def leaf_properties(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
-    """Yield what is in nested tables under dotted names; `{ file = ... }` is a value."""
+    """Yield the values of nested tables under dotted names; `{ file = ... }` is a value."""
     for name, value in table.items():
         dotted = f"{prefix}{name}"
         if isinstance(value, Mapping) and not _is_file(dotted, value):
@@ -103,7 +103,7 @@ def _is_file(name: str, value: object) -> bool:
 
 
 def parse_properties(scoped: Scoped, folder: Path) -> KafkaProperties:
-    """Turn flattened properties into checked ones; relative secret files are looked for in `folder`."""
+    """Return the checked properties. Paths of secret files are relative to `folder`."""
     parsed = KafkaProperties()
     for scope, inner in scoped.items():
         for name, value in inner.items():
@@ -123,13 +123,16 @@ def parse_properties(scoped: Scoped, folder: Path) -> KafkaProperties:
 
 def _value(key: str, name: str, value: object, folder: Path) -> Value | Problem:
     if name in OWNED:
-        return Problem(key, describe_error(key, value), f"belongs to the worker: {OWNED[name]}", "remove it")
-    if name in _JAVA:
-        return Problem(key, describe_error(key, value), "is a property of the Java client", _JAVA[name])
+        return Problem(key, describe_error(key, value), f"is set by the worker: {OWNED[name]}", "remove it")
+    if name in JAVA_PROPERTIES:
+        fix = JAVA_PROPERTIES[name]
+        return Problem(key, describe_error(key, value), "is a property of the Java client", fix)
     if name == _OLD_SERVERS:
-        return Problem(key, describe_error(key, value), "is an old name", f"call it {_SERVERS}")
+        return Problem(key, describe_error(key, value), "is an old name", f"rename it to {_SERVERS}")
     if name == _SERVERS and key != f"kafka.{_SERVERS}":
-        return Problem(key, describe_error(key, value), "is the same for every client", "move it to [kafka]")
+        return Problem(
+            key, describe_error(key, value), "must be the same for all clients", "move it to [kafka]"
+        )
     if isinstance(value, Mapping):
         return from_file(key, value, folder)
     text = _text(value)
@@ -137,7 +140,7 @@ def _value(key: str, name: str, value: object, folder: Path) -> Value | Problem:
         fix = f'for example "{name}" = "..."'
         return Problem(key, describe_error(key, value), "must be text, a number, true or false", fix)
     if not text.strip():
-        return Problem(key, describe_error(key, value), "is empty", "write its value, or remove it")
+        return Problem(key, describe_error(key, value), "is empty", "write a value, or remove it")
     return Secret(text) if is_secret(name) else text
 
 
@@ -159,8 +162,8 @@ def from_file(key: str, value: Mapping[str, object], folder: Path) -> Value | Pr
         return Problem(key, HIDDEN, "must be text, a number, true, false or { file = ... }", fix)
     try:
         text = Path(folder, path).read_text("utf-8").rstrip("\r\n")
-    except (OSError, ValueError) as error:  # a ValueError is bytes that are no UTF-8, or a path with a NUL
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text, or no path"
+    except (OSError, ValueError) as error:  # a ValueError: bytes that are not UTF-8, or a path with a NUL
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text, or not a path"
         return Problem(key, f'{{ file = "{path}" }}', f"the file cannot be read: {reason}", fix)
     if not text:
         return Problem(key, f'{{ file = "{path}" }}', "the file is empty", fix)
@@ -172,12 +175,12 @@ def _refused(parsed: KafkaProperties, bad: Invalid) -> Problem:
     value = parsed.scopes[bad.scope].get(bad.name)
     if not bad.unknown:
         shown = MASK if isinstance(value, Secret) else describe_error(key, value)
-        fix = "see librdkafka's CONFIGURATION.md for what it accepts"
+        fix = "see CONFIGURATION.md of librdkafka for the accepted values"
         return Problem(key, shown, f"librdkafka refuses it: {bad.message}", fix)
-    # The value of a misspelt name may be a password: never shown.
+    # The value of a misspelt name may be a password, so it is not shown.
     match = nearest(bad.name, (*_COMMON_NAMES.split(), *OWNED))
     fix = f"did you mean {match}?" if match else "remove it or correct its name"
-    return Problem(key, HIDDEN, "is no property of librdkafka", fix)
+    return Problem(key, HIDDEN, "is not a property of librdkafka", fix)
 
 
 def _key(scope: str, name: str) -> str:

@@ -1,6 +1,6 @@
-"""`[schema_registry]`: the property names of Confluent's registry client, flattened; secrets from files.
+"""`[schema_registry]`: properties of Confluent's registry client under dotted names. Secrets come from files.
 
-Asking a registry is in `kafka.confluent_registry`, and importing its client is not done here: it is an extra.
+`kafka.confluent_registry` asks a registry. Its client, an extra, is not imported here.
 """
 
 from __future__ import annotations
@@ -19,23 +19,66 @@ SECTION = "schema_registry"
 URL = "url"
 _SCHEMES = frozenset({"http", "https", "mock"})
 
-_NUMBERS = """
-    cache.capacity cache.latest.ttl.sec max.retries retries.max.wait.ms retries.wait.ms timeout
-"""
-_TEXTS = """
-    basic.auth.user.info bearer.auth.client.id bearer.auth.client.secret bearer.auth.credentials.source
-    bearer.auth.identity.pool.id bearer.auth.issuer.endpoint.query bearer.auth.issuer.endpoint.url
-    bearer.auth.logical.cluster bearer.auth.scope bearer.auth.token proxy ssl.ca.location
-    ssl.certificate.location ssl.key.location ssl.key.password url
-"""
-_NUMBER_NAMES, _TEXT_NAMES = frozenset(_NUMBERS.split()), frozenset(_TEXTS.split())
+
+@dataclass(frozen=True, slots=True)
+class RegistryKey:
+    """One property of the registry's client. `example` is in TOML; `number` where values are numbers."""
+
+    name: str
+    description: str
+    example: str
+    number: bool = False
+
+
+_FROM_FILE = '{ file = "registry.secret" }'
+KEYS: tuple[RegistryKey, ...] = (
+    RegistryKey(URL, "Addresses of the registry, separated by commas. Required.", '"http://localhost:8081"'),
+    RegistryKey(
+        "timeout", "Most time that a request may take, in seconds; 5 unless set.", "2.5", number=True
+    ),
+    RegistryKey("max.retries", "Retries of a failed request; 0 unless set.", "2", number=True),
+    RegistryKey("retries.wait.ms", "Wait before the first retry, in milliseconds.", "500", number=True),
+    RegistryKey("retries.max.wait.ms", "Longest wait before a retry, in milliseconds.", "5000", number=True),
+    RegistryKey("cache.capacity", "Most schemas in the cache of the client.", "1000", number=True),
+    RegistryKey(
+        "cache.latest.ttl.sec",
+        "How long the newest schema of a subject is cached, in seconds.",
+        "60",
+        number=True,
+    ),
+    RegistryKey("proxy", "Address of an HTTP proxy.", '"http://localhost:8030"'),
+    RegistryKey("basic.auth.user.info", "User and password, as `user:password`.", _FROM_FILE),
+    RegistryKey(
+        "bearer.auth.credentials.source",
+        "Source of the bearer token: OAUTHBEARER or STATIC_TOKEN.",
+        '"OAUTHBEARER"',
+    ),
+    RegistryKey("bearer.auth.token", "Bearer token, for STATIC_TOKEN.", _FROM_FILE),
+    RegistryKey("bearer.auth.client.id", "OAuth client id.", '"stream-infer"'),
+    RegistryKey("bearer.auth.client.secret", "OAuth client secret.", _FROM_FILE),
+    RegistryKey("bearer.auth.scope", "OAuth scope.", '"schema-registry"'),
+    RegistryKey(
+        "bearer.auth.issuer.endpoint.url",
+        "Address that gives OAuth tokens.",
+        '"https://login.example/oauth2/token"',
+    ),
+    RegistryKey("bearer.auth.issuer.endpoint.query", "Query of that address.", '"api-version=2"'),
+    RegistryKey("bearer.auth.logical.cluster", "Logical cluster of Confluent Cloud.", '"lsrc-12345"'),
+    RegistryKey("bearer.auth.identity.pool.id", "Identity pool of Confluent Cloud.", '"pool-12345"'),
+    RegistryKey("ssl.ca.location", "File or folder of the certificates to trust, PEM.", '"/etc/ssl/ca.pem"'),
+    RegistryKey("ssl.certificate.location", "Certificate of this client, PEM.", '"/etc/ssl/client.pem"'),
+    RegistryKey("ssl.key.location", "Private key of this client, PEM.", '"/etc/ssl/client.key"'),
+    RegistryKey("ssl.key.password", "Password of that key.", _FROM_FILE),
+)
+"""The properties of `[schema_registry]`."""
+_NUMBER_OF = {key.name: key.number for key in KEYS}
 
 Value = str | float | Secret
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryProperties:
-    """The user's properties of the registry's client."""
+    """The properties of the registry's client, as the user set them."""
 
     values: Mapping[str, Value]
 
@@ -45,7 +88,7 @@ class RegistryProperties:
         return str(self.values[URL])
 
     def plain(self) -> dict[str, str | float]:
-        """Return the properties with their secrets, for the client only."""
+        """Return the properties with their secrets in plain text, for the client only."""
         return {name: v.text if isinstance(v, Secret) else v for name, v in self.values.items()}
 
 
@@ -60,7 +103,7 @@ def flatten_properties(table: object) -> tuple[dict[str, object], list[Problem]]
 def parse_registry(
     flat: Mapping[str, object], folder: Path
 ) -> tuple[RegistryProperties | None, Sequence[Problem]]:
-    """Turn flattened properties into checked ones; None without any, or without a usable address."""
+    """Return the checked properties; None where there are none, or no valid address."""
     values: dict[str, Value] = {}
     problems: list[Problem] = []
     for name, value in flat.items():
@@ -76,7 +119,7 @@ def parse_registry(
 
 def missing(framing_key: str) -> Problem:
     """Return the problem of a framing that needs a registry where there is none."""
-    return _no_url(f'is required, for {framing_key} is "confluent"')
+    return _no_url(f'is required because {framing_key} is "confluent"')
 
 
 def _no_url(message: str) -> Problem:
@@ -86,10 +129,10 @@ def _no_url(message: str) -> Problem:
 
 def _value(name: str, value: object, folder: Path) -> Value | Problem:
     key = f"{SECTION}.{name}"
-    if name not in _NUMBER_NAMES | _TEXT_NAMES:
-        match = nearest(name, _NUMBER_NAMES | _TEXT_NAMES)
+    if name not in _NUMBER_OF:
+        match = nearest(name, _NUMBER_OF)
         fix = f"did you mean {match}?" if match else "remove it or correct its name"
-        return Problem(key, HIDDEN, "is no property of the schema registry's client", fix)
+        return Problem(key, HIDDEN, "is not a property of the schema registry's client", fix)
     if isinstance(value, Mapping):
         read = from_file(key, value, folder)
         return (
@@ -97,7 +140,7 @@ def _value(name: str, value: object, folder: Path) -> Value | Problem:
             if isinstance(read, Problem)
             else Secret(str(read.text if isinstance(read, Secret) else read))
         )
-    if name in _NUMBER_NAMES:
+    if _NUMBER_OF[name]:
         return _number(key, value)
     if name == URL:
         return _url(key, value)
@@ -137,6 +180,6 @@ def _address_problems(key: str, addresses: Sequence[object]) -> Iterator[Problem
         except ValueError:
             parts = None
         if parts is not None and "@" in parts.netloc:
-            yield Problem(key, HIDDEN, "has a password in it", "move it to basic.auth.user.info")
+            yield Problem(key, HIDDEN, "contains a password", "move it to basic.auth.user.info")
         elif parts is None or parts.scheme not in _SCHEMES or not parts.netloc:
-            yield Problem(key, describe_error(key, address), "is no address of a registry", example)
+            yield Problem(key, describe_error(key, address), "is not the address of a registry", example)

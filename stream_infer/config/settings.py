@@ -1,63 +1,74 @@
 """worker.toml and the environment, read into one frozen `Settings`, with every problem at once.
 
-Nothing here looks at schemas, packages or brokers: that is `app.checks.check`.
-
-pydantic checks the sections; the layers are ours. pydantic-settings reads the process's environment by
-itself, takes `_` in a key literally and ignores a variable that matches nothing; here `_` is a dot below
-`[kafka]`, a variable that sets nothing is an error, and every problem names the variable it came from. What
-remained of it was a merge of two dictionaries.
+Nothing here looks at schemas, packages or brokers: that is `app.checks.check`. Why this is not
+pydantic-settings is in decision 1.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_origin
 
 from pydantic import Field, InstanceOf, ValidationError
 
 from stream_infer.avro.framing import Framing
-from stream_infer.config import environment, properties, schema_registry
+from stream_infer.config import defaults, environment, properties, schema_registry
+from stream_infer.config.monitoring_sections import LabelsSection, MonitoringSection
 from stream_infer.config.problems import from_validation, key_of, place_of
+from stream_infer.config.reference import settings_of
 from stream_infer.config.schema_registry import RegistryProperties
 from stream_infer.config.sections import (
     DeadLetterSection,
     DeliverySection,
     HttpSection,
     InputSection,
-    LabelsSection,
     ModelSection,
-    MonitoringSection,
     OutputSection,
-    Pipeline,
     Section,
     WorkerSection,
-    topic_name,
 )
+from stream_infer.config.values import Pipeline
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.kafka.client import Properties
 
 _ROLE = "score"
-_UNNAMED = "unnamed"
 
 
 class Settings(Section):
-    """Everything that worker.toml and the environment say, checked, with paths made absolute."""
+    """The settings of worker.toml and the environment, checked, with absolute paths."""
 
-    pipeline: Pipeline
-    kafka: InstanceOf[Properties]
-    input: InputSection
-    output: OutputSection
-    dlq: DeadLetterSection
-    monitoring: MonitoringSection
-    labels: LabelsSection
-    model: ModelSection
-    schema_registry: InstanceOf[RegistryProperties] | None = None
-    delivery: DeliverySection = Field(default_factory=DeliverySection)
-    worker: WorkerSection = Field(default_factory=WorkerSection)
-    http: HttpSection = Field(default_factory=HttpSection)
+    pipeline: Pipeline = Field(
+        description="Name of the pipeline. Topics, consumer groups and transactional ids are named after it.",
+        examples=["payments.fraud"],
+    )
+    kafka: InstanceOf[Properties] = Field(
+        description="Properties of librdkafka for the consumer and the producers, passed on under their own "
+        "names."
+    )
+    input: InputSection = Field(description="Events: where they come from and how they are read.")
+    output: OutputSection = Field(description="Predictions: where they go and what they carry.")
+    dlq: DeadLetterSection = Field(description="Dead letters: where events go that cannot be scored.")
+    monitoring: MonitoringSection = Field(
+        description="Monitoring: where its events go, and how often they may be wrong."
+    )
+    labels: LabelsSection = Field(description="Labels: where they come from and how they are joined.")
+    model: ModelSection = Field(description="Model packages: which one serves, and what it may take.")
+    schema_registry: InstanceOf[RegistryProperties] | None = Field(
+        default=None,
+        description="Properties of Confluent's schema registry client, under their own names. Only for "
+        '`framing = "confluent"`.',
+    )
+    delivery: DeliverySection = Field(
+        default_factory=DeliverySection, description="Delivery: what is promised when a worker dies."
+    )
+    worker: WorkerSection = Field(
+        default_factory=WorkerSection, description="Worker: its identity, and the size of its batches."
+    )
+    http: HttpSection = Field(
+        default_factory=HttpSection, description="HTTP: where probes and metrics answer."
+    )
 
     @property
     def group_id(self) -> str:
@@ -70,12 +81,18 @@ class Settings(Section):
         return f"{self.pipeline}.monitor"
 
 
+SETTINGS = tuple(settings_of(Settings))
+"""Every setting but the properties of `[kafka]` and `[schema_registry]`."""
+_EXAMPLES = {setting.key: setting.example for setting in SETTINGS}
+_TAKES_LIST = {setting.key: setting.takes_list for setting in SETTINGS}
+
+
 @dataclass(frozen=True, slots=True)
 class SettingsResult:
-    """What could be read: the settings, every problem, and the keys whose values are stand-ins.
+    """The settings, every problem, and the keys that hold stand-ins because their values are wrong.
 
-    With problems, `settings` still holds what is right, and stand-ins for the rest, so that a check can go on
-    and report the problems of the rest too. It is None when the file itself cannot be read.
+    With stand-ins a check can go on and report the problems of other kinds too. `settings` is None when the
+    file cannot be read.
     """
 
     settings: Settings | None
@@ -95,7 +112,7 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
 
 
 def read_settings(path: Path, environ: Mapping[str, str]) -> SettingsResult:
-    """Do the same, but return the problems beside whatever is right."""
+    """Read the same as `load_settings`; return the problems beside the settings."""
     document, unreadable = _document(path)
     if unreadable is not None:
         return SettingsResult(None, (unreadable,))
@@ -105,13 +122,14 @@ def read_settings(path: Path, environ: Mapping[str, str]) -> SettingsResult:
 def parse_settings(
     document: Mapping[str, object], environ: Mapping[str, str], *, folder: Path
 ) -> SettingsResult:
-    """Return what `document` and `environ` say; paths in them are relative to `folder`.
+    """Return the settings of `document` and `environ`; paths in them are relative to `folder`.
 
     1. Lay the environment over the document.
-    2. Turn `[kafka]` and `[schema_registry]` into properties; fill in what follows from other keys.
-    3. Validate. Where that fails, put stand-ins for what is wrong and validate the rest.
+    2. Turn `[kafka]` and `[schema_registry]` into properties; add the defaults that follow from other keys.
+    3. Validate. Where that fails, replace wrong values by stand-ins and validate again.
+    4. Check what several settings must agree on.
     """
-    overlay = environment.read_environment(environ, _list_keys())
+    overlay = environment.read_environment(environ, _TAKES_LIST)
     below, kafka_problems = properties.flatten_scopes(document.get("kafka", {}))
     above, _ = properties.flatten_scopes(overlay.document.pop("kafka", {}))
     kafka = properties.parse_properties({scope: {**below[scope], **above[scope]} for scope in below}, folder)
@@ -126,16 +144,18 @@ def parse_settings(
     context = {"folder": str(folder.absolute())}
     unusable = {problem.key for problem in problems}
     try:
-        settings = Settings.model_validate(_completed(merged), context=context)
+        settings = Settings.model_validate(defaults.with_defaults(merged, SETTINGS), context=context)
     except ValidationError as error:
-        own = [p for p in from_validation(error, _keys()) if p.key not in unusable]
-        problems += _without_consequences(own, merged)
+        found = [p for p in from_validation(error, _keys(), _EXAMPLES) if p.key not in unusable]
+        caused = defaults.consequences((p.key for p in found), merged, SETTINGS)
+        problems += [p for p in found if p.key not in caused]
         wrong = {place_of(details) for details in error.errors()}
         keys = {key_of(place) for place in wrong}
-        unusable |= keys | _consequences(keys, merged)
-        settings = Settings.model_validate(_completed(_repaired(merged, wrong)), context=context)
-    found = (*_conflicts(settings), *_unregistered(settings), *_unjoined(settings))
-    problems += [p for p in found if p.key not in unusable]
+        unusable |= keys | defaults.consequences(keys, merged, SETTINGS)
+        usable = defaults.with_defaults(defaults.with_stand_ins(merged, wrong), SETTINGS)
+        settings = Settings.model_validate(usable, context=context)
+    disagreeing = (*_shared_topics(settings), *_missing_registry(settings), *_incomplete_labels(settings))
+    problems += [p for p in disagreeing if p.key not in unusable]
     return SettingsResult(
         settings, tuple(_with_origin(p, overlay.origin) for p in problems), frozenset(unusable)
     )
@@ -172,116 +192,21 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
     """Return `below` overlaid by `above`, key by key within a section."""
     merged = dict(below)
     for name, value in above.items():
-        merged[name] = {**_table(below, name), **value} if isinstance(value, Mapping) else value
+        merged[name] = {**defaults.table_of(below, name), **value} if isinstance(value, Mapping) else value
     return merged
 
 
 def _keys() -> dict[str, list[str]]:
-    """Return the keys of each section; "" for the sections themselves."""
-    return {"": list(Settings.model_fields), **{s: list(keys) for s, keys in _list_keys().items()}}
+    """Return the keys of each section; "" for the top level."""
+    keys: dict[str, list[str]] = {"": list(Settings.model_fields)}
+    for setting in SETTINGS:
+        if setting.section:
+            keys.setdefault(setting.section, []).append(setting.name)
+    return keys
 
 
-def _list_keys() -> dict[str, dict[str, bool]]:
-    """Return the keys of each section, and whether they take a list."""
-    return {
-        section: {f.alias or n: get_origin(f.annotation) is tuple for n, f in model.model_fields.items()}
-        for section, model in _sections().items()
-    }
-
-
-def _sections() -> dict[str, type[Section]]:
-    annotations = {name: f.annotation for name, f in Settings.model_fields.items()}
-    return {n: a for n, a in annotations.items() if isinstance(a, type) and issubclass(a, Section)}
-
-
-def _completed(document: Mapping[str, object]) -> dict[str, object]:
-    """Fill in what follows from other keys: default topics, the output's framing, a schema that may lack."""
-    completed: dict[str, object] = {**{section: {} for section in _sections()}, **document}
-    pipeline = document.get("pipeline")
-    source = _table(document, "input")
-    topics = source.get("topics")
-    first = topics[0] if isinstance(topics, (list, tuple)) and topics else None
-    derived: dict[str, dict[str, object]] = {
-        "output": {
-            "topic": f"{_named(pipeline)}.predictions.v1",
-            "framing": source.get("framing", "none"),
-        },
-        "dlq": {"topic": f"dlq.{_named(first)}"},
-        "model": {
-            "status_topic": f"{_named(pipeline)}.model-status.v1",
-            "control_topic": f"{_named(pipeline)}.model-control.v1",
-        },
-    }
-    derived["labels"] = {"framing": source.get("framing", "none")}
-    if source.get("framing") == Framing.CONFLUENT:
-        derived["input"] = {"schema": None}
-    derived["monitoring"] = {
-        "observations_topic": f"{_named(pipeline)}.observations.v1",
-        "state_topic": f"{_named(pipeline)}.monitor-state.v1",
-    }
-    if "store" in _table(document, "model"):
-        derived["monitoring"]["topic"] = f"{_named(pipeline)}.monitoring.v1"
-    for section, defaults in derived.items():
-        if isinstance(completed[section], Mapping):
-            completed[section] = {**defaults, **_table(completed, section)}
-    return completed
-
-
-def _named(value: object) -> str:
-    return (topic_name(value) if isinstance(value, str) else "") or _UNNAMED
-
-
-def _table(document: Mapping[str, object], section: str) -> Mapping[str, object]:
-    table = document.get(section)
-    return table if isinstance(table, Mapping) else {}
-
-
-# What is filled in from a key that is wrong is not worth a second problem.
-_DERIVED = {
-    "pipeline": (
-        "output.topic",
-        "monitoring.topic",
-        "monitoring.observations_topic",
-        "monitoring.state_topic",
-        "model.status_topic",
-        "model.control_topic",
-    ),
-    "input.topics": ("dlq.topic",),
-    "input.framing": ("output.framing", "labels.framing"),
-}
-
-
-def _consequences(wrong: Iterable[str], document: Mapping[str, object]) -> set[str]:
-    derived = {
-        d for key in wrong for k, ds in _DERIVED.items() if key in {k, k.partition(".")[0]} for d in ds
-    }
-    return {d for d in derived if d.partition(".")[2] not in _table(document, d.partition(".")[0])}
-
-
-def _without_consequences(problems: list[Problem], document: Mapping[str, object]) -> list[Problem]:
-    consequences = _consequences([p.key for p in problems], document)
-    return [p for p in problems if p.key not in consequences]
-
-
-def _repaired(document: Mapping[str, object], wrong: Iterable[tuple[str, ...]]) -> dict[str, object]:
-    """Return `document` without what is at `wrong`, and with stand-ins for what is required."""
-    repaired = dict(document)
-    for section, *name in wrong:
-        if name:
-            repaired[section] = {k: v for k, v in _table(repaired, section).items() if k != name[0]}
-        else:
-            repaired.pop(section, None)
-    required: dict[str, dict[str, object]] = {
-        "input": {"topics": [_UNNAMED], "schema": _UNNAMED},
-        "model": {} if "store" in _table(repaired, "model") else {"package": _UNNAMED},
-    }
-    for section, stand_ins in required.items():
-        repaired[section] = {**stand_ins, **_table(repaired, section)}
-    return {"pipeline": _UNNAMED, **repaired}
-
-
-def _conflicts(settings: Settings) -> list[Problem]:
-    """Return the topics that serve two purposes: a worker that reads what it writes never ends."""
+def _shared_topics(settings: Settings) -> list[Problem]:
+    """Return the topics with two purposes: a worker that reads its own output never ends."""
     taken = dict.fromkeys(settings.input.topics, "input.topics")
     problems = []
     for key, topic in (
@@ -302,8 +227,8 @@ def _conflicts(settings: Settings) -> list[Problem]:
     return problems
 
 
-def _unregistered(settings: Settings) -> Iterator[Problem]:
-    """Yield that a framing needs a registry where none is named."""
+def _missing_registry(settings: Settings) -> Iterator[Problem]:
+    """Yield the problem of a framing that needs a registry where none is set."""
     framings = {"input.framing": settings.input.framing, "output.framing": settings.output.framing}
     if settings.labels.topic is not None:
         framings["labels.framing"] = settings.labels.framing
@@ -312,12 +237,12 @@ def _unregistered(settings: Settings) -> Iterator[Problem]:
         yield schema_registry.missing(keys[0])
 
 
-def _unjoined(settings: Settings) -> Iterator[Problem]:
-    """Yield why labels would lead to nothing."""
+def _incomplete_labels(settings: Settings) -> Iterator[Problem]:
+    """Yield what labels lack to have an effect."""
     labels = settings.labels
     if labels.topic is None and labels.model_fields_set - {"framing"}:
         fix = 'add it to [labels], for example topic = "payments.transactions.labels.v1"'
         yield Problem("labels.topic", "", "is required", fix)
     if labels.topic is not None and settings.monitoring.topic is None:
-        fix = f'name it, for example topic = "{settings.pipeline}.monitoring.v1"'
-        yield Problem("monitoring.topic", "", "is required beside labels: figures go there", fix)
+        fix = f'add it to [monitoring], for example topic = "{settings.pipeline}.monitoring.v1"'
+        yield Problem("monitoring.topic", "", "is required with labels: model metrics go there", fix)

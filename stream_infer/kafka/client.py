@@ -56,26 +56,54 @@ _CONSUMER_OWN: Mapping[str, str] = {
     # The session adds and takes away single partitions, which librdkafka allows under this strategy only.
     "partition.assignment.strategy": "cooperative-sticky",
 }
-_CONSUMER_DEFAULTS: Mapping[str, str] = {
-    # At librdkafka's 1000 ms a full fetch queue that has been drained stalls for a second.
-    "fetch.queue.backoff.ms": "10",
-    # How long the partitions of a worker that has gone wait for it, or for its successor under the slot.
-    "session.timeout.ms": "10000",
-}
 _MAX_POLL_INTERVAL_MS = "300000"  # librdkafka's default
 _BATCH_BYTES = "1000000"  # librdkafka's default
 _ABOVE_RECORD_BYTES = 1_000
 _PRODUCER_OWN: Mapping[str, str] = {"enable.idempotence": "true", "acks": "all"}
-_PRODUCER_DEFAULTS: Mapping[str, str] = {
-    "compression.type": "lz4",
-    # Each transaction waits for its last records: to hold some back for a fuller request only delays it.
-    "linger.ms": "0",
-    # At the default of 100 ms each transaction after another waits that long (confluent-kafka-python #967).
-    "retry.backoff.ms": "5",
-    # A batch that cannot be committed in that time is aborted and read again. Nor can partitions that a dead
-    # worker left amid a transaction go on before.
-    "transaction.timeout.ms": "20000",
-}
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDefault:
+    """A default of the worker that differs from librdkafka's, for one kind of client, and the reason."""
+
+    scope: str
+    name: str
+    value: str
+    reason: str
+
+
+DEFAULTS = (
+    ClientDefault(
+        "consumer",
+        "fetch.queue.backoff.ms",
+        "10",
+        "at librdkafka's 1000 ms a full fetch queue that has been drained stalls for a second",
+    ),
+    ClientDefault(
+        "consumer",
+        "session.timeout.ms",
+        "10000",
+        "the partitions of a worker that has died wait this long for its successor under the same slot",
+    ),
+    ClientDefault("producer", "compression.type", "lz4", "predictions repeat many texts"),
+    ClientDefault(
+        "producer", "linger.ms", "0", "each transaction waits for its last record, so that a delay adds up"
+    ),
+    # confluent-kafka-python #967
+    ClientDefault(
+        "producer",
+        "retry.backoff.ms",
+        "5",
+        "at librdkafka's 100 ms a transaction waits that long for the one before",
+    ),
+    ClientDefault(
+        "producer",
+        "transaction.timeout.ms",
+        "20000",
+        "a batch that is not committed in this time is aborted and read again; the partitions of a worker "
+        "that died in a transaction wait for it",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +161,7 @@ def consumer(properties: Properties, *, group_id: str, instance_id: str, client_
     """
     return _plain(
         {
-            **_CONSUMER_DEFAULTS,
+            **_defaults("consumer"),
             "client.id": client_id,
             **properties.common,
             **properties.consumer,
@@ -151,13 +179,17 @@ def producer(properties: Properties, *, transactional_id: str | None, client_id:
     )
     return _plain(
         {
-            **_PRODUCER_DEFAULTS,
+            **_defaults("producer"),
             "client.id": client_id,
             **properties.common,
             **properties.producer,
             **own,
         }
     )
+
+
+def _defaults(scope: str) -> dict[str, str]:
+    return {default.name: default.value for default in DEFAULTS if default.scope == scope}
 
 
 def fitting(config: Mapping[str, str], topic_limits: Iterable[int]) -> dict[str, str]:

@@ -87,4 +87,4 @@ def test_a_schema_that_is_not_there_is_a_problem(project: Project) -> None:
     [problem], _ = report_on(project, 'schema = "nowhere.avsc"\n')
 
     assert problem.key == "labels.schema"
-    assert "no such file" in problem.message
+    assert "does not exist" in problem.message

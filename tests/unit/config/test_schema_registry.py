@@ -99,10 +99,10 @@ def test_the_environment_wins_with_underscores_for_dots(tmp_path: Path) -> None:
     [
         ("", "schema_registry.url", "input.framing"),
         ("timeout = 1", "schema_registry.url", "is required"),
-        ('url = "localhost:8081"', "schema_registry.url", "no address"),
+        ('url = "localhost:8081"', "schema_registry.url", "not the address"),
         ("url = []", "schema_registry.url", "must be an address"),
-        ('url = "https://me:hunter2@one"', "schema_registry.url", "has a password in it"),
-        (f"{URL}\nmax.retry = 1", "schema_registry.max.retry", "no property"),
+        ('url = "https://me:hunter2@one"', "schema_registry.url", "contains a password"),
+        (f"{URL}\nmax.retry = 1", "schema_registry.max.retry", "not a property"),
         (f'{URL}\ntimeout = "soon"', "schema_registry.timeout", "a number"),
         (f"{URL}\ntimeout = -1", "schema_registry.timeout", "a number"),
         (f"{URL}\nproxy = 1", "schema_registry.proxy", "must be text"),

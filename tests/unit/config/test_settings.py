@@ -182,7 +182,7 @@ WRONG = {
     "a delay that is no duration": (LABELS + 'max_delay = "a week"\n', "labels.max_delay", '"7d"'),
     "a delay without a unit": (LABELS + "max_early = 60\n", "labels.max_early", '"90s"'),
     "a join that is none": (LABELS + 'join = "hash"\n', "labels.join", "prediction_id"),
-    "memory for nothing": (LABELS + "max_pending = 0\n", "labels.max_pending", "100000"),
+    "memory for nothing": (LABELS + "max_pending = 0\n", "labels.max_pending", "1000000"),
     "a schema registry that is none": (
         GOOD + "[schema_registry]\nurl = 8081\n",
         "schema_registry.url",
@@ -193,12 +193,12 @@ WRONG = {
         "delivery.guarantee",
         "exactly_once",
     ),
-    "a port out of range": (GOOD + "[http]\nport = 70000\n", "http.port", "port = 8900"),
-    "a port that is a word": (GOOD + '[http]\nport = "x"\n', "http.port", "port = 8900"),
+    "a port out of range": (GOOD + "[http]\nport = 70000\n", "http.port", "port = 9000"),
+    "a port that is a word": (GOOD + '[http]\nport = "x"\n', "http.port", "port = 9000"),
     "a batch of no records": (
         GOOD + "[worker]\nmax_batch_records = 0\n",
         "worker.max_batch_records",
-        "50000",
+        "20000",
     ),
     "a slot with a space": (GOOD + '[worker]\nslot = "a b"\n', "worker.slot", "slot ="),
     "no broker address": (
@@ -268,7 +268,7 @@ def test_a_wrong_key_is_named_with_its_fix(tmp_path: Path, text: str, key: str, 
 def test_the_value_is_shown_as_it_was_written(tmp_path: Path) -> None:
     [problem] = problems_of(tmp_path, GOOD + "[http]\nport = 70000\n")
 
-    assert problem == Problem("http.port", "70000", "should be less than or equal to 65535", problem.fix)
+    assert problem == Problem("http.port", "70000", "must be less than or equal to 65535", problem.fix)
 
 
 def test_all_problems_come_at_once(tmp_path: Path) -> None:

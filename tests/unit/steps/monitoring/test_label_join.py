@@ -19,7 +19,7 @@ from stream_infer.avro.decode import Decoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.avro.schemas import parse_schema
-from stream_infer.config.sections import LabelsSection
+from stream_infer.config.monitoring_sections import LabelsSection
 from stream_infer.drift.labels import JoinPolicy
 from stream_infer.drift.model_metrics import OutputMeaning
 from stream_infer.flow.records import Channel, Partition
