@@ -7,14 +7,14 @@ A worker asks and never registers: that is for `topics create`. How a registry i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from stream_infer.avro import resolve, topic_schemas
 from stream_infer.avro.confluent import Unusable
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema
-from stream_infer.config.schema_registry import RegistryProperties
+from stream_infer.config.schema_registry import RegistryProperties, missing
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Problem
 from stream_infer.kafka.writer_schemas import RegistryUnavailable, SchemaRegistry
@@ -37,6 +37,15 @@ class Subject:
     name: str
     key: str
     schema: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class EventSchemaId:
+    """The id of a schema of events under its subject, and whether it was registered just now."""
+
+    subject: str
+    number: int
+    registered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,41 @@ def register_schemas(settings: Settings) -> Mapping[str, int]:
     try:
         with closing(connect_registry(settings.schema_registry)) as registry:
             return {s.name: registry.register(s.name, s.schema) for s in wanted}
+    except RegistryUnavailable as silence:
+        raise RegistryUnreachable([_unreachable(settings.schema_registry, silence)]) from silence
+
+
+def newest_event_schema(settings: Settings, topic: str) -> Schema | None:
+    """Return the newest schema of the events in `topic`, None where there is none. Raises `Misconfigured`."""
+    with _asked(settings) as registry:
+        newest = registry.latest(_subject(topic))
+    if isinstance(newest, Unusable):
+        fix = "name the schema to write with: --schema FILE"
+        raise Misconfigured([Problem("input.topics", f'"{topic}"', newest.reason, fix)])
+    return newest
+
+
+def event_schema_id(settings: Settings, topic: str, schema: Schema) -> EventSchemaId:
+    """Return the id of `schema` among those of the events in `topic`; register it where it is not yet.
+
+    Raises `Misconfigured`.
+    """
+    subject = _subject(topic)
+    with _asked(settings) as registry:
+        known = registry.id_of(subject, schema)
+        if known is not None:
+            return EventSchemaId(subject, known, registered=False)
+        return EventSchemaId(subject, registry.register(subject, schema, own=False), registered=True)
+
+
+@contextmanager
+def _asked(settings: Settings) -> Iterator[SchemaRegistry]:
+    """Hold the registry for a few questions. Raises `Misconfigured`."""
+    if settings.schema_registry is None:
+        raise Misconfigured([missing("input.framing")])
+    try:
+        with closing(connect_registry(settings.schema_registry)) as registry:
+            yield registry
     except RegistryUnavailable as silence:
         raise RegistryUnreachable([_unreachable(settings.schema_registry, silence)]) from silence
 

@@ -18,6 +18,7 @@ from stream_infer.cli.check import check_command
 from stream_infer.cli.demo import demo_command
 from stream_infer.cli.events import add_event_commands
 from stream_infer.cli.run import run_command
+from stream_infer.cli.send import send_command
 from stream_infer.flow.errors import Misconfigured, Refused, StreamInferError
 
 EXIT_CODES = (
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command("demo")(demo_command)
 app.command("check")(check_command)
 app.command("run")(run_command)
+app.command("send")(send_command)
 add_event_commands(app)
 app.add_typer(topics.app)
 app.add_typer(package.app, name="package")

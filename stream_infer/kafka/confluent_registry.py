@@ -79,8 +79,8 @@ class ConfluentRegistry:
                 return _number(found.schema_id)
         return None
 
-    def register(self, subject: str, schema: Schema) -> int:
-        if _asked(lambda: self._client.get_latest_version(subject)) is None:
+    def register(self, subject: str, schema: Schema, *, own: bool = True) -> int:
+        if own and _asked(lambda: self._client.get_latest_version(subject)) is None:
             config = ServerConfig(compatibility=COMPATIBILITY)
             _asked(lambda: self._client.set_config(subject, config))
         made = _asked(lambda: self._client.register_schema(subject, Registered(schema.text, _AVRO), True))

@@ -42,10 +42,11 @@ class SchemaRegistry(Protocol):
     def id_of(self, subject: str, schema: Schema) -> int | None:
         """Return the id under which `subject` has `schema`, or None."""
 
-    def register(self, subject: str, schema: Schema) -> int:
+    def register(self, subject: str, schema: Schema, *, own: bool = True) -> int:
         """Register `schema` under `subject` and return its id.
 
-        A subject that is new gets the compatibility of this project; one that exists keeps what it has.
+        A new subject of our `own` records gets the compatibility of this project; any other keeps what it
+        has.
         """
 
     def close(self) -> None:

@@ -179,6 +179,15 @@ def test_a_schema_that_an_earlier_release_registered_without_documentation_is_fo
     assert registry.id_of("predictions-value", prediction) == now != before
 
 
+def test_registering_the_events_of_others_leaves_compatibility_to_the_registry(
+    stub: StubRegistry, registry: ConfluentRegistry
+) -> None:
+    schema_id = registry.register("events-value", EVENT, own=False)
+
+    assert registry.id_of("events-value", EVENT) == schema_id
+    assert stub.compatibility == {}
+
+
 def test_the_newest_schema_of_a_subject_is_found(stub: StubRegistry, registry: ConfluentRegistry) -> None:
     assert registry.latest("events-value") is None
     stub.add("events-value", record(("m", "int")).text)
