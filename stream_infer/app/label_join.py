@@ -61,9 +61,9 @@ class LabelCounts:
         self._metrics = metrics
 
     def __call__(self, event: Event, /) -> None:
-        judge = self._step.judge
-        if isinstance(event, BatchCommitted) and judge is not None:
-            self._metrics.labelled(judge.totals, coverage=judge.coverage, pending=judge.remembered)
+        join = self._step.label_join
+        if isinstance(event, BatchCommitted) and join is not None:
+            self._metrics.labelled(join.totals, coverage=join.coverage, pending=join.remembered)
 
 
 def _decoder(

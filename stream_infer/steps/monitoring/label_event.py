@@ -1,6 +1,6 @@
-"""Monitoring events about labels: figures of a window, estimates without labels, errors that drift.
+"""Monitoring events about labels: metrics of a window, estimates without labels, drift of errors.
 
-When there is something to say is `drift.performance`'s business.
+When there is such an event is decided in `drift.performance`.
 """
 
 from __future__ import annotations
@@ -15,111 +15,111 @@ from stream_infer.flow.codes import EventType
 
 ESTIMATED_ACCURACY = "estimated_accuracy"
 
-_CALLED = {"log_loss": "log loss", "brier": "Brier score", "mae": "mean absolute error"}
+_METRICS = {"log_loss": "log loss", "brier": "Brier score", "mae": "mean absolute error"}
 
 
-def performance_event(pipeline: str, one: PerformanceChange) -> dict[str, object]:
-    """Return the event that says `one`."""
-    match one:
+def performance_event(pipeline: str, change: PerformanceChange) -> dict[str, object]:
+    """Return the event of `change`."""
+    match change:
         case WindowMetric():
-            return _measured(pipeline, one)
+            return _metric_event(pipeline, change)
         case AccuracyEstimate():
-            return _estimated(pipeline, one)
+            return _estimate_event(pipeline, change)
         case ErrorDrift():
-            return _error_drift(pipeline, one)
+            return _error_drift_event(pipeline, change)
         case ErrorRecovered():
-            return _errors_back(pipeline, one)
+            return _error_recovered_event(pipeline, change)
 
 
-def _measured(pipeline: str, one: WindowMetric) -> dict[str, object]:
-    """Return the event of one figure, with what became of every label of its window."""
-    window, figure = one.window, one.value
-    than = "" if one.baseline is None else f", {one.baseline:.4g} in its first windows"
-    expected = "" if one.estimate is None else f", {one.estimate:.4g} expected from its scores"
-    outcomes = {str(fate): str(count) for fate, count in sorted(window.outcomes.items())}
-    estimate = {} if one.estimate is None else {"estimate": repr(one.estimate)}
-    return _event(pipeline, one.model, window.time_ms) | {
-        "id": f"{pipeline}/{one.metric}/{one.model.digest}/{_place(window)}",
+def _metric_event(pipeline: str, change: WindowMetric) -> dict[str, object]:
+    """Return the event of one metric, with the outcomes of all labels of its window."""
+    window, metric = change.window, change.value
+    baseline = "" if change.baseline is None else f", {change.baseline:.4g} in its first windows"
+    expected = "" if change.estimate is None else f", {change.estimate:.4g} expected from its scores"
+    outcomes = {str(outcome): str(count) for outcome, count in sorted(window.outcomes.items())}
+    estimate = {} if change.estimate is None else {"estimate": repr(change.estimate)}
+    return _event(pipeline, change.model, window.time_ms) | {
+        "id": f"{pipeline}/{change.metric}/{change.model.digest}/{_place(window)}",
         "type": EventType.PERFORMANCE,
         "severity": "info",
-        "summary": f"{_CALLED.get(one.metric, one.metric)} of model {one.model.version} is "
-        f"{figure.value:.4g} on {figure.labelled} labels{than}{expected}; "
-        f"half of them came within {_duration(one.delay_p50_ms)}",
+        "summary": f"{_METRICS.get(change.metric, change.metric)} of model {change.model.version} is "
+        f"{metric.value:.4g} on {metric.labelled} labels{baseline}{expected}; "
+        f"half of them came within {_duration(change.delay_p50_ms)}",
         "ranges": [_range(window.log, window.first_offset, window.last_offset)],
         "performance": {
-            "metric": one.metric,
-            "value": figure.value,
-            "reference_value": one.baseline,
-            "predictions": one.predictions,
-            "labelled": figure.labelled,
-            "label_delay_p50_ms": one.delay_p50_ms,
+            "metric": change.metric,
+            "value": metric.value,
+            "reference_value": change.baseline,
+            "predictions": change.predictions,
+            "labelled": metric.labelled,
+            "label_delay_p50_ms": change.delay_p50_ms,
         },
         "attributes": outcomes | estimate | {"coverage": repr(window.coverage)},
     }
 
 
-def _estimated(pipeline: str, one: AccuracyEstimate) -> dict[str, object]:
-    promised = one.window
-    place = f"{promised.log}/{promised.first_offset}"
-    mean = promised.bands.mean
-    return _event(pipeline, promised.model, promised.time_ms) | {
-        "id": f"{pipeline}/{ESTIMATED_ACCURACY}/{promised.model.digest}/{place}",
+def _estimate_event(pipeline: str, change: AccuracyEstimate) -> dict[str, object]:
+    window = change.window
+    confidence = window.bands.mean
+    return _event(pipeline, window.model, window.time_ms) | {
+        "id": f"{pipeline}/{ESTIMATED_ACCURACY}/{window.model.digest}/{window.log}/{window.first_offset}",
         "type": EventType.PERFORMANCE,
         "severity": "info",
-        "summary": f"accuracy of model {promised.model.version} should be {one.accuracy:.4g} on "
-        f"{promised.bands.total} predictions: it is {mean:.4g} sure of them, and {one.labels} labels say "
-        "what that is worth",
-        "ranges": [_range(promised.log, promised.first_offset, promised.last_offset)],
+        "summary": f"estimated accuracy of model {window.model.version} is {change.accuracy:.4g} on "
+        f"{window.bands.total} predictions: their mean confidence is {confidence:.4g}, calibrated on "
+        f"{change.labels} labels",
+        "ranges": [_range(window.log, window.first_offset, window.last_offset)],
         "performance": {
             "metric": ESTIMATED_ACCURACY,
-            "value": one.accuracy,
+            "value": change.accuracy,
             "reference_value": None,
-            "predictions": promised.bands.total,
+            "predictions": window.bands.total,
             "labelled": 0,
             "label_delay_p50_ms": None,
         },
-        "attributes": {"confidence": repr(mean), "calibrated_on": str(one.labels)},
+        "attributes": {"confidence": repr(confidence), "calibrated_on": str(change.labels)},
     }
 
 
-def _error_drift(pipeline: str, one: ErrorDrift) -> dict[str, object]:
-    worse = one.error > one.baseline
-    spec = one.detection.spec
+def _error_drift_event(pipeline: str, change: ErrorDrift) -> dict[str, object]:
+    rose = change.error > change.baseline
+    spec, window = change.detection.spec, change.window
     detector = {
         "detector": spec.kind.value,
         "parameters": dict(spec.parameters),
-        "statistic": one.detection.statistic,
+        "statistic": change.detection.statistic,
         "threshold": spec.threshold,
     }
-    return _of_incident(pipeline, one) | {
-        "id": f"{pipeline}/{one.incident}/detected",
+    return _incident_event(pipeline, change) | {
+        "id": f"{pipeline}/{change.incident}/detected",
         "type": EventType.DRIFT_DETECTED,
-        "severity": "warning" if worse else "info",
-        "summary": f"error of model {one.model.version} {'rose' if worse else 'fell'} "
-        f"from {one.baseline:.4g} to {one.error:.4g} on {one.labels} labels "
-        f"since {one.window.log} offset {one.window.first_offset}",
-        "ranges": [_range(one.window.log, one.window.first_offset, None)],
-        "drift": _drift(one) | detector,
+        "severity": "warning" if rose else "info",
+        "summary": f"error of model {change.model.version} {'rose' if rose else 'fell'} from "
+        f"{change.baseline:.4g} to {change.error:.4g} on {change.labels} labels since {window.log} "
+        f"offset {window.first_offset}",
+        "ranges": [_range(window.log, window.first_offset, None)],
+        "drift": _drift(change) | detector,
         "attributes": {"state": "open"},
     }
 
 
-def _errors_back(pipeline: str, one: ErrorRecovered) -> dict[str, object]:
-    ending = "has stayed at its new level" if one.settled else "is back to what it was"
-    return _of_incident(pipeline, one) | {
-        "id": f"{pipeline}/{one.incident}/resolved",
+def _error_recovered_event(pipeline: str, change: ErrorRecovered) -> dict[str, object]:
+    ending = "has stayed at its new level" if change.settled else "is back to what it was"
+    window = change.window
+    return _incident_event(pipeline, change) | {
+        "id": f"{pipeline}/{change.incident}/resolved",
         "type": EventType.DRIFT_RESOLVED,
         "severity": "info",
-        "summary": f"error of model {one.model.version} {ending}: {one.error:.4g}, "
-        f"{one.baseline:.4g} at first",
-        "ranges": [_range(one.window.log, one.window.first_offset, one.window.last_offset)],
-        "drift": _drift(one) | {"detector": "windows"},
-        "attributes": {"state": "resolved", "ending": "settled" if one.settled else "returned"},
+        "summary": f"error of model {change.model.version} {ending}: {change.error:.4g}, "
+        f"{change.baseline:.4g} at first",
+        "ranges": [_range(window.log, window.first_offset, window.last_offset)],
+        "drift": _drift(change) | {"detector": "windows"},
+        "attributes": {"state": "resolved", "ending": "settled" if change.settled else "returned"},
     }
 
 
-def _of_incident(pipeline: str, one: ErrorDrift | ErrorRecovered) -> dict[str, object]:
-    return _event(pipeline, one.model, one.window.time_ms) | {"incident_id": one.incident}
+def _incident_event(pipeline: str, change: ErrorDrift | ErrorRecovered) -> dict[str, object]:
+    return _event(pipeline, change.model, change.window.time_ms) | {"incident_id": change.incident}
 
 
 def _event(pipeline: str, model: ModelId, time_ms: int) -> dict[str, object]:
@@ -132,14 +132,14 @@ def _event(pipeline: str, model: ModelId, time_ms: int) -> dict[str, object]:
     }
 
 
-def _drift(one: ErrorDrift | ErrorRecovered) -> dict[str, object]:
+def _drift(change: ErrorDrift | ErrorRecovered) -> dict[str, object]:
     return {
         "signal": "error",
         "feature": None,
         "reference_kind": "first_windows",
-        "sample_size": one.labels,
-        "reference": {"count": one.labels, "mean": one.baseline},
-        "current": {"count": one.labels, "mean": one.error},
+        "sample_size": change.labels,
+        "reference": {"count": change.labels, "mean": change.baseline},
+        "current": {"count": change.labels, "mean": change.error},
     }
 
 

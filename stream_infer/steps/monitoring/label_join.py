@@ -1,7 +1,7 @@
-"""The part of the monitor's step that joins labels with predictions and says how good models are.
+"""The part of the monitor's step that joins labels with predictions and measures how good models are.
 
-Which label belongs to which prediction is `drift.labels`' business, what follows from it that of
-`drift.performance`; how they are read is in `truths`, how it is told in `label_event`.
+The join is in `drift.join`, metrics and drift of errors are in `drift.performance`; `label_readers` reads the
+records, `label_event` makes the events.
 """
 
 from __future__ import annotations
@@ -23,48 +23,49 @@ from stream_infer.steps.monitoring.label_readers import LabelReader, PredictionR
 
 _JOIN = "join/"
 _PERFORMANCE = "performance/"
-# A false alarm about one model's errors in so many lots of labels; there are few of them.
-_LOTS_TO_A_FALSE_ALARM = 100_000.0
+# A false alarm about one model's errors in so many blocks of labels; there are few of them.
+_ERROR_RUN_LENGTH = 100_000.0
 
 
 def error_detectors() -> ErrorPolicy:
-    """Return who watches errors unless said otherwise.
+    """Return the shipped detectors of error drift.
 
-    Of the DDM family HDDM_A had no false alarm in 900,000 labels at error rates of 2, 10 and 30 %, and saw
-    30 % become 45 % after 336 labels and 10 % become 30 % after 185. DDM raised 15, EDDM 512 for nothing;
-    HDDM_W and FHDDM saw less, and later. A rare error that gets common is for the detectors of lots to see.
+    Of the DDM family HDDM_A had no false alarm in 900,000 labels at error rates of 2, 10 and 30 %, and
+    detected 30 % become 45 % after 336 labels and 10 % become 30 % after 185. DDM raised 15 false alarms,
+    EDDM 512; HDDM_W and FHDDM detected less, and later. A rare error that becomes frequent is for the
+    detectors of blocks to detect.
     """
-    bits = DetectorSpec(DetectorKind.HDDM_A, {"drift_confidence": 1e-5})
-    return ErrorPolicy(change_detectors(_LOTS_TO_A_FALSE_ALARM), [bits])
+    of_labels = DetectorSpec(DetectorKind.HDDM_A, {"drift_confidence": 1e-5})
+    return ErrorPolicy(change_detectors(_ERROR_RUN_LENGTH), [of_labels])
 
 
 @dataclass(frozen=True, slots=True)
 class LabelJoinSettings:
-    """Where predictions and labels are, how they are read and joined, and what answers mean, by digest."""
+    """The topics of predictions and labels, their readers, and the meaning of a model's output by digest."""
 
     predictions: str
     labels: str
     prediction_reader: PredictionReader
     label_reader: LabelReader
-    answers: OutputMeaningOf
+    meaning_of: OutputMeaningOf
     join: JoinPolicy = field(default_factory=JoinPolicy)
     errors: ErrorPolicy = field(default_factory=error_detectors)
 
 
 class LabelJoinStep:
-    """Takes batches that hold predictions and labels among others. Figures do not depend on their order."""
+    """Takes batches that hold predictions and labels among others. Metrics do not depend on their order."""
 
-    def __init__(self, pipeline: str, judging: LabelJoinSettings) -> None:
+    def __init__(self, pipeline: str, settings: LabelJoinSettings) -> None:
         self._pipeline = pipeline
-        self._judging = judging
+        self._settings = settings
         self._prediction_clock, self._label_clock = TopicClock(), TopicClock()
-        self._join = Join(judging.join)
-        self._performance = Performance(judging.errors, judging.answers, window=judging.join.window)
+        self._join = Join(settings.join)
+        self._performance = Performance(settings.errors, settings.meaning_of, window=settings.join.window)
 
     @property
     def totals(self) -> Mapping[str, int]:
-        """What became of the labels of closed windows, by `LabelOutcome`."""
-        return {fate: self._join.totals[fate] for fate in LabelOutcome}
+        """The labels of closed windows by `LabelOutcome`."""
+        return {outcome: self._join.totals[outcome] for outcome in LabelOutcome}
 
     @property
     def coverage(self) -> float:
@@ -73,25 +74,27 @@ class LabelJoinStep:
 
     @property
     def remembered(self) -> int:
-        """How many predictions and labels are kept."""
+        """The number of predictions and labels that are kept."""
         return self._join.remembered
 
     def take(self, batch: Batch) -> tuple[Sequence[Mapping[str, object]], Sequence[Rejected]]:
         """Take the predictions and labels of `batch`; return events, and the rows that are neither."""
-        predictions, bad = self._judging.prediction_reader.read(
-            batch, rows_of(batch, self._judging.predictions)
+        settings = self._settings
+        predictions, bad_predictions = settings.prediction_reader.read(
+            batch, rows_of(batch, settings.predictions)
         )
-        truths, worse = self._judging.label_reader.read(batch, rows_of(batch, self._judging.labels))
-        found: list[PerformanceChange] = []
-        for row, one in predictions:
-            found += self._predicted(batch, row, one)
-        self._labelled(batch, truths, worse)
-        for window in self._join.advance(self._now(batch)):
-            found += self._performance.closed(window)
-        return [label_event.performance_event(self._pipeline, one) for one in found], [*bad, *worse]
+        truths, bad_labels = settings.label_reader.read(batch, rows_of(batch, settings.labels))
+        changes: list[PerformanceChange] = []
+        for row, predicted in predictions:
+            changes += self._take_prediction(batch, row, predicted)
+        self._take_labels(batch, truths, bad_labels)
+        for window in self._join.advance(self._progress(batch)):
+            changes += self._performance.closed(window)
+        events = [label_event.performance_event(self._pipeline, change) for change in changes]
+        return events, [*bad_predictions, *bad_labels]
 
     def changed(self) -> Mapping[str, Any]:
-        """Return the documents that have changed since the last call, None for those that are gone."""
+        """Return the documents that changed since the last call, None for those that are gone."""
         joined = {_JOIN + name: document for name, document in self._join.changed().items()}
         return joined | {_PERFORMANCE + name: one for name, one in self._performance.changed().items()}
 
@@ -100,16 +103,16 @@ class LabelJoinStep:
         self._join.restore(_under(_JOIN, documents))
         self._performance.restore(_under(_PERFORMANCE, documents))
 
-    def _predicted(self, batch: Batch, row: int, one: Predicted) -> Sequence[PerformanceChange]:
+    def _take_prediction(self, batch: Batch, row: int, predicted: Predicted) -> Sequence[PerformanceChange]:
         partition = batch.source(row)
-        self._prediction_clock.observe(partition.index, one.time_ms)
-        self._join.predicted(one)
-        return list(self._performance.predicted(_log(partition), batch.offset[row], one))
+        self._prediction_clock.observe(partition.index, predicted.time_ms)
+        self._join.predicted(predicted)
+        return list(self._performance.predicted(_log(partition), batch.offset[row], predicted))
 
-    def _labelled(
+    def _take_labels(
         self, batch: Batch, truths: Sequence[tuple[int, Truth]], rejected: Sequence[Rejected]
     ) -> None:
-        """Take labels and what is none, in offset order within a partition."""
+        """Take labels and records that are none, in offset order within a partition."""
         merged: list[tuple[int, Truth | None]] = [*truths, *((one.row, None) for one in rejected)]
         for row, truth in sorted(merged, key=lambda item: item[0]):
             partition, offset = batch.source(row), batch.offset[row]
@@ -119,13 +122,13 @@ class LabelJoinStep:
                 self._label_clock.observe(partition.index, truth.time_ms)
                 self._join.labelled(_log(partition), offset, truth)
 
-    def _now(self, batch: Batch) -> ReadProgress:
-        labels = self._judging.labels
+    def _progress(self, batch: Batch) -> ReadProgress:
+        labels = self._settings.labels
         reached = {_log(p): offset for p, offset in batch.positions.items() if p.topic == labels}
         reached |= {_log(p): span.next for p, span in batch.cursor.spans.items() if p.topic == labels}
         return ReadProgress(
-            _time_of(self._prediction_clock, batch, self._judging.predictions),
-            _time_of(self._label_clock, batch, labels),
+            _watermark_ms(self._prediction_clock, batch, self._settings.predictions),
+            _watermark_ms(self._label_clock, batch, labels),
             reached,
         )
 
@@ -136,7 +139,7 @@ def rows_of(batch: Batch, topic: str) -> Sequence[int]:
     return [row for row, place in enumerate(batch.partition) if place in places]
 
 
-def _time_of(clock: TopicClock, batch: Batch, topic: str) -> int:
+def _watermark_ms(clock: TopicClock, batch: Batch, topic: str) -> int:
     owned = [partition.index for partition in batch.positions if partition.topic == topic]
     ended = {partition.index for partition in batch.ended if partition.topic == topic}
     return clock.watermark_ms(owned, ended, batch.received_ms)

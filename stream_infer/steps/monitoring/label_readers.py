@@ -1,7 +1,7 @@
-"""Predictions and labels as records, for the join: which of their fields say what. Columns in, values out.
+"""Readers of predictions and labels for the join: columns of records in, values out.
 
-The join itself is `drift.labels`. Predictions are our own records; labels are records of the user's, or of
-our type `Label`. A record that is no label is a `Rejected`.
+The join itself is in `drift.join`. Predictions are our own records; labels are the user's records, or of our
+type `Label`. A record that is no label is a `Rejected`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ PREDICTION_FIELDS = ("id", "model_version", "model_digest", "event_time", "label
 
 @dataclass(frozen=True, slots=True)
 class LabelFields:
-    """Where a label says what: dotted paths. Without `id` it is the record's key that counts.
+    """The fields of a label as dotted paths. Without `id` the record's key names the prediction.
 
     `label` is the class, as text or as a number, and the value too unless that has a field of its own.
-    Without `time` the record's own timestamp says since when the truth is known; a time has so many units to
-    the millisecond.
+    `time` is when the outcome was known, `units_per_ms` units to a millisecond; without it the record's own
+    timestamp counts.
     """
 
     id: str | None
@@ -37,7 +37,7 @@ class LabelFields:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """All of them, for a decoder."""
+        """All paths, for a decoder."""
         return tuple(path for path in (self.id, self.label, self.value, self.time) if path is not None)
 
 
@@ -51,20 +51,20 @@ class LabelReader:
     def read(
         self, batch: Batch, rows: Sequence[int]
     ) -> tuple[Sequence[tuple[int, Truth]], Sequence[Rejected]]:
-        """Return (row, label) of those `rows` that are labels, and why the others are none."""
+        """Return (row, label) of those `rows` that are labels, and the reasons for the others."""
         if not rows:
             return (), []
         decoded = _decoded(self._decoder, batch, rows)
         columns = {path: column.to_pylist() for path, column in decoded.columns.items()}
-        found: list[tuple[int, Truth]] = []
-        rejected = _placed(decoded.rejected, rows)
+        truths: list[tuple[int, Truth]] = []
+        rejected = _of_batch(decoded.rejected, rows)
         for at, place in enumerate(decoded.rows):
             truth = self._truth(batch, rows[place], columns, at)
             if isinstance(truth, Truth):
-                found.append((rows[place], truth))
+                truths.append((rows[place], truth))
             else:
                 rejected.append(truth)
-        return found, rejected
+        return truths, rejected
 
     def _truth(self, batch: Batch, row: int, columns: Mapping[str, list[Any]], at: int) -> Truth | Rejected:
         fields = self._fields
@@ -74,7 +74,7 @@ class LabelReader:
                 row,
                 Stage.VALIDATE,
                 DeadLetterClass.NO_ID,
-                "The label does not say which prediction it is of.",
+                "The label does not name its prediction.",
             )
         label = columns[fields.label][at]
         value = _finite(label if fields.value is None else columns[fields.value][at])
@@ -104,8 +104,8 @@ class PredictionReader:
         if not rows:
             return (), []
         decoded = _decoded(self._decoder, batch, rows)
-        found = self._predictions(batch, [rows[place] for place in decoded.rows], decoded.columns)
-        return list(found), _placed(decoded.rejected, rows)
+        predictions = self._predictions(batch, [rows[place] for place in decoded.rows], decoded.columns)
+        return list(predictions), _of_batch(decoded.rejected, rows)
 
     def _predictions(
         self,
@@ -113,13 +113,13 @@ class PredictionReader:
         rows: Sequence[int],
         columns: Mapping[str, Any],
     ) -> Iterator[tuple[int, Predicted]]:
-        said = [columns[path].to_pylist() for path in PREDICTION_FIELDS]
-        for row, name, version, digest, event_ms, label, score, value in zip(rows, *said, strict=True):
-            known = _key(batch, row) if self._join is JoinBy.KEY else name
-            if known is not None:
+        fields = [columns[path].to_pylist() for path in PREDICTION_FIELDS]
+        for row, name, version, digest, event_ms, label, score, value in zip(rows, *fields, strict=True):
+            join_id = _key(batch, row) if self._join is JoinBy.KEY else name
+            if join_id is not None:
                 time_ms = _time_ms(batch, row)
                 numbers = _finite(score), _finite(value)
-                yield row, Predicted(known, version, digest, time_ms, event_ms, label, *numbers)
+                yield row, Predicted(join_id, version, digest, time_ms, event_ms, label, *numbers)
 
 
 def _decoded(decoder: Decoder, batch: Batch, rows: Sequence[int]) -> Decoded:
@@ -127,7 +127,7 @@ def _decoded(decoder: Decoder, batch: Batch, rows: Sequence[int]) -> Decoded:
 
 
 def _time_ms(batch: Batch, row: int) -> int:
-    """Return the record's time; one from the future, or none, counts as now: it would forget everything."""
+    """Return the record's time; one from the future, or none, counts as now: else all would be forgotten."""
     time_ms = batch.timestamp_ms[row]
     return min(time_ms, batch.received_ms) if time_ms >= 0 else batch.received_ms
 
@@ -138,9 +138,10 @@ def _key(batch: Batch, row: int) -> str | None:
 
 
 def _finite(value: object) -> float | None:
-    """Return the number, or None for what is none that a figure can hold."""
+    """Return a finite number as a float, or None."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _placed(rejected: Sequence[Rejected], rows: Sequence[int]) -> list[Rejected]:
+def _of_batch(rejected: Sequence[Rejected], rows: Sequence[int]) -> list[Rejected]:
+    """Return `rejected` with the rows of the batch; row `i` was `rows[i]` of it."""
     return [Rejected(rows[r.row], r.stage, r.error_class, r.message) for r in rejected]

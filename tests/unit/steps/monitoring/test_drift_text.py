@@ -10,7 +10,9 @@ from benchmarks.drift_streams import Stream, frames, reference, shift
 from stream_infer.drift.frames import FEATURE_NUMBER, ColumnSummary, ObservationFrame
 from stream_infer.drift.incident import IncidentOpened
 from stream_infer.drift.monitor import Monitor, MonitorPolicy
-from stream_infer.steps.monitoring.drift_event import EventContext, opened_event, quantile
+from stream_infer.steps.monitoring.drift_event import opened_event
+from stream_infer.steps.monitoring.drift_text import quantile
+from stream_infer.steps.monitoring.event_context import EventContext
 
 
 @pytest.mark.parametrize(("part", "value"), [(0.0, 1.0), (0.25, 1.5), (0.5, 2.0), (0.75, 3.0), (1.0, 4.0)])
