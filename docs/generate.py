@@ -8,8 +8,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from stream_infer.flow.codes import DeadLetterClass, DocumentedEnum, EventType, LogEvent, RefusalCode
-from stream_infer.ops.metrics import TABLE
+from stream_infer.flow.codes import (
+    DeadLetterClass,
+    DocumentedEnum,
+    EventType,
+    ExitCode,
+    LogEvent,
+    ReadinessReason,
+    RefusalCode,
+)
+from stream_infer.flow.errors import StreamInferError
+from stream_infer.ops.metric_table import TABLE
+from stream_infer.ops.progress import LoopState
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ("Prediction", "MonitoringEvent", "Label", "WorkerStatus", "Deployment", "ObservationFrame")
@@ -61,6 +71,53 @@ def log_events() -> str:
         "Each log line has one of these texts as `event`; its details are fields. Lines of librdkafka come "
         "from the logger `librdkafka` with its own texts.",
         _members(LogEvent, "event"),
+    )
+
+
+def exit_codes() -> str:
+    """Return the page of exit codes."""
+    return page(
+        "Exit codes",
+        "Of the worker, the monitor and every command. What to do about each is in the "
+        "[runbook](../operations.md#exit-codes).",
+        table(["code", "name", "meaning"], ([f"`{int(c)}`", c.title, c.meaning] for c in ExitCode)),
+        "## Errors",
+        "The classes of `stream_infer.flow.errors`, with the code that each ends the process with.",
+        table(["error", "code", "meaning"], _errors(StreamInferError)),
+    )
+
+
+def _errors(error: type[StreamInferError]) -> Iterator[Sequence[str]]:
+    if error.__module__ == StreamInferError.__module__:
+        doc = (error.__doc__ or "").partition("\n")[0]
+        yield [f"`{error.__name__}`", f"`{int(error.exit_code)}`", doc]
+        for below in error.__subclasses__():
+            yield from _errors(below)
+
+
+def readiness() -> str:
+    """Return the page of readiness reasons."""
+    return page(
+        "Readiness",
+        "`/readyz` answers 503 while a worker is not ready, and 200 when it is. `waiting_for` in the answer "
+        "has these reasons; a colon and details may follow. What to do about each is in the "
+        "[runbook](../operations.md#readiness).",
+        _members(ReadinessReason, "reason"),
+        "## Other fields of the answer",
+        table(
+            ["field", "meaning"],
+            [
+                ["`ready`", "Whether the worker scores."],
+                ["`state`", f"Phase of the worker: {', '.join(f'`{state}`' for state in LoopState)}."],
+                ["`model_version`", "Version of the package that serves, or null."],
+                ["`joined`", "Whether the consumer group has assigned partitions, even none."],
+                ["`assigned_partitions`", "Number of assigned partitions."],
+                [
+                    "`degraded`",
+                    "Reasons why monitoring is incomplete, as sentences. They do not affect `ready`.",
+                ],
+            ],
+        ),
     )
 
 
@@ -157,6 +214,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/metrics.md": metrics,
     "reference/records.md": records,
     "reference/log-events.md": log_events,
+    "reference/exit-codes.md": exit_codes,
+    "reference/readiness.md": readiness,
 }
 """What is generated, by its path below `docs/`."""
 

@@ -19,12 +19,10 @@ from stream_infer.cli.demo import demo_command
 from stream_infer.cli.events import add_event_commands
 from stream_infer.cli.run import run_command
 from stream_infer.cli.send import send_command
+from stream_infer.flow.codes import ExitCode
 from stream_infer.flow.errors import Misconfigured, Refused, StreamInferError
 
-EXIT_CODES = (
-    "Exit codes: 0 ok · 1 run-time failure · 2 usage or configuration · 3 package refused · "
-    "4 broker unreachable · 75 another worker owns this slot · 130 interrupted."
-)
+EXIT_CODES = f"Exit codes: {' · '.join(f'{int(code)} {code.title}' for code in ExitCode)}."
 
 app = typer.Typer(
     name="stream-infer",

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from stream_infer.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, takes_options
+from stream_infer.flow.codes import ExitCode
 
-_INTERRUPTED = 130
 _SHOW = 5
 _TIMEOUT_S = 30.0
 
@@ -90,5 +90,5 @@ def send_command(options: SendOptions) -> None:
     report = send_file(settings, request, SendListener(printer.note, printer.answer))
     printer.end(report, options.timeout)
     if report.interrupted:
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(ExitCode.INTERRUPTED)
     raise typer.Exit(1 if report.unanswered and options.timeout else 0)

@@ -32,6 +32,7 @@ from stream_infer.demo.screen import Screen, screen_for
 from stream_infer.demo.story import CHAPTERS, FIRST, DemoRun, Interrupted, run_story
 from stream_infer.demo.tally import Tally
 from stream_infer.demo.traffic import Reader, Sender, Topics
+from stream_infer.flow.codes import ExitCode
 from stream_infer.kafka.client import SILENT
 from stream_infer.kafka.mock import mock_broker
 from stream_infer.kafka.topics import delete_topics
@@ -43,7 +44,6 @@ _MOCK = "mock"
 _PORT = 8900
 _PARTITIONS = 4
 _ANSWER_WITHIN_S = 20.0
-_INTERRUPTED = 130
 
 _SETTINGS = """\
 pipeline = "{pipeline}"
@@ -112,8 +112,8 @@ def run_demo(broker: str, *, once: bool, as_json: bool, seed: int) -> int:
         report = _report(told, stage.tally, where, seed, time.monotonic() - started)
         screen.end(report, (where.next_step, *_NEXT_STEPS))
     if report.ok:
-        return 0
-    return _INTERRUPTED if stop.signal == signal.SIGINT else 1
+        return ExitCode.OK
+    return ExitCode.INTERRUPTED if stop.signal == signal.SIGINT else ExitCode.FAILURE
 
 
 @contextmanager

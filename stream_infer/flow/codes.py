@@ -6,7 +6,7 @@ The values are stored in records, caches and logs and stay as they are; a new on
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Self
 
 
@@ -20,6 +20,43 @@ class DocumentedEnum(StrEnum):
         member._value_ = value
         member.meaning = meaning
         return member
+
+
+class ExitCode(IntEnum):
+    """What a command or a worker ends with; `title` is its meaning in a few words."""
+
+    title: str
+    meaning: str
+
+    def __new__(cls, value: int, title: str, meaning: str) -> Self:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.title = title
+        member.meaning = meaning
+        return member
+
+    OK = 0, "ok", "The command has done its work, or SIGTERM stopped the worker."
+    FAILURE = 1, "run-time failure", "The process cannot go on, or it did not leave within 10 s of a signal."
+    CONFIGURATION = 2, "usage or configuration", "The command line or the configuration has problems."
+    REFUSED = 3, "package refused", "The model package must not be served."
+    UNREACHABLE = 4, "broker unreachable", "No broker, or no schema registry, answered at the start."
+    SLOT_TAKEN = 75, "another worker owns this slot", "A restart would fence the other worker."
+    INTERRUPTED = 130, "interrupted", "SIGINT (Ctrl-C) stopped the worker or the command."
+
+
+class ReadinessReason(DocumentedEnum):
+    """Why a worker is not ready: an item of `waiting_for` in the answer of `/readyz`."""
+
+    NOT_RUNNING = "worker not running", "The worker starts, or it stops and finishes its last batch."
+    NO_MODEL = "no model", "No model serves yet."
+    NO_ASSIGNMENT = (
+        "no assignment",
+        "The consumer group has not assigned partitions to the worker yet, or has taken them away.",
+    )
+    NO_COMMIT = (
+        "no commit",
+        "Batches have been aborted for more than 30 s and none was committed; the last reason follows.",
+    )
 
 
 class RefusalCode(DocumentedEnum):

@@ -15,23 +15,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stream_infer.flow.codes import RefusalCode
+from stream_infer.flow.codes import ExitCode, RefusalCode
 
 
 class StreamInferError(Exception):
-    """The root of every error that stream_infer raises on purpose."""
+    """The base of every error that stream_infer raises on purpose."""
 
-    exit_code = 1
+    exit_code: int = ExitCode.FAILURE
 
 
 class Aborted(StreamInferError):
-    """The commit did not happen and nothing of it is visible to a `read_committed` reader."""
+    """The commit did not happen: a `read_committed` reader sees nothing of it. The batch is replayed."""
 
 
 class Refused(StreamInferError):
-    """A package that must not be served: a stable `code` and a sentence."""
+    """A package must not be served: a stable `code` and a sentence."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
     def __init__(self, code: RefusalCode, reason: str) -> None:
         super().__init__(reason)
@@ -50,9 +50,9 @@ class Problem:
 
 
 class Misconfigured(StreamInferError):
-    """A configuration that cannot run, with every problem that was found."""
+    """The configuration cannot run; `problems` has every problem that was found."""
 
-    exit_code = 2
+    exit_code: int = ExitCode.CONFIGURATION
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(f"{p.key}: {p.message}" for p in problems))
@@ -60,20 +60,20 @@ class Misconfigured(StreamInferError):
 
 
 class Fatal(StreamInferError):
-    """The process must end; what was committed stays, the rest is replayed by the next one."""
+    """The process must end. Committed results stay; the next process replays the rest."""
 
 
 class ModelFailed(Fatal):
-    """The model raises beyond what single bad rows explain; no dead letters were written."""
+    """The model raises on more rows than bad data explains; no dead letters were written."""
 
 
 class SlotTaken(Fatal):
     """Another live worker has the transactional id of this slot."""
 
-    exit_code = 75
+    exit_code = ExitCode.SLOT_TAKEN
 
 
 class BrokerUnreachable(Fatal):
     """No broker answered within the time allowed."""
 
-    exit_code = 4
+    exit_code = ExitCode.UNREACHABLE

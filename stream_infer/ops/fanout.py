@@ -1,4 +1,4 @@
-"""One observer made of several, none of which can harm the loop or the others."""
+"""One observer that calls several others. A failure in one harms neither the loop nor the rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Fanout:
-    """Hands each event to every observer, in order. One that raises is logged once and not called again."""
+    """Passes each event to every observer, in order. One that raises is logged and not called again."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = tuple(observers)
@@ -22,6 +22,6 @@ class Fanout:
         for observer in self._observers:
             try:
                 observer(event)
-            except Exception:  # noqa: BLE001 - monitoring can never stop scoring; the log says what broke
+            except Exception:  # noqa: BLE001 - monitoring never stops scoring
                 self._observers = tuple(o for o in self._observers if o is not observer)
                 _LOG.exception(LogEvent.OBSERVER_FAILED, extra={"observer": type(observer).__name__})

@@ -1,7 +1,6 @@
-"""The worker's HTTP side: `/livez`, `/readyz` and `/metrics`, on a thread of its own.
+"""The HTTP endpoints of a worker, `/livez`, `/readyz` and `/metrics`, on a thread of their own.
 
-It only reads: the newest `Progress` and the metrics registry. Nothing here can reach the loop or change its
-mind.
+They only read the newest `Progress` and the metrics registry: they cannot influence the loop.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from stream_infer.flow.codes import LogEvent
+from stream_infer.flow.codes import LogEvent, ReadinessReason
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.ops.progress import LoopState, Progress
 
@@ -37,26 +36,28 @@ _ABORTING_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the worker can score, and what it still waits for."""
+    """Whether the worker can score; `waiting_for` has the reasons why not."""
 
     ready: bool
     waiting_for: tuple[str, ...]
 
 
 def readiness(progress: Progress, now: float) -> Readiness:
-    """Judge `progress` at `now` (on its clock): ready means running, with a model, in the group, committing.
+    """Return whether a worker is ready: it runs, has a model, is assigned, and its commits succeed.
 
-    An abort is nothing; half a minute of nothing else is. Lag and monitoring are no part.
+    `now` is on the clock of `progress`, in seconds. Aborts count after 30 s without a commit. Lag and
+    monitoring do not count.
     """
-    waiting_for = []
+    waiting_for: list[str] = []
     if progress.state is not LoopState.RUNNING:
-        waiting_for.append("the loop")
+        waiting_for.append(ReadinessReason.NOT_RUNNING)
     if progress.model_version is None:
-        waiting_for.append("a model")
+        waiting_for.append(ReadinessReason.NO_MODEL)
     if not progress.joined:
-        waiting_for.append("an assignment")
+        waiting_for.append(ReadinessReason.NO_ASSIGNMENT)
     if progress.aborting is not None and (aborted_s := now - progress.aborting.since) > _ABORTING_S:
-        waiting_for.append(f"a commit: aborted for {aborted_s:.0f} s, last for {progress.aborting.reason}")
+        detail = f"aborted for {aborted_s:.0f} s, last because: {progress.aborting.reason}"
+        waiting_for.append(f"{ReadinessReason.NO_COMMIT}: {detail}")
     return Readiness(not waiting_for, tuple(waiting_for))
 
 
@@ -67,10 +68,10 @@ def application(
     max_idle_s: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
-    """Build the three endpoints. `clock` is the one that `Progress.active_at` was read from.
+    """Return the application with the three endpoints. `clock` is that of `Progress.active_at`.
 
-    `max_idle_s`: how long the loop may say nothing and count as alive. Take `max.poll.interval.ms`: past
-    it the broker has given up on the worker too.
+    `max_idle_s` is the longest time without an event in which the loop counts as alive. Use
+    `max.poll.interval.ms`: after it the broker removes the worker from the group.
     """
 
     async def livez(_: Request) -> Response:
@@ -81,17 +82,17 @@ def application(
 
     async def readyz(_: Request) -> Response:
         now = progress()
-        verdict = readiness(now, clock())
+        found = readiness(now, clock())
         body = {
-            "ready": verdict.ready,
-            "waiting_for": list(verdict.waiting_for),
+            "ready": found.ready,
+            "waiting_for": list(found.waiting_for),
             "state": now.state,
             "model_version": now.model_version,
             "joined": now.joined,
             "assigned_partitions": len(now.owned),
             "degraded": list(now.degraded),
         }
-        return JSONResponse(body, status_code=200 if verdict.ready else 503)
+        return JSONResponse(body, status_code=200 if found.ready else 503)
 
     async def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
@@ -101,10 +102,10 @@ def application(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind and listen on `host:port` (0 takes any free port), or raise `Misconfigured` with the way out.
+    """Return a socket that listens on `host:port` (port 0: any free one). Raises `Misconfigured`.
 
-    We listen ourselves and hand the socket over: uvicorn would find a busy port only on its thread, and call
-    `sys.exit` there.
+    uvicorn is given the socket: by itself it would find a busy port only on its thread, and call `sys.exit`
+    there.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -115,21 +116,22 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _problem(host: str, port: int, error: OSError) -> Problem:
     if error.errno == errno.EADDRINUSE:
-        message = f"port {port} on {host} is in use by another process"
-        fix = "stop that process, or set another [http] port (0 takes a free one)"
+        message = f"is in use by another process on {host}"
+        fix = "stop that process, or set another [http] port (0: any free one)"
         return Problem("http.port", str(port), message, fix)
     if error.errno == errno.EACCES:
-        message = f"this user may not listen on port {port}"
+        message = "is a port that this user may not listen on"
         return Problem("http.port", str(port), message, "set an [http] port of 1024 or above")
-    message = f"cannot listen on {host}: {error.strerror or error}"
-    return Problem("http.host", host, message, "set [http] host to an address of this machine, as 127.0.0.1")
+    message = f"cannot be listened on: {error.strerror or error}"
+    fix = "set [http] host to an address of this machine, for example 127.0.0.1"
+    return Problem("http.host", host, message, fix)
 
 
 class HttpServer:
-    """Serves an application on its own thread between `start()` and `close()`; one start per server.
+    """Serves an application on its own thread from `start()` to `close()`. It can be started once.
 
-    `start()` returns with the port bound. `close()` ends the thread within two seconds, may be called again,
-    and does not raise; a request still running by then is cut.
+    `start()` returns when the port is bound. `close()` ends the thread within two seconds and does not raise;
+    a second call does nothing. A request that still runs is cut off.
     """
 
     def __init__(self, application: Starlette, *, host: str = "127.0.0.1", port: int = 8900) -> None:
@@ -153,11 +155,11 @@ class HttpServer:
 
     @property
     def port(self) -> int:
-        """The port asked for; after `start()` the one bound."""
+        """The requested port; after `start()` the bound one."""
         return self._port
 
     def start(self) -> None:
-        """Bind the port and begin to answer. Raises `Misconfigured` when the port cannot be had."""
+        """Bind the port and begin to answer. Raises `Misconfigured` when the port cannot be bound."""
         bound = listen(self._host, self._port)
         self._port = bound.getsockname()[1]
         self._thread = threading.Thread(
@@ -185,9 +187,9 @@ class HttpServer:
 
 
 def _serve(server: uvicorn.Server, bound: socket.socket) -> None:
-    """Run until `should_exit`. A crash here is logged: probes then fail, and scoring goes on."""
+    """Serve until `should_exit`. A crash is logged: probes fail from then on, scoring goes on."""
     with bound:
         try:
             server.run(sockets=[bound])
-        except Exception:  # noqa: BLE001 - the edge of a thread: nothing above could act on it
+        except Exception:  # noqa: BLE001 - top of a thread: no caller could handle it
             _LOG.exception(LogEvent.HTTP_FAILED)

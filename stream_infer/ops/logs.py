@@ -1,7 +1,7 @@
-"""How the process logs: one configuration for stdlib and structlog, and the observer that logs the flow.
+"""Logging: one configuration for stdlib and structlog, and the observer that logs the flow.
 
-A log line is a constant message with fields. Never a payload: no key, value or header of a record, and no
-local variables in a traceback. The stream is standard error; standard output belongs to commands.
+A log line is a fixed phrase with fields. It never has a payload: no key, value or header of a record, and no
+local variables in a traceback. The stream is standard error; standard output is for commands.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _LOG = logging.getLogger("stream_infer")
 
 
 def configure(stream: TextIO, environ: Mapping[str, str]) -> None:
-    """Route stdlib logging, structlog and warnings to `stream`, as lines of JSON or, on a terminal, as text.
+    """Route stdlib logging, structlog and warnings to `stream`: JSON lines, or text on a terminal.
 
-    Raises `Misconfigured` for a level or a format that does not exist. Called again, the last call counts.
+    Raises `Misconfigured` for an unknown level or format. The last call counts.
     """
     level = environ.get(LEVEL_VARIABLE, "INFO").upper()
     form = environ.get(FORMAT_VARIABLE, "text" if stream.isatty() else "json").lower()
@@ -74,10 +74,10 @@ def configure(stream: TextIO, environ: Mapping[str, str]) -> None:
 
 
 def librdkafka_logger() -> logging.Logger:
-    """Return the logger for `confluent_kafka`'s `logger=`.
+    """Return the logger for the `logger=` of `confluent_kafka`.
 
-    librdkafka calls every lost connection an error and then reconnects by itself, so its errors are logged as
-    warnings; what it cannot repair reaches us as an exception.
+    librdkafka logs every lost connection as an error and reconnects by itself, so its errors are logged as
+    warnings. What it cannot repair is raised as an exception.
     """
     logger = logging.getLogger("librdkafka")
     if _at_most_warning not in logger.filters:
@@ -86,7 +86,7 @@ def librdkafka_logger() -> logging.Logger:
 
 
 class LogObserver:
-    """An observer that logs what a human should know, without a line per record or per committed batch."""
+    """An observer that logs changes and failures: no line for each record or each committed batch."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -126,12 +126,12 @@ class LogObserver:
         self._summarise(self._dead_letters.due(self._clock()))
 
     def started(self, *, pipeline: str, slot: str, model: str, model_version: str) -> None:
-        """Log that the worker begins to score."""
+        """Log the start of scoring."""
         fields = {"pipeline": pipeline, "slot": slot, "model": model, "model_version": model_version}
         _LOG.info(LogEvent.WORKER_STARTED, extra=fields)
 
     def stopped(self, reason: str) -> None:
-        """Log what was not summarised yet, and that the worker has stopped."""
+        """Log the dead letters that were not summarised yet, and the end of the worker."""
         self._summarise(self._dead_letters.drain())
         _LOG.info(LogEvent.WORKER_STOPPED, extra={"reason": reason})
 
@@ -145,7 +145,7 @@ class LogObserver:
 
 
 class DeadLetterTally:
-    """Counts dead letters by (stage, class) and gives them out at once, then at most every `interval_s`."""
+    """Counts dead letters by (stage, class); returns them at once, then every `interval_s` at most."""
 
     def __init__(self, *, interval_s: float) -> None:
         self._interval_s = interval_s
@@ -153,18 +153,18 @@ class DeadLetterTally:
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def add(self, rejected: Mapping[tuple[str, str], int]) -> None:
-        """Count `rejected`."""
+        """Add the counts of a batch."""
         self._counts.update(rejected)
 
     def due(self, now: float) -> Mapping[tuple[str, str], int]:
-        """Return the counts since the last time and start anew; nothing while it is too early or none are."""
+        """Return the counts since the last call and reset them; nothing before the interval is over."""
         if not self._counts or now < self._next_at:
             return {}
         self._next_at = now + self._interval_s
         return self.drain()
 
     def drain(self) -> Mapping[tuple[str, str], int]:
-        """Return the counts since the last time, early or not, and start anew."""
+        """Return the counts since the last call, whatever the time, and reset them."""
         counts, self._counts = self._counts, Counter()
         return counts
 
@@ -172,11 +172,11 @@ class DeadLetterTally:
 def _problems(level: str, form: str) -> Sequence[Problem]:
     problems = []
     if level not in _LEVELS:
-        fix = f"one of {', '.join(_LEVELS)}"
-        problems.append(Problem(LEVEL_VARIABLE, level, "no such log level", fix))
+        fix = f"use one of {', '.join(_LEVELS)}"
+        problems.append(Problem(LEVEL_VARIABLE, level, "unknown log level", fix))
     if form not in _FORMATS:
-        fix = f"one of {', '.join(_FORMATS)}"
-        problems.append(Problem(FORMAT_VARIABLE, form, "no such log format", fix))
+        fix = f"use one of {', '.join(_FORMATS)}"
+        problems.append(Problem(FORMAT_VARIABLE, form, "unknown log format", fix))
     return problems
 
 
@@ -194,7 +194,7 @@ def _json() -> list[Processor]:
 
 
 def _text(*, colours: bool) -> list[Processor]:
-    # structlog's own choice, rich, prints the local variables of every frame: records would be in the log.
+    # The default of structlog, rich, prints the local variables of each frame: records would be in the log.
     plain = structlog.dev.plain_traceback
     return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain)]
 

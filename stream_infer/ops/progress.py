@@ -1,6 +1,6 @@
-"""What the loop did last: a frozen value, and the cell that holds the newest one.
+"""The progress of the loop: a frozen value, and the cell with the newest one.
 
-The loop's thread is the only writer and replaces the value whole; anyone may read. No I/O; the clock is
+The loop's thread alone writes and replaces the whole value, so that any thread can read. No I/O; the clock is
 passed in.
 """
 
@@ -16,7 +16,7 @@ from stream_infer.flow.records import Partition
 
 
 class LoopState(StrEnum):
-    """Where the worker is in its life; it only moves down this list."""
+    """Phase of a worker's life. It only moves down this list."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -26,7 +26,7 @@ class LoopState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Aborting:
-    """No batch has been committed since `since` (on the cell's clock); the last was aborted for `reason`."""
+    """No batch was committed since `since` (cell's clock, seconds); `reason` is that of the last abort."""
 
     since: float
     reason: str
@@ -34,11 +34,11 @@ class Aborting:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The loop at one moment. `active_at` is on the monotonic clock of the cell, in seconds.
+    """The state of the loop. `active_at` is the time of the last event, on the cell's clock, in seconds.
 
-    `joined` is true from the first assignment on, even of no partition at all: a spare worker is a ready one.
-    It turns false when the partitions are lost, until the next assignment. `degraded` says what the worker
-    goes on without. `aborting` since when and why batches have been aborted, one after another.
+    `joined` is true from the first assignment on, also of no partition: a spare worker is ready. It is false
+    after partitions were lost, until the next assignment. `degraded` has the reasons why monitoring is
+    incomplete. `aborting` is set while batches are aborted one after another.
     """
 
     active_at: float
@@ -51,11 +51,11 @@ class Progress:
 
 
 def advance(progress: Progress, event: Event, *, now: float) -> Progress:
-    """Return `progress` after `event`. Any event shows that the loop is alive."""
+    """Return `progress` after `event`. Every event shows that the loop is alive."""
     match event:
         case AssignmentChanged():
             joined = event.kind == "assigned" or (progress.joined and event.kind != "lost")
-            # Its records may be another's now.
+            # The records of the aborted batch may belong to another worker now.
             return replace(progress, active_at=now, joined=joined, owned=event.owned, aborting=None)
         case BatchCommitted():
             return replace(progress, active_at=now, model_version=event.model_version, aborting=None)
@@ -69,7 +69,7 @@ def advance(progress: Progress, event: Event, *, now: float) -> Progress:
 
 
 class ProgressCell:
-    """An observer that keeps the newest `Progress` in `current`: one reference, one writer."""
+    """An observer that keeps the newest `Progress` in `current`, written by one thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -79,9 +79,9 @@ class ProgressCell:
         self.current = advance(self.current, event, now=self._clock())
 
     def enter(self, state: LoopState) -> None:
-        """Record that the worker is in `state` now."""
+        """Record the phase that the worker enters."""
         self.current = replace(self.current, state=state, active_at=self._clock())
 
     def serve(self, model_version: str) -> None:
-        """Record that the worker has a model to score with, before its first batch."""
+        """Record the model that serves, before its first batch."""
         self.current = replace(self.current, model_version=model_version, active_at=self._clock())

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from stream_infer.flow.codes import ExitCode
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -41,7 +43,7 @@ class Stop:
     @property
     def exit_code(self) -> int:
         """What a process that was asked to end ends with: 130 after SIGINT, else 0."""
-        return 130 if self.signal == signal.SIGINT else 0
+        return ExitCode.INTERRUPTED if self.signal == signal.SIGINT else ExitCode.OK
 
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until the end is asked for, at most `timeout_s` seconds; return whether it was."""
@@ -95,7 +97,7 @@ def leaving_within(stop: Stop, seconds: float) -> Iterator[threading.Event]:
             os._exit(stop.exit_code)
         if not left.wait(seconds):
             faulthandler.dump_traceback()
-            os._exit(1)
+            os._exit(ExitCode.FAILURE)
 
     threading.Thread(target=watch, name="stop-watchdog", daemon=True).start()
     try:

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream_infer.flow.codes import DeadLetterClass, DocumentedEnum, EventType, LogEvent, RefusalCode
+from stream_infer.flow.codes import (
+    DeadLetterClass,
+    DocumentedEnum,
+    EventType,
+    ExitCode,
+    LogEvent,
+    ReadinessReason,
+    RefusalCode,
+)
 from tests.architecture.tree import ROOT
 
 # The places of a code in the arguments of those who take one.
@@ -50,8 +58,10 @@ def test_no_log_line_has_a_loose_event() -> None:
     assert [where for where, event in logged if is_text(event)] == []
 
 
-@pytest.mark.parametrize("enumeration", [RefusalCode, DeadLetterClass, EventType, LogEvent])
-def test_every_member_is_used_and_says_what_it_means(enumeration: type[DocumentedEnum]) -> None:
+@pytest.mark.parametrize(
+    "enumeration", [RefusalCode, DeadLetterClass, EventType, LogEvent, ReadinessReason, ExitCode]
+)
+def test_every_member_is_used_and_says_what_it_means(enumeration: type[DocumentedEnum | ExitCode]) -> None:
     source = "".join(
         path.read_text("utf-8") for path in (ROOT / "stream_infer").rglob("*.py") if path.name != "codes.py"
     )

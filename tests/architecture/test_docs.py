@@ -14,7 +14,7 @@ import yaml
 
 from stream_infer.avro.schemas import parse_schema
 from stream_infer.config.settings import parse_settings
-from stream_infer.ops.metrics import TABLE
+from stream_infer.ops.metric_table import TABLE
 from tests.architecture import pages
 from tests.architecture.tree import ROOT, fenced
 

@@ -166,5 +166,5 @@ def test_a_role_ends_with_the_code_of_its_signal(number: int, code: int, *, whil
 def test_a_wrong_log_level_is_told_before_anything_is_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAM_INFER_LOG_LEVEL", "LOUD")
 
-    with pytest.raises(Exception, match="no such log level"):
+    with pytest.raises(Exception, match="unknown log level"):
         run_until_signal(lambda: pytest.fail("prepared"), lambda _ready, _stop: None)

@@ -16,6 +16,7 @@ from stream_infer.flow.records import Partition
 from stream_infer.ops.http import HttpServer, application, listen, readiness
 from stream_infer.ops.metrics import Build, Metrics
 from stream_infer.ops.progress import Aborting, LoopState, Progress
+from tests.architecture.tree import ROOT
 
 READY = Progress(
     active_at=100.0,
@@ -83,6 +84,8 @@ def test_readyz_says_what_the_worker_has(worker: Worker) -> None:
         "assigned_partitions": 2,
         "degraded": [],
     }
+    described = (ROOT / "docs" / "reference" / "readiness.md").read_text("utf-8")
+    assert [field for field in json.loads(body) if f"`{field}`" not in described] == []
 
 
 def test_readyz_says_what_the_worker_waits_for(worker: Worker) -> None:
@@ -91,7 +94,7 @@ def test_readyz_says_what_the_worker_waits_for(worker: Worker) -> None:
     status, _, body = worker.get("/readyz")
 
     assert status == 503
-    assert json.loads(body)["waiting_for"] == ["the loop", "a model", "an assignment"]
+    assert json.loads(body)["waiting_for"] == ["worker not running", "no model", "no assignment"]
 
 
 @pytest.mark.parametrize(
@@ -99,13 +102,13 @@ def test_readyz_says_what_the_worker_waits_for(worker: Worker) -> None:
     [
         (READY, ()),
         (replace(READY, owned=()), ()),
-        (replace(READY, model_version=None), ("a model",)),
-        (replace(READY, joined=False), ("an assignment",)),
-        (replace(READY, state=LoopState.DRAINING), ("the loop",)),
+        (replace(READY, model_version=None), ("no model",)),
+        (replace(READY, joined=False), ("no assignment",)),
+        (replace(READY, state=LoopState.DRAINING), ("worker not running",)),
         (replace(READY, aborting=Aborting(70.0, "no broker")), ()),
         (
             replace(READY, aborting=Aborting(69.0, "no broker")),
-            ("a commit: aborted for 31 s, last for no broker",),
+            ("no commit: aborted for 31 s, last because: no broker",),
         ),
     ],
 )

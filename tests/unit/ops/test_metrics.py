@@ -15,7 +15,8 @@ from stream_infer.flow.events import (
     ReadFinished,
 )
 from stream_infer.flow.records import Partition
-from stream_infer.ops.metrics import TABLE, Build, MetricKind, Metrics, ModelLabels
+from stream_infer.ops.metric_table import TABLE, MetricKind
+from stream_infer.ops.metrics import Build, Metrics, ModelLabels
 
 COMMITTED = BatchCommitted(
     records=10,
