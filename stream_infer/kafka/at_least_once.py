@@ -1,6 +1,6 @@
-"""The cheaper delivery: an idempotent producer, and offsets committed after every record is acknowledged.
+"""At-least-once delivery: an idempotent producer; offsets are committed after every acknowledgement.
 
-A worker that dies between the two writes its batch again: no loss, but duplicates.
+A worker that dies in between writes its batch again: nothing is lost, some records are duplicates.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SLICE_S = 1.0
 class AtLeastOnce:
     """Publishes without transactions: flush, then commit the offsets through the consumer.
 
-    `cannot_succeed` is asked of a flush that takes long, as in `transactions`.
+    A flush that takes long asks `cannot_succeed`, as in `transactions`.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class AtLeastOnce:
         logger: logging.Logger,
         cannot_succeed: Callable[[Collection[str]], bool] = never,
     ) -> None:
-        self._hopeless = cannot_succeed
+        self._cannot_succeed = cannot_succeed
         self._config = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}
         self._logger = logger
         self._producer: Producer | None = None
@@ -44,7 +44,7 @@ class AtLeastOnce:
         self._producer = Producer(self._config, logger=self._logger)
 
     def close(self) -> None:
-        """Let the producer go; every batch was flushed."""
+        """Release the producer; every batch was flushed."""
         self._producer = None
 
     def _on_failure(self, error: KafkaError | None, _message: Message) -> None:
@@ -60,7 +60,7 @@ class AtLeastOnce:
     ) -> None:
         """Write `outputs`, wait for every acknowledgement, then commit `offsets`.
 
-        Raises `Aborted`, after which the batch is written again, or `Fatal` when the producer can no more.
+        Raises `Aborted`, after which the batch is written again, or `Fatal` when the producer is broken.
         """
         producer = self._producer
         if producer is None:
@@ -71,7 +71,7 @@ class AtLeastOnce:
             for topic, output in outputs:
                 produce_all(producer, topic, output)
         except KafkaException as exception:
-            if not self._hopeless(written):
+            if not self._cannot_succeed(written):
                 raise Fatal(f"cannot write: {error_of(exception).str()}") from exception
             self._purge(producer)
             raise Aborted(f"cannot write: {error_of(exception).str()}") from exception
@@ -88,14 +88,14 @@ class AtLeastOnce:
             raise Aborted(f"offsets not committed: {error_of(exception).str()}") from exception
 
     def _flush(self, producer: Producer, written: Collection[str]) -> int:
-        """Return how many records are left that were not acknowledged in time."""
+        """Return the number of records that were not acknowledged in time."""
         deadline = time.monotonic() + _FLUSH_S
         while True:
             left = producer.flush(_SLICE_S)
-            if not left or time.monotonic() > deadline or self._hopeless(written):
+            if not left or time.monotonic() > deadline or self._cannot_succeed(written):
                 return left
 
     def _purge(self, producer: Producer) -> None:
-        """Give up what was not sent."""
+        """Drop the records that were not sent."""
         producer.purge()
         producer.flush(_FLUSH_S)

@@ -1,6 +1,6 @@
-"""Records written beside the stream: statuses and rejections, never in the way of scoring.
+"""Publishes statuses and rejections beside the stream: best effort, never in the way of scoring.
 
-What must be true together with predictions (an activation) is an output of the step, not written here.
+An event that must be atomic with predictions (an activation) is an output of the step instead.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from confluent_kafka import KafkaError, Message, Producer
 from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.records import Headers
 
-_FAREWELL_S = 2.0
+_FLUSH_S = 2.0
 
 
 class BestEffortPublisher:
-    """An idempotent producer of its own. Posting never blocks and never raises; any thread may post."""
+    """An idempotent producer of its own. `post` never blocks and never raises; any thread may call it."""
 
     def __init__(self, config: Mapping[str, object], *, logger: logging.Logger) -> None:
         self._config = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}
@@ -40,9 +40,9 @@ class BestEffortPublisher:
         producer.poll(0)
 
     def close(self) -> None:
-        """Give what is queued a moment to leave. Idempotent."""
+        """Flush for a moment, then release the producer. Idempotent."""
         if self._producer is not None:
-            self._producer.flush(_FAREWELL_S)
+            self._producer.flush(_FLUSH_S)
             self._producer = None
 
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:

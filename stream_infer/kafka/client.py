@@ -1,7 +1,6 @@
-"""Which librdkafka properties each client gets: the user's, the worker's own, and secrets that do not print.
+"""The librdkafka properties of each client: the user's, the worker's own, and secrets that do not print.
 
-Reading them from a file is the business of `config`; creating topics and asking the broker that of
-`kafka.topics`.
+`config` reads them from a file; `kafka.topics` describes and creates topics.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from confluent_kafka import Consumer, KafkaException, Producer
 
 MASK = "***"
 
-# The log of clients that only ask: what they complain of comes back as an error.
+# The log of clients that only send requests: their problems come back as errors.
 SILENT = logging.getLogger("stream_infer.kafka.check")
 SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 
-# A property is refused in the file when a wrong value would break the promise, not when it is merely unwise.
+# A property is refused in the file when a wrong value would break a guarantee, not when it is merely unwise.
 OWNED: Mapping[str, str] = {
     "enable.auto.commit": "offsets move only together with the predictions of their records",
     "enable.auto.offset.store": "offsets move only together with the predictions of their records",
@@ -108,7 +107,7 @@ DEFAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A text that only a client may see: it prints as `***`."""
+    """A text for a client only: it prints as `***`."""
 
     text: str = field(repr=False)
 
@@ -144,12 +143,12 @@ class Invalid:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a property of this name holds something that must never be printed."""
+    """Whether the value of a property of this name must never be printed."""
     return _SECRET.search(name) is not None
 
 
 def admin(properties: Properties) -> dict[str, str]:
-    """Return the properties of a client that only asks and creates."""
+    """Return the properties of an admin client."""
     return _plain(properties.common)
 
 
@@ -157,7 +156,7 @@ def consumer(properties: Properties, *, group_id: str, instance_id: str, client_
     """Return the properties of a static group member that reads committed records.
 
     It commits nothing by itself. Under the `instance_id` of its slot a restarted worker gets its partitions
-    back without the others noticing.
+    back without a rebalance of the others.
     """
     return _plain(
         {
@@ -193,10 +192,10 @@ def _defaults(scope: str) -> dict[str, str]:
 
 
 def fitting(config: Mapping[str, str], topic_limits: Iterable[int]) -> dict[str, str]:
-    """Return a producer's properties for topics with these limits of a record batch, in bytes.
+    """Return a producer's properties for topics with these `max.message.bytes`.
 
-    A record of up to the topic's limit is taken, though librdkafka's own is below Kafka's; and no batch of
-    records is larger than the topic takes, for librdkafka does not split one that the broker refused.
+    A record of up to the topic's limit is accepted, though librdkafka's own limit is lower. No batch of
+    records is larger than a topic allows: librdkafka does not split a batch that the broker refused.
     """
     limits = list(topic_limits)
     record = max(int(config.get("message.max.bytes", "0")), max(limits) + _ABOVE_RECORD_BYTES)
@@ -205,7 +204,7 @@ def fitting(config: Mapping[str, str], topic_limits: Iterable[int]) -> dict[str,
 
 
 def max_poll_interval_s(properties: Properties) -> float:
-    """Return how long the group waits between two polls before it takes a member for lost."""
+    """Return `max.poll.interval.ms` in seconds: a member that does not poll for longer leaves its group."""
     name = "max.poll.interval.ms"
     value = properties.consumer.get(name) or properties.common.get(name) or _MAX_POLL_INTERVAL_MS
     return int(str(value)) / 1000
@@ -214,9 +213,9 @@ def max_poll_interval_s(properties: Properties) -> float:
 def invalid(properties: Properties) -> list[Invalid]:
     """Return every property that librdkafka refuses, without connecting to anything.
 
-    Clients are made and thrown away (0.5 ms each) without broker addresses. librdkafka names one fault at a
-    time, so each property is tried alone first; what only fails together (a mechanism without a user name) is
-    found by trying all that passed.
+    Clients are created (0.5 ms each) without broker addresses. librdkafka names one fault at a time, so each
+    property is tried alone first; faults of a combination (a mechanism without a user name) are found by
+    trying all properties that passed.
     """
     found = [*_alone("", properties.common), *_alone("producer", properties.producer)]
     found += _alone("consumer", properties.consumer)

@@ -1,9 +1,9 @@
-"""A schema registry, asked through Confluent's own client: what an id means, and what is registered.
+"""A schema registry through Confluent's own client.
 
-The only importer of that client, whose dependencies are an extra and whose import takes half a second: nobody
-imports this module at the top. What a registry says is not trusted: each schema passes the admission of
-`avro.schemas`. A registry that says that something does not exist has answered; anything else that is no
-answer is an outage (`RegistryUnavailable`), never the data's fault.
+The only importer of that client, whose dependencies are an extra and whose import takes half a second: this
+module is imported inside functions only. A registry is not trusted: each schema passes the checks of
+`avro.schemas`. "Does not exist" is an answer; every other failure is an outage (`RegistryUnavailable`), never
+a fault of the data.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def connect_client(properties: Mapping[str, str | float | bool]) -> ConfluentReg
 
 
 class ConfluentRegistry:
-    """A `writers.SchemaRegistry`. Any thread may call; each call may take the client's timeout."""
+    """A `writer_schemas.SchemaRegistry`. Any thread may call; each call may take the client's timeout."""
 
     def __init__(self, client: SchemaRegistryClient) -> None:
         self._client = client
@@ -103,12 +103,12 @@ class ConfluentRegistry:
             )
 
     def _whole(self, found: Registered) -> str:
-        """Return the text of a schema with what it refers to. Raises `SchemaRefused`."""
+        """Return the text of a schema with its references inlined. Raises `SchemaRefused`."""
         if (found.schema_type or _AVRO) != _AVRO:
             raise SchemaRefused(f"It is of type {found.schema_type}, not Avro.")
         rule = _rule_for_readers(found)
         if rule is not None:
-            raise SchemaRefused(f"It wants its readers to run the rule {rule!r}, which is not supported.")
+            raise SchemaRefused(f"It requires its readers to run the rule {rule!r}, which is not supported.")
         referred: dict[tuple[str, int], str] = {}
         self._refer(found, referred)
         return inline_references(_text(found), list(referred.values()))
@@ -129,17 +129,17 @@ class ConfluentRegistry:
 
 
 def _asked(ask: Callable[[], Answer]) -> Answer | None:
-    """Return the answer, or None when what was asked for does not exist. Raises `RegistryUnavailable`."""
+    """Return the answer, or None for "does not exist". Raises `RegistryUnavailable`."""
     try:
         return ask()
     except SchemaRegistryError as error:
-        # A registry numbers what it does not have 40401 and on; a plain 404 is a wrong path or a proxy.
+        # A registry answers 40401 and on for what it does not have; a plain 404 is a wrong path or a proxy.
         if error.http_status_code == _NOT_FOUND and _NOT_THERE.fullmatch(str(error.error_code)):
             return None
         raise RegistryUnavailable(f"the schema registry answered {error}") from error
-    except Exception as error:  # HTTP, TLS, JSON, OAuth: whatever it is, it is no answer
+    except Exception as error:  # HTTP, TLS, JSON, OAuth: no answer in any case
         raise RegistryUnavailable(
-            f"the schema registry cannot be asked: {type(error).__name__}: {error}"
+            f"the schema registry is unreachable: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -159,7 +159,7 @@ def _number(schema_id: object) -> int:
 
 
 def _rule_for_readers(found: Registered) -> str | None:
-    """Return the name of a rule without which values are not what they look like, for example encrypted."""
+    """Return the name of a rule that readers must run, for example for encrypted values."""
     rules = found.rule_set
     if rules is None:
         return None

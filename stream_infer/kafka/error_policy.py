@@ -1,6 +1,6 @@
-"""What a Kafka error means for a transaction. The only reader of librdkafka's error flags.
+"""Classifies the errors of transactional calls. The only reader of librdkafka's error flags.
 
-The order of the questions is the point: some errors carry flags that lie. `PRODUCER_FENCED` from
+The order of the questions matters: some errors carry wrong flags. `PRODUCER_FENCED` from
 TxnOffsetCommit says "abortable" though the epoch is gone, and after a fatal error `abort_transaction()` may
 answer "retriable" for ever; so fenced and fatal come first, and a fatal producer is never called again.
 """
@@ -19,7 +19,7 @@ _UNREACHABLE = frozenset(
 
 
 class ErrorAction(Enum):
-    """What to do after an error of a transactional call."""
+    """The action after an error of a transactional call."""
 
     RETRY = "the same call again"
     ABORT = "abort the transaction, read the records again"
@@ -29,7 +29,7 @@ class ErrorAction(Enum):
 
 
 def classify(error: KafkaError) -> ErrorAction:
-    """Return what `error`, raised by a transactional call, asks for."""
+    """Return the action for `error`, which a transactional call raised."""
     if error.code() == KafkaError.FENCED_INSTANCE_ID:
         return ErrorAction.INSTANCE_FENCED
     if error.code() in _FENCED:
@@ -44,7 +44,7 @@ def classify(error: KafkaError) -> ErrorAction:
 
 
 def is_unreachable(error: KafkaError) -> bool:
-    """Whether `error` says that no broker answered."""
+    """Whether `error` means that no broker answered."""
     return error.code() in _UNREACHABLE
 
 

@@ -1,7 +1,6 @@
-"""Where reading starts: committed offsets, the start of a new group, and offsets that retention took away.
+"""Where reading starts: committed offsets, the start of a new group, offsets that retention deleted.
 
-The consumer runs with `auto.offset.reset=error`, so every start is explicit here and nothing is skipped by a
-default.
+The consumer has `auto.offset.reset=error`: every start is explicit here, and no default skips records.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from stream_infer.kafka.error_policy import error_of, is_unreachable
 
 _ADMIN_S = 10.0
 
-# A worker that died amid a transaction, under another slot, keeps the offsets of its partitions from being
-# told until the broker ends that transaction: `transaction.timeout.ms` and the broker's next look (10 s).
+# A worker that died in a transaction under another slot blocks the committed offsets of its partitions until
+# the broker aborts that transaction: after `transaction.timeout.ms`, checked every 10 s.
 _STABLE_S = 90.0
 
-# How a group that is no longer empty answers one who is no member.
+# Errors for a client that is no member of a group that is not empty.
 _BEGUN = frozenset(
     {
         KafkaError.UNKNOWN_MEMBER_ID,
@@ -34,7 +33,7 @@ _BEGUN = frozenset(
 
 
 class OnLostOffset(StrEnum):
-    """What to do when the committed offset fell out of retention."""
+    """The reaction to a committed offset that retention deleted."""
 
     HALT = "halt"
     EARLIEST = "earliest"
@@ -42,7 +41,7 @@ class OnLostOffset(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StartOffsets:
-    """The policy: `start` is "earliest", "latest" or a timestamp in Unix milliseconds, for a new group only.
+    """The start policy: "earliest", "latest" or a timestamp in Unix milliseconds, for a new group only.
 
     A partition added later, or one never committed, is read from its earliest record: nothing is skipped.
     """
@@ -53,7 +52,7 @@ class StartOffsets:
     def begin_group(self, consumer: Consumer, topics: Iterable[str]) -> None:
         """Commit the starting offsets of a group that has none, before this consumer joins it.
 
-        Only an empty group takes such a commit; where another worker is ahead, its start stands.
+        Only an empty group accepts such a commit; the start of another worker that was faster stands.
         """
         if self.start == "earliest":
             return
@@ -80,7 +79,7 @@ class StartOffsets:
         return found.offset if found.offset >= 0 else end
 
     def of(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> dict[Partition, int]:
-        """Return the offset at which each assigned partition is read on."""
+        """Return the offset from which to read each assigned partition."""
         if not assigned:
             return {}
         asked = [TopicPartition(tp.topic, tp.partition) for tp in assigned]
@@ -101,14 +100,14 @@ class StartOffsets:
         return offsets
 
     def after_loss(self, consumer: Consumer, partition: Partition, wanted: int) -> int:
-        """Return where to go on when offset `wanted` is not in the log any more, or halt."""
+        """Return the offset to continue at, or raise `Fatal`: the log has no `wanted` any more."""
         earliest, end = _watermarks(consumer, TopicPartition(partition.topic, partition.index))
         if self.on_lost_offset is OnLostOffset.EARLIEST:
             return earliest
         raise Fatal(
             f"offset {wanted} of {partition.topic}/{partition.index} is not in the log (it holds {earliest} "
-            f"to {end}): lost to retention, or the topic was made anew. To go on from the earliest "
-            'record, set [input] on_lost_offset = "earliest"'
+            f"to {end}): retention deleted it, or the topic was recreated. To continue from the "
+            'earliest record, set [input] on_lost_offset = "earliest"'
         )
 
 

@@ -1,4 +1,4 @@
-"""How outputs and offsets leave together: the port between the session and its two ways of delivery."""
+"""The port between the session and its two delivery guarantees: outputs and offsets are written together."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _FULL_S = 0.05
 
 
 class CommitUnknown(Exception):
-    """The commit was sent and its result is not known. The committed offsets tell."""
+    """The commit was sent and its result is unknown; the committed offsets show it."""
 
 
 class Publisher(Protocol):
-    """Writes the outputs of a batch and moves the group past it."""
+    """Writes the outputs of a batch and commits its offsets."""
 
     def open(self) -> None:
-        """Get ready to publish. Raises `BrokerUnreachable`, `SlotTaken` or `Fatal`."""
+        """Prepare to publish. Raises `BrokerUnreachable`, `SlotTaken` or `Fatal`."""
 
     def publish(
         self,
@@ -34,11 +34,11 @@ class Publisher(Protocol):
         """Write `outputs` (topic, records) and `offsets`. Raises `Aborted`, `CommitUnknown` or `Fatal`."""
 
     def close(self) -> None:
-        """Let the clients go. Idempotent, never raises."""
+        """Release the clients. Idempotent, never raises."""
 
 
 def never(_written: Collection[str]) -> bool:
-    """Return that what is written to these topics may still succeed: who knows nothing waits."""
+    """Return False: writes to these topics may still succeed."""
     return False
 
 
@@ -67,7 +67,7 @@ def produce_all(producer: Producer, topic: str, output: Output) -> None:
 
 
 class _Waiting(NamedTuple):
-    """The columns of what is to be queued; most outputs have no headers."""
+    """The columns of the records to queue; most outputs have no headers."""
 
     values: Sequence[bytes | None]
     keys: Sequence[bytes | None]
@@ -75,14 +75,14 @@ class _Waiting(NamedTuple):
     headers: Sequence[list[Header]] | None
 
     def queued_by(self, producer: Producer, topic: str, values: Iterator[bytes | None]) -> Iterator[None]:
-        """Return an iterator over what `produce` returns, which is called for one record after the other."""
+        """Return an iterator that calls `produce` for one record after the other."""
         first = repeat(topic), values, self.keys, self.partitions
         if self.headers is None:
             return map(producer.produce, *first)
-        # By position, as a loop in C calls it: no callback under either of its names, the time of now.
+        # Positional, as `map` calls it: no callback under either name, the current time.
         return map(producer.produce, *first, repeat(None), repeat(None), repeat(0), self.headers)
 
     def after(self, count: int) -> _Waiting:
-        """Return what is left when `count` records are queued."""
+        """Return the columns without the first `count` records."""
         headers = None if self.headers is None else self.headers[count:]
         return _Waiting(self.values[count:], self.keys[count:], self.partitions[count:], headers)

@@ -1,4 +1,4 @@
-"""A range of a topic, read once from outside of any group, in batches as the roles get them."""
+"""Reads a range of a topic once, outside of any group, in batches as the roles get them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MANY = 2_000
 
 @dataclass(frozen=True, slots=True)
 class RangeBound:
-    """A place in a topic: an offset of each of its partitions, or a moment of its records."""
+    """One end of a range: an offset in each partition, or a record timestamp in Unix milliseconds."""
 
     offset: int | None = None
     moment_ms: int | None = None
@@ -33,8 +33,8 @@ def read_range(
 ) -> Iterator[Batch]:
     """Yield the records from `first` on and before `last`, in the order of the log.
 
-    `END` is where the log ends when the reading begins. `config` is that of a client that only asks. Raises
-    `BrokerUnreachable` when nobody answers, and `Unreadable`.
+    `END` is the end of the log when reading begins. `config` is that of an admin client. Raises
+    `BrokerUnreachable` when no broker answers, and `Unreadable`.
     """
     consumer = standalone_consumer(config, topic)
     try:
@@ -55,7 +55,7 @@ def _batches(consumer: Consumer, ends: dict[Partition, int]) -> Iterator[Batch]:
     while unread:
         first = consumer.poll(_ASK_S)
         if first is None:
-            raise BrokerUnreachable(f"{_ASK_S:g} s of silence before the end of the range")
+            raise BrokerUnreachable(f"no record within {_ASK_S:g} s before the end of the range")
         messages = [first, *consumer.consume(_MANY, 0)]
         unread -= {p for message in messages if (p := _ended(message, ends)) is not None}
         within = [m for m in messages if m.error() is None and (m.offset() or 0) < ends[partition_of(m)]]
@@ -66,14 +66,14 @@ def _batches(consumer: Consumer, ends: dict[Partition, int]) -> Iterator[Batch]:
 
 
 def _ended(message: Message, ends: Mapping[Partition, int]) -> Partition | None:
-    """Return the partition that has been read to the end of its range, as `message` shows."""
+    """Return the partition whose range ends with `message`, if it does."""
     error, partition = message.error(), partition_of(message)
     done = (message.offset() or 0) + 1 >= ends[partition] if error is None else is_end(error, message)
     return partition if done else None
 
 
 def _offsets(consumer: Consumer, asked: Sequence[TopicPartition], place: RangeBound) -> dict[Partition, int]:
-    """Return the offset of `place` in each partition, within what the log holds."""
+    """Return the offset of `place` in each partition, within the log."""
     moments: dict[int, int] = {}
     if place.moment_ms is not None:
         wanted = [TopicPartition(tp.topic, tp.partition, place.moment_ms) for tp in asked]

@@ -1,7 +1,7 @@
-"""A source whose records all have writers that are known: others are held back until they are.
+"""A source that passes on only records whose writer schema is known.
 
-Held back means: the partition pauses at its first record whose writer is not known yet, while the records
-before it and the other partitions go on. So an outage of the registry costs time, and never a record.
+A partition pauses at its first record with an unknown writer schema; the records before it and the other
+partitions go on. An outage of the registry costs time, never a record.
 """
 
 from __future__ import annotations
@@ -16,36 +16,37 @@ from stream_infer.flow.ports import Observer, Source
 from stream_infer.flow.records import Batch, Cursor, Partition, Span
 from stream_infer.kafka.writer_schemas import WriterSchemas
 
-# A registry that is well answers within this; one that is not costs the other partitions no more.
+# A healthy registry answers within this time; an unhealthy one delays the other partitions no longer.
 _PATIENCE_S = 0.25
 
 
 class PausableSource(Source, Protocol):
-    """A source that can leave partitions unread for a while."""
+    """A source that can pause partitions."""
 
     @property
     def paused(self) -> Collection[Partition]:
-        """The owned partitions that are not read now."""
+        """The owned partitions that are paused."""
 
     def pause(self, offsets: Mapping[Partition, int]) -> None:
-        """Leave these partitions unread, and go on at `offsets` when they are released. Others' are ignored.
+        """Pause these partitions; `resume` continues at `offsets`. Partitions of other members are ignored.
 
-        Rewinding a held partition moves where it goes on. One that moves away and comes back is not held.
+        Rewinding a paused partition moves the offset to continue at. A partition that is revoked and assigned
+        again is not paused.
         """
 
     def resume(self, partitions: Collection[Partition]) -> None:
-        """Read these partitions again."""
+        """Resume these partitions."""
 
 
 class SchemaGatedSource:
-    """Reads `source`, and holds back what was written with a schema that `writers` cannot find out now."""
+    """Reads `source`, and pauses partitions whose next schema `writers` does not have yet."""
 
     def __init__(self, source: PausableSource, writers: WriterSchemas, *, observe: Observer) -> None:
         self._source = source
         self._writers = writers
         self._observe = observe
         self._waiting: dict[Partition, bytes] = {}
-        self._told: frozenset[Partition] = frozenset()
+        self._reported: frozenset[Partition] = frozenset()
 
     def read(self, limit: int, wait_s: float) -> Batch | None:
         self._writers.expire()
@@ -53,7 +54,7 @@ class SchemaGatedSource:
             self._resume_known()
         batch = self._source.read(limit, wait_s)
         whole = batch if batch is None else self._known_part(batch)
-        self._tell()
+        self._report()
         return whole
 
     def rewind(self, cursor: Cursor) -> None:
@@ -67,7 +68,7 @@ class SchemaGatedSource:
         return self._source.finished
 
     def _resume_known(self) -> None:
-        """Let go of the partitions whose record can be read by now, and ask again about the others."""
+        """Resume the partitions whose schema is known by now, and ask again about the others."""
         self._writers.take_answers()
         waiting = {p: head for p, head in self._waiting.items() if p in self._source.paused}
         ready = {p for p, head in waiting.items() if head in self._writers.known}
@@ -77,7 +78,7 @@ class SchemaGatedSource:
             self._writers.ask(set(self._waiting.values()), patience_s=0)
 
     def _known_part(self, batch: Batch) -> Batch | None:
-        """Return `batch` without what must wait; None when that is all of it."""
+        """Return `batch` without the rows that must wait; None when none is left."""
         found = heads(batch.values, batch.headers)
         unknown = set(found) - self._writers.known.keys() - {NO_HEAD}
         if unknown:
@@ -93,10 +94,10 @@ class SchemaGatedSource:
         self._waiting |= {batch.partitions[p]: found[row] for p, row in first.items()}
         return _before(batch, first)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         waiting = frozenset(self._waiting)
-        if waiting != self._told:
-            self._told = waiting
+        if waiting != self._reported:
+            self._reported = waiting
             reason = self._writers.trouble or "the schema registry has not answered yet"
             self._observe(PartitionsPaused(tuple(sorted(waiting)), reason))
 

@@ -1,6 +1,6 @@
-"""Reading a topic from outside of any group: what it holds now, and what comes.
+"""Reads a topic outside of any group: its records so far, then new ones.
 
-For topics of which the newest record per key counts (status, control) and for following events.
+For compacted topics, where the newest record of a key counts (status, control), and to follow events.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _MANY = 1000
 
 
 class Unreadable(Fatal):
-    """The broker will not let this topic be read: it does not exist, or not for this principal."""
+    """The topic does not exist, or this principal may not read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record: a null value takes the key's earlier ones away."""
+    """One record; a null value (tombstone) deletes the key."""
 
     key: bytes
     value: bytes | None
@@ -35,7 +35,7 @@ class Entry:
 
 
 class Tail:
-    """All partitions of one topic, from the beginning on. Use `tail`, which opens and closes it."""
+    """All partitions of one topic, from the beginning. Use `tail`, which opens and closes it."""
 
     def __init__(self, consumer: Consumer, unread: set[int]) -> None:
         self._consumer = consumer
@@ -43,11 +43,11 @@ class Tail:
 
     @property
     def caught_up(self) -> bool:
-        """Whether the end of every partition has been seen once."""
+        """Whether the end of every partition was reached once."""
         return not self._unread
 
     def read(self, wait_s: float) -> list[Entry]:
-        """Return what has come within `wait_s` seconds, as soon as something has. Raises `Unreadable`."""
+        """Return new records, as soon as there are some, or none after `wait_s`. Raises `Unreadable`."""
         first = self._consumer.poll(wait_s)
         if first is None:
             return []
@@ -65,9 +65,9 @@ class Tail:
 
 @contextmanager
 def tail(config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S) -> Iterator[Tail]:
-    """Open `topic` from its beginning; `config` is that of a client that only asks.
+    """Open `topic` from its beginning; `config` is that of an admin client.
 
-    Raises `BrokerUnreachable` when nobody answers `within_s`, and `Unreadable`.
+    Raises `BrokerUnreachable` when no broker answers `within_s`, and `Unreadable`.
     """
     consumer = standalone_consumer(config, topic)
     try:
@@ -81,7 +81,7 @@ def tail(config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S) 
 def newest_values(
     config: Mapping[str, object], topic: str, *, within_s: float = _ASK_S
 ) -> dict[bytes, bytes]:
-    """Return the newest value of each key that `topic` holds now. Raises what `tail` raises."""
+    """Return the newest value of each key of `topic`. Raises what `tail` raises."""
     held = newest_entries(config, topic, within_s=within_s)
     return {key: entry.value for key, entry in held.items() if entry.value is not None}
 
@@ -107,7 +107,7 @@ def newest_entries(
 def standalone_consumer(config: Mapping[str, object], topic: str) -> Consumer:
     """Return a consumer that joins no group and commits nothing.
 
-    `config` is that of a client that only asks.
+    `config` is that of an admin client.
     """
     return Consumer(
         dict(config)
@@ -122,9 +122,9 @@ def standalone_consumer(config: Mapping[str, object], topic: str) -> Consumer:
 
 
 def is_end(error: KafkaError, message: Message) -> bool:
-    """Tell whether `error`, which came in place of a record, is the end of a partition.
+    """Return whether `error`, which came in place of a record, is the end of a partition.
 
-    One that passes by itself is not. Raises `Unreadable` for any other.
+    Return False for a temporary error; raise `Unreadable` for any other.
     """
     if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local error
         return True

@@ -1,6 +1,6 @@
 """One record at a time, written outside of any stream, and the broker's word that it has it.
 
-For people who say what is desired. What a worker posts beside its stream, without waiting, is in `board`.
+For commands that announce a deployment. A worker posts its status with `best_effort`, without waiting.
 """
 
 from __future__ import annotations

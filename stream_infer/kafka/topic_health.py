@@ -1,6 +1,7 @@
-"""Which of the topics that scoring can do without take records now, by asking the broker.
+"""Whether the monitoring topics, which scoring can do without, accept records now.
 
-Asked when a commit was aborted or hangs, and every second while a topic is away, on a thread of its own.
+The broker is asked when a commit was aborted or hangs, and every second while a topic is unavailable, on a
+thread of its own.
 """
 
 from __future__ import annotations
@@ -21,49 +22,50 @@ _EVERY_S = 1.0
 
 
 class TopicHealth:
-    """See `runtime.degradable.Lookout`. Knows of nothing before it has looked.
+    """A `runtime.degradable.ChannelHealth`. All topics count as available before the first `refresh`.
 
-    Used by the loop's thread, and by its own between `start()` and `close()`; what is away is replaced whole.
+    Used by the loop's thread, and by its own between `start()` and `close()`; `unavailable` is replaced
+    whole.
     """
 
     def __init__(self, properties: Properties, topics: Mapping[Channel, str]) -> None:
         self._properties = properties
         self._topics = topics
-        self._away: Mapping[Channel, str] = {}
+        self._unavailable: Mapping[Channel, str] = {}
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
     def unavailable(self) -> Mapping[Channel, str]:
-        return self._away
+        return self._unavailable
 
     def refresh(self) -> None:
         try:
             described = describe_topics(
                 self._properties, sorted(set(self._topics.values())), timeout_s=_ASK_S
             )
-        except (StreamInferError, KafkaException):  # nobody answers: that is no news of the topics
+        except (StreamInferError, KafkaException):  # no answer says nothing about the topics
             return
         found = {channel: reason_against(name, described[name]) for channel, name in self._topics.items()}
-        self._away = {channel: reason for channel, reason in found.items() if reason is not None}
-        if self._away:
+        self._unavailable = {channel: reason for channel, reason in found.items() if reason is not None}
+        if self._unavailable:
             self._wake.set()
 
     def cannot_succeed(self, topics: Collection[str]) -> bool:
-        """Look anew; return whether one of `topics`, which a transaction writes to, takes nothing."""
+        """Refresh; return whether one of `topics`, which a transaction writes to, accepts no records."""
         self.refresh()
         return any(self._topics[channel] in topics for channel in self.unavailable)
 
     def start(self) -> None:
-        """Begin to look for what is away, now and later."""
-        if self._away:
+        """Start the thread that refreshes while a topic is unavailable."""
+        if self._unavailable:
             self._wake.set()
-        self._thread = threading.Thread(target=self._watch, name="topic-health", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="topic-health", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread, at once unless it waits for an answer."""
+        """Stop the thread, at once unless it waits for an answer."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
@@ -76,16 +78,16 @@ class TopicHealth:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.wait()
             self._wake.clear()
-            while self._away and not self._stop.wait(_EVERY_S):
+            while self._unavailable and not self._stop.wait(_EVERY_S):
                 self.refresh()
 
 
 def reason_against(name: str, topic: Topic | MissingTopic) -> str | None:
-    """Return why `name` takes no records, None if it does. A broker that tells no rights forbids nothing."""
+    """Return why `name` accepts no records, or None. A broker that reports no rights forbids nothing."""
     if isinstance(topic, MissingTopic):
         return f"{name} {topic.reason}"
     if topic.operations and "WRITE" not in topic.operations:

@@ -1,7 +1,7 @@
-"""What the broker knows of topics and groups, asked before a group is joined; and making topics.
+"""Describes topics and groups before a group is joined, and creates topics.
 
-Every question is bounded in time; silence is `BrokerUnreachable`. What the answers mean for a configuration
-is in `app.checks.check`. librdkafka's mock cluster answers `partition_counts` only.
+Every request has a time limit; silence is `BrokerUnreachable`. `app.checks` compares the answers with the
+configuration. librdkafka's mock cluster answers `partition_counts` only.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as the broker describes it; `operations` are what this principal may do (READ, WRITE, ...).
+    """A topic as the broker describes it; `operations` are the rights of this principal (READ, WRITE, ...).
 
-    A topic that was deleted and made anew has another `id`.
+    A topic that was deleted and recreated has another `id`.
     """
 
     partitions: int
@@ -51,7 +51,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class MissingTopic:
-    """A topic that the broker does not describe: `exists` is None where it will not say."""
+    """A topic that the broker does not describe; `exists` is None where this principal may not know."""
 
     exists: bool | None
     reason: str
@@ -59,7 +59,7 @@ class MissingTopic:
 
 @dataclass(frozen=True, slots=True)
 class TopicFacts:
-    """What a worker needs to know of its topics: partition counts and record size limits, by topic."""
+    """Partition counts and record size limits, by topic."""
 
     partitions: Mapping[str, int]
     max_message_bytes: Mapping[str, int]
@@ -67,7 +67,7 @@ class TopicFacts:
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic to be made."""
+    """A topic to create."""
 
     name: str
     partitions: int
@@ -76,7 +76,7 @@ class TopicSpec:
 
 
 class CreateResult(StrEnum):
-    """What became of a wanted topic."""
+    """The result of creating a topic."""
 
     CREATED = "created"
     EXISTED = "existed"
@@ -85,7 +85,7 @@ class CreateResult(StrEnum):
 def describe_topics(
     properties: Properties, names: Sequence[str], *, timeout_s: float = ADMIN_TIMEOUT_S
 ) -> Mapping[str, Topic | MissingTopic]:
-    """Return what the broker says of each topic; raise `BrokerUnreachable` when it says nothing in time.
+    """Return the description of each topic; raise `BrokerUnreachable` when no broker answers in time.
 
     Unlike a metadata request for a name, this never makes the broker create the topic.
     """
@@ -110,7 +110,7 @@ def describe_topics(
 def group_operations(
     properties: Properties, group_ids: Sequence[str], *, timeout_s: float = ADMIN_TIMEOUT_S
 ) -> Mapping[str, frozenset[str]]:
-    """Return what this principal may do with each group. Asking neither joins nor creates it.
+    """Return the rights of this principal on each group. The request neither joins nor creates a group.
 
     All at once: a new client waits half a second before it has found its first coordinator.
     """
@@ -153,7 +153,7 @@ def slot_holder(
 def create_topics(
     properties: Properties, wanted: Sequence[TopicSpec], *, timeout_s: float = ADMIN_TIMEOUT_S
 ) -> Mapping[str, CreateResult]:
-    """Make the topics that do not exist. Raises `Fatal` with the broker's reason when it refuses one."""
+    """Create the topics that do not exist. Raises `Fatal` with the broker's reason when it refuses one."""
     line = _Line(properties, timeout_s)
     new = [NewTopic(w.name, w.partitions, w.replication_factor, config=dict(w.config)) for w in wanted]
     if not new:
@@ -199,7 +199,7 @@ def partition_counts(
 
 
 class _Line:
-    """A connection to the broker for a few questions. Its client connects in the background."""
+    """An admin client for a few requests. It connects in the background."""
 
     def __init__(self, properties: Properties, timeout_s: float) -> None:
         self._servers = properties.servers
@@ -208,7 +208,7 @@ class _Line:
         self.client = AdminClient({**admin(properties)}, logger=SILENT, error_cb=self._trouble.append)
 
     def ask(self, futures: Mapping[Key, Future[Answer]]) -> dict[Key, Answer | KafkaError]:
-        """Return the answer to each question, or the error that the broker gave in its place."""
+        """Return the answer to each request, or the error that the broker gave in its place."""
         while wait(futures.values(), _POLL_S).not_done:
             self.client.poll(0)
         answers: dict[Key, Answer | KafkaError] = {}
@@ -226,7 +226,7 @@ class _Line:
         return answers
 
     def unreachable(self, error: KafkaError) -> BrokerUnreachable:
-        """Return the failure, with what the connection itself complained of: it says more than a timeout."""
+        """Return the failure with the error of the connection: it says more than a timeout."""
         told = [e for e in self._trouble if e.code() != KafkaError._ALL_BROKERS_DOWN]  # noqa: SLF001 - librdkafka's local error
         reason = (told or [error])[0].str()
         return BrokerUnreachable(f"no answer from {self._servers} within {self._timeout_s:.0f} s: {reason}")

@@ -1,8 +1,7 @@
-"""What is known about writers: schemas by head, asked for on a thread of its own, so that no stream waits.
+"""Writer schemas by head, fetched on a thread of their own, so that no partition waits for another.
 
-An answer is for ever, save that there is no such schema: registries are replicated, and one that does not
-know an id yet may know it soon. No answer is an outage, which says nothing about the data. Who is asked, and
-how, is in `registry`.
+A schema is kept for good. "No such schema" expires: registries are replicated, and one that does not know an
+id yet may know it soon. No answer is an outage, which says nothing about the data. `confluent_registry` asks.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from stream_infer.avro.schemas import Schema
 from stream_infer.common.backoff import Backoff
 
 _BACKOFF = Backoff(first_s=0.5, most_s=10.0)
-# Heads that are noise must not keep the registry busy: so many in one inquiry, and forgotten beyond so many.
+# Random heads must not keep the registry busy: a limit for one request, and one for the heads remembered.
 _AT_ONCE = 100
 _UNUSABLE_KEPT = 10_000
 _UNUSABLE_FOR_S = 30.0
 
 
 class RegistryUnavailable(Exception):
-    """Whoever was asked about a schema did not answer, or not to the question: ask again later."""
+    """The registry did not answer, or not with a valid response: ask again later."""
 
 
 class SchemaRegistry(Protocol):
-    """What a registry is asked. Every method but `close` raises `RegistryUnavailable`."""
+    """A schema registry. Every method but `close` raises `RegistryUnavailable`."""
 
     def writer(self, head: bytes) -> Writer:
-        """Return what the head of a record means."""
+        """Return the writer schema that the head of a record names."""
 
     def latest(self, subject: str) -> Writer | None:
         """Return the newest schema of `subject`, or None when there is none."""
@@ -60,7 +59,7 @@ class _Answer:
 
 
 class WriterSchemas:
-    """Schemas by head. One loop owns it; `fetch` is called on another thread, one inquiry at a time.
+    """Schemas by head. One loop owns it; `fetch` runs on another thread, one request at a time.
 
     Only `ask` and `take_answers` add to `known`; only `expire` removes what has no schema.
     """
@@ -80,31 +79,31 @@ class WriterSchemas:
         self._expiry: dict[bytes, float] = {}
 
     def ask(self, heads: Iterable[bytes], *, patience_s: float) -> None:
-        """Begin to ask about `heads`, unless an inquiry runs or the last one failed a moment ago.
+        """Request the schemas of `heads`, unless a request runs or the last one failed a moment ago.
 
-        Returns when all are answered, or after `patience_s`; later answers are for `take_answers`.
+        Return when all are answered, or after `patience_s`; later answers are for `take_answers`.
         """
         self.take_answers()
         if self._asked or self._clock() < self._not_before:
             return
-        # One that fails again and again must not stand before those that could be answered.
+        # A head that fails again and again must not delay those that could be answered.
         wanted = sorted(heads, key=lambda head: (self._failed[head], head))[:_AT_ONCE]
         self._asked = set(wanted)
-        inquiry = threading.Thread(
-            target=_inquire, args=(self._fetch, wanted, self._answers), name="schema-registry", daemon=True
+        request = threading.Thread(
+            target=_fetch_all, args=(self._fetch, wanted, self._answers), name="schema-registry", daemon=True
         )
-        inquiry.start()
+        request.start()
         deadline = self._clock() + patience_s
         while self._asked and (left_s := deadline - self._clock()) > 0:
             self._take(left_s)
 
     def take_answers(self) -> None:
-        """Take the answers that have come."""
+        """Add the schemas that have arrived to `known`."""
         while self._take(None):
             pass
 
     def expire(self) -> None:
-        """Forget writers without a schema after a while, or when they are too many: they are asked again."""
+        """Forget heads without a schema after a while, or beyond a number: they are requested again."""
         if not self._expiry:
             return
         now, excess = self._clock(), len(self._expiry) - _UNUSABLE_KEPT
@@ -133,13 +132,15 @@ class WriterSchemas:
         return True
 
 
-def _inquire(fetch: Callable[[bytes], Writer], heads: Sequence[bytes], answers: SimpleQueue[_Answer]) -> None:
+def _fetch_all(
+    fetch: Callable[[bytes], Writer], heads: Sequence[bytes], answers: SimpleQueue[_Answer]
+) -> None:
     for head in heads:
         try:
             answers.put(_Answer(head, fetch(head)))
         except RegistryUnavailable as silence:
             answers.put(_Answer(head, silence))
-        except Exception as defect:  # noqa: BLE001 - an inquiry that died unseen would hold its records for ever
+        except Exception as defect:  # noqa: BLE001 - a request that dies unseen would pause its partitions for good
             answers.put(
-                _Answer(head, RegistryUnavailable(f"asking failed: {type(defect).__name__}: {defect}"))
+                _Answer(head, RegistryUnavailable(f"the request failed: {type(defect).__name__}: {defect}"))
             )

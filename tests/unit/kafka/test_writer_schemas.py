@@ -118,7 +118,7 @@ def test_a_defect_while_asking_is_no_answer_and_not_silence() -> None:
 
     writers.ask([ONE], patience_s=PATIENT_S)
 
-    assert writers.trouble == "asking failed: RuntimeError: bug"
+    assert writers.trouble == "the request failed: RuntimeError: bug"
 
 
 def test_a_schema_that_was_not_there_is_asked_for_again_after_a_while_and_one_that_was_never() -> None:

@@ -1,4 +1,4 @@
-"""The contract of a source whose partitions can be left unread for a while: see `registered.Holding`."""
+"""The contract of a source that can pause partitions: see `schema_gate.PausableSource`."""
 
 from __future__ import annotations
 
