@@ -40,7 +40,8 @@ class AnswerReader:
 
     def __init__(self, framing: Framing) -> None:
         self._head_bytes = HEAD_SIZE[framing]
-        self._record = RecordReader(topic_schemas.topic_schema("Prediction"), Framing.NONE)
+        earlier = topic_schemas.earlier_schemas("Prediction")
+        self._record = RecordReader(topic_schemas.topic_schema("Prediction"), Framing.NONE, earlier=earlier)
 
     def prediction(self, value: bytes) -> EventPrediction:
         """Return the prediction in a record's value. Raises `ValueError` when there is none in it."""

@@ -1,6 +1,6 @@
-"""The workers of a pipeline as the status topic shows them, and whether they have come to what is desired.
+"""The workers of a pipeline by the status topic, and their way to a deployment.
 
-What a worker posts there is in `reporting`. Nothing here writes anything.
+Posting a status is in `status_reporter`. Nothing here writes anything.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MEMBERS_EVERY_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class RejectedPackage:
-    """What a worker refused, in which generation, and why."""
+    """A package that a worker refused: generation, digest and reason."""
 
     generation: int
     digest: str
@@ -43,10 +43,10 @@ class RejectedPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
-    """What one worker said last, times in Unix milliseconds.
+    """The last status of one worker, times in Unix milliseconds.
 
-    `serves_since` is when it began to serve what it serves. `member`: whether the group has it; None when
-    that is not known. One that has died without a word still has a status, and is no member.
+    `serves_since` is when it began to serve its model. `member` tells whether it is in the consumer group,
+    None when that is unknown: a worker that was killed still has a status, and is no member.
     """
 
     instance: str
@@ -65,55 +65,51 @@ class WorkerStatus:
 
 
 class RolloutState(StrEnum):
-    """How a worker stands to one deployment."""
+    """The state of one worker with regard to one deployment."""
 
     SERVES = "serves"
     REJECTED = "rejected"
-    OVERTAKEN = "overtaken"  # it has seen a newer one
+    SUPERSEDED = "superseded"  # it follows a newer deployment
     AWAY = "away"  # it is no member of the group: not waited for
     AWAITED = "awaited"
 
 
 @dataclass(frozen=True, slots=True)
 class Convergence:
-    """How each worker stands to `wish`, in the order of their names."""
+    """The state of each worker with regard to `deployment`, by name."""
 
-    wish: Deployment
+    deployment: Deployment
     workers: tuple[tuple[WorkerStatus, RolloutState], ...]
 
-    def of(self, stand: RolloutState) -> list[WorkerStatus]:
-        """Return the workers that stand so."""
-        return [worker for worker, stands in self.workers if stands is stand]
+    def of(self, state: RolloutState) -> list[WorkerStatus]:
+        """Return the workers in `state`."""
+        return [worker for worker, found in self.workers if found is state]
 
     @property
-    def over(self) -> bool:
-        """Whether there is nothing more to wait for: somebody has answered, and nobody is awaited."""
-        answered = any(stand in {RolloutState.SERVES, RolloutState.REJECTED} for _, stand in self.workers)
-        return bool(self.of(RolloutState.OVERTAKEN)) or (answered and not self.of(RolloutState.AWAITED))
+    def complete(self) -> bool:
+        """Whether waiting is over: a worker serves or has refused the deployment, and none is awaited."""
+        answered = any(state in {RolloutState.SERVES, RolloutState.REJECTED} for _, state in self.workers)
+        return bool(self.of(RolloutState.SUPERSEDED)) or (answered and not self.of(RolloutState.AWAITED))
 
 
-def rollout_state(worker: WorkerStatus, wish: Deployment) -> RolloutState:
-    """Return how `worker` stands to `wish`."""
-    wanted = wish.generation, wish.package.digest
+def rollout_state(worker: WorkerStatus, deployment: Deployment) -> RolloutState:
+    """Return the state of `worker` with regard to `deployment`."""
+    desired = deployment.generation, deployment.package.digest
     rejected = worker.rejected
-    if (worker.generation, worker.model_digest) == wanted:
+    if (worker.generation, worker.model_digest) == desired:
         return RolloutState.SERVES
-    if rejected is not None and (rejected.generation, rejected.digest) == wanted:
+    if rejected is not None and (rejected.generation, rejected.digest) == desired:
         return RolloutState.REJECTED
-    if max(worker.generation or 0, rejected.generation if rejected else 0) > wish.generation:
-        return RolloutState.OVERTAKEN
-    if (
-        worker.member is False and worker.state != DeployerState.STARTING
-    ):  # one that starts has not joined yet
-        return RolloutState.AWAY
-    return RolloutState.AWAITED
+    if max(worker.generation or 0, rejected.generation if rejected else 0) > deployment.generation:
+        return RolloutState.SUPERSEDED
+    starting = worker.state == DeployerState.STARTING  # it has not joined yet
+    return RolloutState.AWAY if worker.member is False and not starting else RolloutState.AWAITED
 
 
-def convergence(workers: Mapping[str, WorkerStatus], wish: Deployment) -> Convergence:
-    """Return how all of `workers` stand to `wish`."""
-    return Convergence(
-        wish, tuple((workers[name], rollout_state(workers[name], wish)) for name in sorted(workers))
-    )
+def convergence(workers: Mapping[str, WorkerStatus], deployment: Deployment) -> Convergence:
+    """Return the state of all `workers` with regard to `deployment`."""
+    states = ((workers[name], rollout_state(workers[name], deployment)) for name in sorted(workers))
+    return Convergence(deployment, tuple(states))
 
 
 def read_fleet(settings: Settings) -> list[WorkerStatus]:
@@ -126,15 +122,15 @@ def read_fleet(settings: Settings) -> list[WorkerStatus]:
     return [found[name] for name in sorted(found)]
 
 
-def converging(settings: Settings, wish: Deployment, *, timeout_s: float) -> Iterator[Convergence]:
-    """Yield how the workers stand to `wish`, first and whenever it is another; end when it is `over`.
+def converging(settings: Settings, deployment: Deployment, *, timeout_s: float) -> Iterator[Convergence]:
+    """Yield the state of the workers, first and after each change, until it is `complete`.
 
-    Also ends after `timeout_s`. Raises what `read_fleet` raises.
+    Ends after `timeout_s` in any case. Raises what `read_fleet` raises.
     """
     deadline = time.monotonic() + timeout_s
     workers: dict[str, WorkerStatus] = {}
     members: frozenset[str] | None = None
-    ask_at, said = 0.0, None
+    ask_at, before = 0.0, None
     with tail(_config(settings), settings.model.status_topic, within_s=min(ASK_S, timeout_s)) as reading:
         while (left_s := deadline - time.monotonic()) > 0:
             for entry in reading.read(min(_LOOK_EVERY_S, left_s)):
@@ -145,16 +141,16 @@ def converging(settings: Settings, wish: Deployment, *, timeout_s: float) -> Ite
                 members = group_members(settings.kafka, settings.group_id, timeout_s=ASK_S)
                 workers = {name: _seen(worker, members) for name, worker in workers.items()}
                 ask_at = time.monotonic() + _MEMBERS_EVERY_S
-            now = convergence(workers, wish)
-            if now != said:
-                said = now
+            now = convergence(workers, deployment)
+            if now != before:
+                before = now
                 yield now
-            if now.over:
+            if now.complete:
                 return
 
 
 def parse_status(value: bytes, headers: Headers = ()) -> WorkerStatus:
-    """Return the worker in a status record. Raises `ValueError` when there is none in it."""
+    """Return the worker of a status record. Raises `ValueError` for a record of another kind."""
     schema, earlier = topic_schemas.topic_schema(_RECORD), topic_schemas.earlier_schemas(_RECORD)
     record = RecordReader(schema, Framing.NONE, earlier=earlier).read(value)
     rejected = record["rejected"]
@@ -184,7 +180,7 @@ def _serves_since(field: datetime | None, headers: Headers) -> int | None:
 def _note(
     workers: dict[str, WorkerStatus], pipeline: str, entry: Entry, members: frozenset[str] | None
 ) -> None:
-    """Take over what `entry` says; what is not a status, or of another pipeline, says nothing."""
+    """Take in a status; ignore a record of another kind or of another pipeline."""
     owner, _, instance = entry.key.decode(errors="replace").partition("/")
     if owner != pipeline:
         return

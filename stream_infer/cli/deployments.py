@@ -1,7 +1,4 @@
-"""What `stream-infer model` does and prints, given its options. Which options there are is in `model`.
-
-How workers are waited for and shown is in `convergence`.
-"""
+"""The work and the output of `stream-infer model`. Options are in `model`, waiting is in `convergence`."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from pathlib import Path
 import typer
 
 from stream_infer.app.event_text import format_time
+from stream_infer.cli.model import ModelOptions, RollbackOptions
 from stream_infer.cli.printing import Row, table
 from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings, load_settings
@@ -28,7 +26,7 @@ from stream_infer.store.model_store import ModelStore, Request
 
 @dataclass(frozen=True, slots=True)
 class DeploymentTarget:
-    """Where what is desired is kept: the store, and the settings, where a worker.toml was read."""
+    """The store that keeps the desired deployment, and the settings where a worker.toml was read."""
 
     store: ModelStore
     settings: Settings | None
@@ -36,128 +34,131 @@ class DeploymentTarget:
 
 @dataclass(frozen=True, slots=True)
 class WaitOptions:
-    """How long to wait for the workers, and where they are asked about."""
+    """The settings of the workers to wait for, and the longest wait in seconds."""
 
     settings: Settings
     timeout_s: float
 
 
-def find_package(config: Path, folder: Path | None, pipeline: str | None) -> DeploymentTarget:
-    """Return the store that the options name, or else the one in the worker.toml at `config`."""
-    if folder is not None and pipeline is not None:
-        return DeploymentTarget(ModelStore(folder, pipeline), None)
-    settings = load_settings(config, os.environ)
-    found = folder or settings.model.store
-    if found is None:
-        fix = "write `store = DIR` in place of `package`, or give --store and --pipeline"
+def find_target(options: ModelOptions) -> DeploymentTarget:
+    """Return the store that the options name, else that of worker.toml. Raises `Misconfigured`."""
+    if options.store is not None and options.pipeline is not None:
+        return DeploymentTarget(ModelStore(options.store, options.pipeline), None)
+    settings = load_settings(options.config, os.environ)
+    folder = options.store or settings.model.store
+    if folder is None:
+        fix = "set `store = DIR` instead of `package` in [model], or give --store and --pipeline"
         raise Misconfigured([Problem("model.store", "", "there is no model store", fix)])
-    named = pipeline or settings.pipeline
-    return DeploymentTarget(ModelStore(found, named), settings if named == settings.pipeline else None)
+    pipeline = options.pipeline or settings.pipeline
+    store = ModelStore(folder, pipeline)
+    return DeploymentTarget(store, settings if pipeline == settings.pipeline else None)
 
 
-def wait_options(place: DeploymentTarget, wait: bool, timeout_s: float) -> WaitOptions | None:  # noqa: FBT001 - the option itself
-    """Return how long to wait; None when nobody asked to. Raises `Misconfigured` without a broker."""
-    if not wait:
+def wait_options(options: ModelOptions, target: DeploymentTarget) -> WaitOptions | None:
+    """Return how long to wait, None without --wait. Raises `Misconfigured` where no broker is known."""
+    if not options.wait:
         return None
-    if place.settings is None:
-        fix = "name the worker.toml with -c, in place of --store and --pipeline"
-        raise Misconfigured([Problem("--wait", "", "without a worker.toml there is no broker to ask", fix)])
-    return WaitOptions(place.settings, timeout_s)
+    if target.settings is None:
+        fix = "name the worker.toml with -c, instead of --store and --pipeline"
+        raise Misconfigured([Problem("--wait", "", "needs the broker that a worker.toml names", fix)])
+    return WaitOptions(target.settings, options.timeout)
 
 
-def make_request(by: str | None, reason: str | None) -> Request:
-    """Return who asks and why; without a name, the user and the machine."""
-    return Request(by or _myself(), reason)
+def make_request(options: RollbackOptions) -> Request:
+    """Return requester and reason; the default requester is USER@HOST."""
+    return Request(options.by or _user_at_host(), options.reason)
 
 
-def promote(place: DeploymentTarget, package: Path, wanted: Request) -> Deployment:
-    """Make `package` desired: in the store, then on the control topic where that is followed."""
-    return _carry_out(place, lambda served: place.store.promote(package, wanted, served))
+def promote(target: DeploymentTarget, package: Path, request: Request) -> Deployment:
+    """Make `package` the desired one: in the store, and on the control topic where workers follow that."""
+    return _deploy(target, lambda served: target.store.promote(package, request, served))
 
 
-def rollback(place: DeploymentTarget, wanted: Request) -> Deployment:
-    """Make the package before the desired one desired, and say so on the monitoring topic.
+def rollback(target: DeploymentTarget, request: Request) -> Deployment:
+    """Make the previous package the desired one, and publish an event on the monitoring topic.
 
-    A rollback that nobody could be told of is one all the same: the broker may be why it is needed.
+    An event that cannot be published is a warning: the broker may be the reason for the rollback.
     """
-    done = _carry_out(place, lambda served: place.store.rollback(wanted, served))
-    if place.settings is not None:
+    done = _deploy(target, lambda served: target.store.rollback(request, served))
+    if target.settings is not None:
         from stream_infer.app.deployments import announce_rollback  # noqa: PLC0415 - imports fastavro
 
         try:
-            announce_rollback(place.settings, done, _before(place.store, done))
+            announce_rollback(target.settings, done, _package_before(target.store, done))
         except StreamInferError as failure:
-            typer.echo(f"warning: rolled back, but no event says so: {failure}", err=True)
+            typer.echo(f"warning: rolled back, but the event was not published: {failure}", err=True)
     return done
 
 
-def report_result(title: str, wish: Deployment, waiting: WaitOptions | None, *, as_json: bool) -> int:
-    """Print what is desired, wait for the workers where that was asked for, and return the exit code."""
+def report_result(title: str, deployment: Deployment, waiting: WaitOptions | None, *, as_json: bool) -> int:
+    """Print `deployment`, wait for the workers where `waiting` is given, and return the exit code."""
     if not as_json:
-        table(f"{wish.pipeline}: {title}", (), _facts(wish))
+        table(f"{deployment.pipeline}: {title}", (), _facts(deployment))
     elif waiting is None:
-        typer.echo(json.dumps(asdict(wish)))
+        typer.echo(json.dumps(asdict(deployment)))
     if waiting is None:
         return 0
     from stream_infer.cli import convergence  # noqa: PLC0415 - imports fastavro
 
-    ended = convergence.wait(waiting.settings, wish, timeout_s=waiting.timeout_s, as_json=as_json)
+    ended = convergence.wait(waiting.settings, deployment, timeout_s=waiting.timeout_s, as_json=as_json)
     if as_json:
         typer.echo(json.dumps(convergence.convergence_document(ended)))
     return convergence.EXIT_CODES[convergence.wait_result(ended)]
 
 
-def show_status(place: DeploymentTarget, *, last: int, as_json: bool) -> None:
-    """Print what is desired, or why that is not known, the workers, and the `last` generations."""
+def show_status(target: DeploymentTarget, *, last: int, as_json: bool) -> None:
+    """Print the desired deployment or why it is unknown, the workers, and the `last` generations."""
     from stream_infer.cli import convergence  # noqa: PLC0415 - imports fastavro
 
-    found, history, topic = place.store.current(), place.store.history()[:last], _followed(place)
-    said = None if topic is None else _on_topic(topic)
-    fleet = convergence.ask_fleet(place.settings)
+    store, followed = target.store, _followed_topic(target)
+    in_store, history = store.current(), store.history()[:last]
+    on_topic = None if followed is None else _on_topic(followed)
+    fleet = convergence.ask_fleet(target.settings)
     if as_json:
         document = {
-            "pipeline": place.store.pipeline,
-            "desired": asdict(found) if isinstance(found, Deployment) else None,
-            "problem": asdict(found) if isinstance(found, StoreProblem) else None,
-            "control_topic": None if said is None else asdict(said),
+            "pipeline": store.pipeline,
+            "desired": asdict(in_store) if isinstance(in_store, Deployment) else None,
+            "problem": asdict(in_store) if isinstance(in_store, StoreProblem) else None,
+            "control_topic": None if on_topic is None else asdict(on_topic),
             **fleet.document(),
             "history": [asdict(one) for one in history],
         }
         typer.echo(json.dumps(document))
         return
-    _show_desired(f"{place.store.pipeline}: ", found)
-    if said is not None:
-        _show_desired("on the control topic, which workers follow: ", said)
+    _show_desired(store.pipeline, in_store)
+    if on_topic is not None:
+        _show_desired("control topic, followed by the workers", on_topic)
     fleet.show()
     if history:
-        table("history", ("generation", "package", "at", "by", "reason"), [_past(one) for one in history])
+        rows = [_history_row(one) for one in history]
+        table("history", ("generation", "package", "at", "by", "reason"), rows)
 
 
-def desired_document(place: DeploymentTarget) -> Deployment:
-    """Return what workers are to come to. Raises `Fatal` where that is not known."""
-    topic = _followed(place)
-    found = place.store.current() if topic is None else _on_topic(topic)
+def desired_deployment(target: DeploymentTarget) -> Deployment:
+    """Return the deployment that workers follow. Raises `Fatal` where it is unknown."""
+    followed = _followed_topic(target)
+    found = target.store.current() if followed is None else _on_topic(followed)
     if isinstance(found, StoreProblem):
-        raise Fatal(f"there is nothing to wait for: {found.reason}")
+        raise Fatal(f"no desired package to wait for: {found.reason}")
     return found
 
 
-def _carry_out(place: DeploymentTarget, claim: Callable[[frozenset[str]], Deployment]) -> Deployment:
-    """Claim a generation, given the digests that are known to have served; publish it where that counts."""
-    topic, served = _followed(place), cache_in_store(place.store.folder).served
-    if topic is None:
+def _deploy(target: DeploymentTarget, claim: Callable[[frozenset[str]], Deployment]) -> Deployment:
+    """Claim a generation, given the digests that have served; publish it where workers follow the topic."""
+    followed, served = _followed_topic(target), cache_in_store(target.store.folder).served
+    if followed is None:
         return claim(served)
     from stream_infer.app.deployments import catch_up, publish, serving_now  # noqa: PLC0415 - imports fastavro
 
-    catch_up(topic, place.store)
-    claimed = claim(served | serving_now(topic))
-    publish(topic, claimed)
+    catch_up(followed, target.store)
+    claimed = claim(served | serving_now(followed))
+    publish(followed, claimed)
     return claimed
 
 
-def _followed(place: DeploymentTarget) -> Settings | None:
+def _followed_topic(target: DeploymentTarget) -> Settings | None:
     """Return the settings where workers follow the control topic; None where they follow the store."""
-    settings = place.settings
+    settings = target.settings
     return settings if settings is not None and settings.model.follow is Follow.TOPIC else None
 
 
@@ -168,22 +169,22 @@ def _on_topic(settings: Settings) -> Deployment | StoreProblem:
         found = desired_on_topic(settings)
     except Fatal as failure:
         return StoreProblem(RefusalCode.GONE, str(failure))
-    return found or StoreProblem(RefusalCode.EMPTY, "nothing was promoted there yet")
+    return found or StoreProblem(RefusalCode.EMPTY, "no deployment was published there yet")
 
 
 def _show_desired(where: str, found: Deployment | StoreProblem) -> None:
     if isinstance(found, StoreProblem):
-        table(f"{where}what is desired is not known", (), [(found.code, found.reason)])
+        table(f"{where}: desired package unknown", (), [(found.code, found.reason)])
     else:
-        table(f"{where}desired", (), _facts(found))
+        table(f"{where}: desired", (), _facts(found))
 
 
-def _before(store: ModelStore, wish: Deployment) -> PackageRef | None:
-    """Return what was desired before `wish`."""
-    return next((one.package for one in store.history() if one.generation < wish.generation), None)
+def _package_before(store: ModelStore, deployment: Deployment) -> PackageRef | None:
+    """Return the package that was desired before `deployment`."""
+    return next((one.package for one in store.history() if one.generation < deployment.generation), None)
 
 
-def _myself() -> str:
+def _user_at_host() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
@@ -194,21 +195,21 @@ def _myself() -> str:
 def _facts(deployment: Deployment) -> list[Row]:
     previous = deployment.previous
     return [
-        ("package", _named(deployment.package)),
+        ("package", _title(deployment.package)),
         ("digest", deployment.package.digest),
-        ("in the store as", deployment.package.uri),
+        ("store entry", deployment.package.uri),
         ("generation", str(deployment.generation)),
         ("at", format_time(deployment.requested_at)),
         ("by", deployment.requested_by),
         ("reason", deployment.reason or ""),
-        ("where it cannot serve", _named(previous) if previous is not None else "nothing"),
+        ("fallback", _title(previous) if previous is not None else "none"),
     ]
 
 
-def _past(one: Deployment) -> Row:
+def _history_row(one: Deployment) -> Row:
     at = format_time(one.requested_at)
-    return str(one.generation), _named(one.package), at, one.requested_by, one.reason or ""
+    return str(one.generation), _title(one.package), at, one.requested_by, one.reason or ""
 
 
-def _named(package: PackageRef) -> str:
+def _title(package: PackageRef) -> str:
     return f"{package.name} {package.version}"

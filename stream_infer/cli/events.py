@@ -1,4 +1,4 @@
-"""`stream-infer events` and `backtest`: monitoring events, those there are and those there would be.
+"""`stream-infer events` and `backtest`: monitoring events, real ones and those of a replay.
 
 Reading is in `app.monitoring_events`, replaying in `app.backtest`. Both are imported inside the commands, so
 that `--help` answers at once.
@@ -11,97 +11,105 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from stream_infer.cli.options import ConfigFile
-from stream_infer.common.clock import to_unix_ms, unix_ms
+from stream_infer.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, takes_options
+from stream_infer.common.clock import unix_ms
 from stream_infer.flow.errors import Misconfigured, Problem
 
-_CONFIG = Path("worker.toml")
 _AGE = re.compile(r"(\d+)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-def add_event_commands(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
-    app.command("events")(events_command)
-    app.command("backtest")(backtest_command)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsOptions:
+    """The options of `events`."""
 
-
-def events_command(
-    *,
-    config: ConfigFile = _CONFIG,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C.")] = False,
+    config: ConfigFile = DEFAULT_CONFIG
+    follow: Annotated[bool, typer.Option("--follow", help="Continue with new events until Ctrl-C.")] = False
     types: Annotated[
         list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only these, like drift.detected; may be repeated."),
-    ] = None,
+        typer.Option(
+            "--type", metavar="TYPE", help="Only events of this type, such as drift.detected; repeatable."
+        ),
+    ] = None
     since: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="2026-01-31T00:00:00Z, or an age: 90s, 15m, 2h, 7d.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
-) -> None:
-    """Show the monitoring events of the pipeline: models that change, drift, quality."""
+        str | None,
+        typer.Option(metavar="WHEN", help="Start: 2026-01-31T00:00:00Z, or an age: 90s, 15m, 2h, 7d."),
+    ] = None
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestOptions:
+    """The options of `backtest`."""
+
+    config: ConfigFile = DEFAULT_CONFIG
+    first: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="WHEN", help="Start: a time, an age or an offset. (default: first frame)"
+        ),
+    ] = None
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="WHEN", help="End, in the same forms. (default: last frame)")
+    ] = None
+    as_json: AsJson = False
+
+
+@takes_options
+def events_command(options: EventsOptions) -> None:
+    """Show the monitoring events of the pipeline: drift, quality, model changes."""
     from stream_infer.app.event_text import event_text  # noqa: PLC0415 - as the readers of events
     from stream_infer.app.monitoring_events import EventFilter, follow_events, read_events  # noqa: PLC0415 - imports fastavro
     from stream_infer.config.settings import load_settings  # noqa: PLC0415 - imports the Kafka client
 
-    settings = load_settings(config, os.environ)
-    since_ms = 0 if since is None else moment_ms(since, unix_ms())
-    wanted = EventFilter(since_ms, frozenset(types or ()))
-    for event in (follow_events if follow else read_events)(settings, wanted):
+    settings = load_settings(options.config, os.environ)
+    since_ms = 0 if options.since is None else moment_ms(options.since, unix_ms())
+    selected = EventFilter(since_ms, frozenset(options.types or ()))
+    for event in (follow_events if options.follow else read_events)(settings, selected):
         if event is None:
-            typer.echo("warning: a record is no event that this version can read", err=True)
+            typer.echo("warning: unreadable record: not a monitoring event of this version", err=True)
         else:
-            typer.echo(as_line(event) if as_json else event_text(event))
+            typer.echo(as_line(event) if options.as_json else event_text(event))
 
 
-def backtest_command(
-    *,
-    config: ConfigFile = _CONFIG,
-    first: Annotated[
-        str | None,
-        typer.Option("--from", metavar="WHEN", help="A moment, an age as 7d, or an offset. [first frame]"),
-    ] = None,
-    last: Annotated[
-        str | None, typer.Option("--to", metavar="WHEN", help="Where to end, likewise. [last frame]")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
-    """Replay what scorers have seen, and show which events this configuration would have raised."""
-    from stream_infer.app.backtest import as_document  # noqa: PLC0415 - imports river
-    from stream_infer.app.backtest import run_backtest as replay  # noqa: PLC0415 - as above
+@takes_options
+def backtest_command(options: BacktestOptions) -> None:
+    """Replay observation frames and show the events that this configuration would have raised."""
+    from stream_infer.app.backtest import as_document, run_backtest  # noqa: PLC0415 - imports river
     from stream_infer.app.event_text import event_text  # noqa: PLC0415 - as above
     from stream_infer.config.settings import load_settings  # noqa: PLC0415 - imports the Kafka client
     from stream_infer.kafka.ranges import END, START, RangeBound  # noqa: PLC0415 - as above
 
-    def place(option: str, when: str) -> RangeBound:
+    def bound(option: str, when: str) -> RangeBound:
         if when.isascii() and when.isdigit():
             return RangeBound(offset=int(when))
         return RangeBound(moment_ms=moment_ms(when, unix_ms(), option))
 
-    settings = load_settings(config, os.environ)
-    begin = START if first is None else place("--from", first)
-    done = replay(settings, begin, END if last is None else place("--to", last))
-    if as_json:
+    settings = load_settings(options.config, os.environ)
+    first = START if options.first is None else bound("--from", options.first)
+    last = END if options.last is None else bound("--to", options.last)
+    done = run_backtest(settings, first, last)
+    if options.as_json:
         typer.echo(json.dumps(_finite(as_document(done)), ensure_ascii=False))
         return
     for event in done.events:
         typer.echo(event_text(event))
     typer.echo(
         f"{done.incidents} incidents in {done.frames} frames of {done.records} records"
-        + (f"; {done.unreadable} frames could not be read" if done.unreadable else "")
+        + (f"; {done.unreadable} unreadable frames" if done.unreadable else "")
     )
 
 
 def moment_ms(when: str, now_ms: int, option: str = "--since") -> int:
-    """Return the Unix milliseconds of a moment with its time zone, or of an age before `now_ms`.
+    """Return the Unix milliseconds of a time with its time zone, or of an age before `now_ms`.
 
-    Raises `Misconfigured` for anything else.
+    Raises `Misconfigured` for any other text.
     """
     age = _AGE.fullmatch(when)
     if age is not None:
@@ -111,13 +119,13 @@ def moment_ms(when: str, now_ms: int, option: str = "--since") -> int:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        what = "is neither an age nor a moment" if moment is None else "names no time zone"
+        what = "is neither an age nor a time" if moment is None else "has no time zone"
         raise Misconfigured([Problem(option, when, what, "for example 15m, 2h, 7d, 2026-01-31T00:00:00Z")])
-    return to_unix_ms(moment)
+    return round(moment.timestamp() * 1000)
 
 
 def as_line(event: Mapping[str, Any]) -> str:
-    """Return the event as one JSON object, every field in it; a number that JSON has not, as null."""
+    """Return all fields of the event as one JSON object; numbers that JSON does not have become null."""
     return json.dumps(_finite(event), ensure_ascii=False)
 
 

@@ -16,7 +16,7 @@ import stream_infer
 from stream_infer.cli import model, package, topics
 from stream_infer.cli.check import check_command
 from stream_infer.cli.demo import demo_command
-from stream_infer.cli.events import add_event_commands
+from stream_infer.cli.events import backtest_command, events_command
 from stream_infer.cli.run import run_command
 from stream_infer.cli.send import send_command
 from stream_infer.flow.codes import ExitCode
@@ -36,7 +36,8 @@ app.command("demo")(demo_command)
 app.command("check")(check_command)
 app.command("run")(run_command)
 app.command("send")(send_command)
-add_event_commands(app)
+app.command("events")(events_command)
+app.command("backtest")(backtest_command)
 app.add_typer(topics.app)
 app.add_typer(package.app, name="package")
 app.add_typer(model.app, name="model")

@@ -1,110 +1,112 @@
-"""`stream-infer model promote`, `rollback`, `status`: the options. What they do is in `deployments`.
+"""`stream-infer model promote`, `rollback` and `status`: the options. The work is in `deployments`.
 
 That module is imported inside the commands, so that `--help` answers at once.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stream_infer.cli.options import ConfigFile
+from stream_infer.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, takes_options
 
-app = typer.Typer(name="model", help="Say which model package should serve, and see.", no_args_is_help=True)
+app = typer.Typer(
+    name="model", help="Promote, roll back and inspect the deployed model.", no_args_is_help=True
+)
 
-StoreFolder = Annotated[
-    Path | None,
-    typer.Option("--store", metavar="DIR", help="The model store, where there is no worker.toml."),
-]
-PipelineName = Annotated[
-    str | None, typer.Option("--pipeline", metavar="NAME", help="The pipeline that the store is for.")
-]
-Reason = Annotated[
-    str | None, typer.Option("--reason", metavar="TEXT", help="Why, for those who look later.")
-]
-By = Annotated[str | None, typer.Option("--by", metavar="WHO", help="Who asks (default: USER@HOST).")]
-Wait = Annotated[
-    bool,
-    typer.Option("--wait", help="Wait until every worker serves it or has refused it (exit code 3)."),
-]
-Timeout = Annotated[
-    float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Wait so long (then exit code 1).")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-_CONFIG = Path("worker.toml")
-_TIMEOUT_S = 120.0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """The options that all commands share."""
+
+    config: ConfigFile = DEFAULT_CONFIG
+    store: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The model store, for use without a worker.toml.")
+    ] = None
+    pipeline: Annotated[str | None, typer.Option(metavar="NAME", help="The pipeline of that store.")] = None
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait", help="Wait until every worker serves the package or has refused it (exit code 3)."
+        ),
+    ] = False
+    timeout: Annotated[
+        float,
+        typer.Option(min=0.1, metavar="SECONDS", help="Give up after this many seconds (exit code 1)."),
+    ] = 120.0
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackOptions(ModelOptions):
+    """The options of `model rollback`."""
+
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Reason, kept in the deployment history.")
+    ] = None
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Requester, kept in the deployment history (default: USER@HOST)."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteOptions(RollbackOptions):
+    """The options of `model promote`."""
+
+    package: Annotated[
+        Path, typer.Argument(metavar="PACKAGE", help="Path of a package, or name of one in the store.")
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusOptions(ModelOptions):
+    """The options of `model status`."""
+
+    last: Annotated[int, typer.Option(min=0, help="Number of past generations to show.")] = 10
 
 
 @app.command("promote")
-def promote_command(  # noqa: PLR0913 - one for each option
-    package: Annotated[
-        Path, typer.Argument(metavar="PACKAGE", help="A package, or the name of one in the store.")
-    ],
-    *,
-    config: ConfigFile = _CONFIG,
-    store: StoreFolder = None,
-    pipeline: PipelineName = None,
-    reason: Reason = None,
-    by: By = None,
-    wait: Wait = False,
-    timeout: Timeout = _TIMEOUT_S,
-    as_json: AsJson = False,
-) -> None:
-    """Make PACKAGE the desired one. Each worker tries it before it lets go of what it serves.
+@takes_options
+def promote_command(options: PromoteOptions) -> None:
+    """Deploy PACKAGE. Each worker rehearses it before it replaces the serving model.
 
-    It is copied into the store. With `follow = "topic"` it is said on the control topic, too; then each
-    machine needs the package in its own store, and refuses it where it is not.
+    The package is copied into the store. With `follow = "topic"` the deployment is also published on the
+    control topic; then each machine needs the package in its own store, and refuses it otherwise.
     """
     from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic and the Kafka client
 
-    place = deployments.find_package(config, store, pipeline)
-    patience = deployments.wait_options(place, wait, timeout)
-    promoted = deployments.promote(place, package, deployments.make_request(by, reason))
-    raise typer.Exit(deployments.report_result("desired", promoted, patience, as_json=as_json))
+    target = deployments.find_target(options)
+    waiting = deployments.wait_options(options, target)
+    promoted = deployments.promote(target, options.package, deployments.make_request(options))
+    raise typer.Exit(deployments.report_result("desired", promoted, waiting, as_json=options.as_json))
 
 
 @app.command("rollback")
-def rollback_command(  # noqa: PLR0913 - one for each option
-    *,
-    config: ConfigFile = _CONFIG,
-    store: StoreFolder = None,
-    pipeline: PipelineName = None,
-    reason: Reason = None,
-    by: By = None,
-    wait: Wait = False,
-    timeout: Timeout = _TIMEOUT_S,
-    as_json: AsJson = False,
-) -> None:
-    """Make the package before the desired one the desired one; an event says so."""
+@takes_options
+def rollback_command(options: RollbackOptions) -> None:
+    """Deploy the package that was desired before, and publish an event."""
     from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic and the Kafka client
 
-    place = deployments.find_package(config, store, pipeline)
-    patience = deployments.wait_options(place, wait, timeout)
-    done = deployments.rollback(place, deployments.make_request(by, reason))
-    raise typer.Exit(deployments.report_result("rolled back to", done, patience, as_json=as_json))
+    target = deployments.find_target(options)
+    waiting = deployments.wait_options(options, target)
+    done = deployments.rollback(target, deployments.make_request(options))
+    raise typer.Exit(deployments.report_result("rolled back to", done, waiting, as_json=options.as_json))
 
 
 @app.command("status")
-def status_command(
-    *,
-    config: ConfigFile = _CONFIG,
-    store: StoreFolder = None,
-    pipeline: PipelineName = None,
-    last: Annotated[int, typer.Option("--last", min=0, help="So many generations of the past.")] = 10,
-    wait: Wait = False,
-    timeout: Timeout = _TIMEOUT_S,
-    as_json: AsJson = False,
-) -> None:
-    """Show what is desired, since when, what was before, and how each worker stands to it."""
+@takes_options
+def status_command(options: StatusOptions) -> None:
+    """Show the desired package, the state of each worker and the deployment history."""
     from stream_infer.cli import deployments  # noqa: PLC0415 - loads pydantic and the Kafka client
 
-    place = deployments.find_package(config, store, pipeline)
-    patience = deployments.wait_options(place, wait, timeout)
-    if patience is None:
-        deployments.show_status(place, last=last, as_json=as_json)
+    target = deployments.find_target(options)
+    waiting = deployments.wait_options(options, target)
+    if waiting is None:
+        deployments.show_status(target, last=options.last, as_json=options.as_json)
     else:
-        wish = deployments.desired_document(place)
-        raise typer.Exit(deployments.report_result("desired", wish, patience, as_json=as_json))
+        desired = deployments.desired_deployment(target)
+        raise typer.Exit(deployments.report_result("desired", desired, waiting, as_json=options.as_json))

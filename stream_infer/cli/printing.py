@@ -1,4 +1,4 @@
-"""How tables are printed, wherever the command line prints them."""
+"""Tables on the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = Sequence[str]
 
 
 def table(title: str, header: Row, rows: Sequence[Row]) -> None:
-    """Print `rows` under `title`; without a header, two columns: what, and how it is."""
+    """Print `rows` under `title`; without a header, two columns: name and value."""
     shown = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, show_header=bool(header))
     for name in header or ("", ""):
         shown.add_column(name, overflow="fold")

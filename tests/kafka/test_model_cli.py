@@ -165,4 +165,4 @@ def test_nobody_answers_in_time_is_exit_code_1(
     lonely = said("model", "promote", packages[0], "-c", config, "--wait", "--timeout", "2")
 
     assert lonely.exit_code == 1
-    assert "no worker has said anything within 2 s" in lonely.out
+    assert "no worker has posted a status within 2 s" in lonely.out

@@ -15,7 +15,6 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 import stream_infer
-from stream_infer.cli import package
 from stream_infer.cli.main import main
 from stream_infer.flow.errors import (
     BrokerUnreachable,
@@ -100,7 +99,7 @@ def test_a_package_is_made_verified_and_inspected(terminal: Terminal, folder: Pa
 
     assert [said.code for said in (made, verified, inspected)] == [0, 0, 0]
     assert "greatest difference" in made.out
-    assert "fraud 1.0 is whole" in verified.out
+    assert "fraud 1.0: verified" in verified.out
     for part in ("fraud 1.0", "classifier of 0, 1 with a probability", "double? as float64", "golden.avro"):
         assert part in inspected.out
     assert made.err == verified.err == inspected.err == ""
@@ -256,7 +255,6 @@ def test_every_error_leaves_with_its_exit_code_and_says_what_it_is(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(package, "_print_rows", fail)
     monkeypatch.setattr("stream_infer.packaging.summary.verify", fail)
 
     said = terminal.run("package", "inspect", "x")
@@ -274,7 +272,19 @@ def test_the_version_is_the_packages(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "run", "check", "demo", "topics", "model", "events", "package create"]
+    "command",
+    [
+        "",
+        "run",
+        "check",
+        "send",
+        "demo",
+        "topics create",
+        "model promote",
+        "events",
+        "backtest",
+        "package create",
+    ],
 )
 def test_help_imports_nothing_heavy(command: str) -> None:
     program = f"""
