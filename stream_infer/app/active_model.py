@@ -23,11 +23,12 @@ from stream_infer.models.load import load_model
 from stream_infer.models.package import Verified
 from stream_infer.ops.metrics import Metrics, ModelLabels
 from stream_infer.ops.progress import ProgressCell
-from stream_infer.rollout.admission import assess_here
 from stream_infer.rollout.candidate_loader import CandidateLoader, DesiredSource
+from stream_infer.rollout.compatibility import assess_here
 from stream_infer.rollout.deployer import Deployer
-from stream_infer.rollout.rehearsal import Rehearsal, RunChild
-from stream_infer.rollout.rehearsal_cache import RehearsalLimits, cache_in_store
+from stream_infer.rollout.rehearsal import Rehearsal
+from stream_infer.rollout.rehearsal_cache import cache_in_store
+from stream_infer.rollout.rehearsal_task import RehearsalLimits, RunChild
 from stream_infer.rollout.status import DeployerStatus
 from stream_infer.store.desired import StoreDesired
 from stream_infer.store.model_store import ModelStore

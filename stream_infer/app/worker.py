@@ -40,9 +40,10 @@ from stream_infer.kafka.topic_health import TopicHealth
 from stream_infer.kafka.writer_schemas import WriterSchemas
 from stream_infer.models.active import ActiveModel
 from stream_infer.ops.progress import LoopState
-from stream_infer.rollout.admission import tolerated_differences
+from stream_infer.rollout.compatibility import tolerated_differences
 from stream_infer.rollout.forkserver import forkserver
-from stream_infer.rollout.rehearsal import RunChild, run_spawned
+from stream_infer.rollout.rehearsal_task import RunChild
+from stream_infer.rollout.spawned_child import run_spawned
 from stream_infer.runtime.degradable import DegradableSink, FlushWhenIdle
 from stream_infer.runtime.gc_schedule import between_batches
 from stream_infer.runtime.loop import run

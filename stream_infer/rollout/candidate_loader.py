@@ -1,6 +1,6 @@
-"""From a package that is wanted to a model that may serve: fetch, verify, admit, rehearse, load.
+"""From a package reference to a model that may serve: fetch, verify, admit, rehearse, load.
 
-One package, once, on the calling thread. Which one and why is in `deployer`.
+One package, once, on the calling thread. `reconcile` decides which one.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ from stream_infer.rollout.reconcile import Gates
 
 
 class DesiredSource(Protocol):
-    """Where the desired state is kept. One thread asks at a time. Raises nothing but what is said here."""
+    """A source of the desired deployment and of packages. One thread asks at a time."""
 
     def poll(self, timeout_s: float) -> Deployment | StoreProblem | None:
-        """Return what is known now, when it is other than what was returned last, or None.
+        """Return the desired deployment or a problem, when it differs from the last answer, else None.
 
-        May block for `timeout_s`, and only while there is nothing new.
+        Blocks for up to `timeout_s` while there is nothing new. Raises nothing.
         """
 
     def fetch(self, package: PackageRef) -> Path | StoreProblem:
-        """Return where the bytes of `package` are, unverified; raise `Refused` when there are none."""
+        """Return the path of `package`, unverified. Raises `Refused` when there is no such package."""
 
 
 class Rehearse(Protocol):
-    """Tries a package where it can do no harm."""
+    """Tries a package where it can do no harm: `rehearsal.Rehearsal`."""
 
     def __call__(
         self, path: Path, digest: str, /, *, gates: Gates, cancelled: Callable[[], bool]
     ) -> object | None:
-        """Return something when the package may serve, None when it was `cancelled`; raise `Refused`.
+        """Return a value when the package may serve, None when the rehearsal was `cancelled`.
 
-        Blocks, and calls `cancelled` several times a second. Raises `OSError` when it cannot be tried now.
+        Blocks, and calls `cancelled` several times a second. Raises `Refused`, and `OSError` when the package
+        cannot be tried now.
         """
 
 
@@ -49,7 +50,7 @@ def admit_all(_verified: Verified) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CandidateLoader:
-    """What it takes. `admit` looks at a verified package of which nothing was run yet.
+    """Loads a candidate. `admit` sees a verified package before any of its code runs.
 
     It raises `Refused` where the pipeline cannot feed the package.
     """
@@ -61,13 +62,13 @@ class CandidateLoader:
     def __call__(
         self, package: PackageRef, gates: Gates, cancelled: Callable[[], bool]
     ) -> Model | StoreProblem | None:
-        """Return the loaded model, what stands in the way for now, or None when it was `cancelled`.
+        """Return the loaded model, a temporary problem, or None when it was `cancelled`.
 
-        1. fetch, and read every byte against its digest, the package's own against the one desired;
-        2. admit; 3. rehearse in another process, which reads and verifies for itself;
-        4. load, here, from the very bytes of step 1: what happens to the files meanwhile changes nothing.
+        1. fetch, and verify every file's SHA-256 and the package's own digest; 2. admit; 3. rehearse in
+        another process, which reads and verifies for itself; 4. load, here, from the bytes of step 1: a file
+        that changes meanwhile changes nothing.
 
-        Raises `Refused`, with the code `internal` for what nobody thought of.
+        Raises `Refused`, with the code `INTERNAL` for an unexpected error.
         """
         try:
             path = self.desired.fetch(package)
@@ -82,7 +83,7 @@ class CandidateLoader:
         except Refused:
             raise
         except (OSError, MemoryError) as error:
-            return StoreProblem(RefusalCode.BUSY, f"it cannot be tried now: {type(error).__name__}: {error}")
+            return StoreProblem(RefusalCode.BUSY, f"cannot be tried now: {type(error).__name__}: {error}")
         except Exception as error:
             raise Refused(RefusalCode.INTERNAL, f"{type(error).__name__}: {error}") from error
 
@@ -90,7 +91,7 @@ class CandidateLoader:
         try:
             return verify(path, package.digest)
         except Refused:
-            # A store that goes away while it is read looks like a broken package. Is it still there?
+            # A store that disappears while it is read looks like a broken package: ask whether it is there.
             again = self.desired.fetch(package)
             if isinstance(again, StoreProblem):
                 return again

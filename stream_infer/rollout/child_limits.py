@@ -1,8 +1,8 @@
-"""What a process takes upon itself before it touches a package that nobody has tried: memory, network, time.
+"""Limits of memory, network and time that the child of a rehearsal sets on itself before it opens a package.
 
-For the child of a rehearsal only: nothing here can be taken back. It keeps a package that is broken from
-harming the machine. It is no sandbox: a package that means harm can call C, start a program or undo all of
-this, and whether to trust its maker was to be decided before.
+They cannot be taken back, so no other process may set them. They keep a broken package from harming the
+machine. They are no sandbox: malicious code can call C, start a program or undo all of this. Whether to trust
+the author of a package is decided before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if sys.platform != "win32":
 _STATUS = Path("/proc/self/status")
 _SCHEDULE = Path("/proc/thread-self/schedstat")
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
-# Thread stacks and the arenas of allocators are address space that is asked for and never used.
+# Thread stacks and arenas of allocators reserve address space that is never used.
 _UNUSED_BYTES = 512 * 2**20
 
 _NETWORK = frozenset({
@@ -28,17 +28,17 @@ _NETWORK = frozenset({
 
 
 def refuse_network() -> list[str]:
-    """Let every use of a socket by Python code raise `PermissionError`; return the list of what was tried.
+    """Let every use of a socket by Python code raise `PermissionError`; return the list of attempts.
 
-    An audit hook: it sees Python's `socket` module, and not C code that calls the system on its own, nor
-    other programs that are started.
+    An audit hook: it sees Python's `socket` module, but neither C code that calls the system by itself nor
+    programs that are started.
     """
     tried: list[str] = []
 
     def hook(event: str, _arguments: object) -> None:
         if event in _NETWORK:
             tried.append(event)
-            raise PermissionError(f"{event}: there is no network in a rehearsal")
+            raise PermissionError(f"{event}: a rehearsal has no network")
 
     sys.addaudithook(hook)
     return tried
@@ -50,9 +50,9 @@ def end_within(seconds: float) -> None:
 
 
 def limit_memory(more_bytes: int) -> None:
-    """Let allocations beyond `more_bytes` from now on fail, where the platform has such a limit.
+    """Let allocations fail beyond `more_bytes` from now on, where the platform has such a limit (Linux).
 
-    Linux has. Its killer is told, too, to take this process before any other.
+    The kernel's out-of-memory killer is told to take this process before any other.
     """
     used = _status_bytes("VmSize")
     if used is None or sys.platform == "win32":
@@ -64,16 +64,16 @@ def limit_memory(more_bytes: int) -> None:
 
 
 def unlimit_memory() -> None:
-    """Take the limit back, so that what is left to say can be said."""
+    """Raise the limit again, so that the report can be written."""
     if sys.platform != "win32":
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def peak_bytes() -> int | None:
-    """Return the most memory that this process ever had resident; None where nobody can tell.
+    """Return the peak resident memory of this process; None where the platform does not tell.
 
-    Not `ru_maxrss` on Linux: that one begins at what the parent had when it started this process.
+    Not `ru_maxrss` on Linux: that begins at the parent's memory when it started this process.
     """
     if sys.platform == "win32":
         return None
@@ -83,19 +83,19 @@ def peak_bytes() -> int | None:
 
 
 def queued_s(schedule: Path = _SCHEDULE) -> float:
-    """Return for how long this thread has waited for a processor so far; 0 where nobody can tell."""
+    """Return how many seconds this thread has waited for a processor; 0 where the platform does not tell."""
     try:
         return int(schedule.read_text("ascii").split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return 0.0
 
 
-def _within(wanted: int, hard: int) -> int:
-    return wanted if sys.platform == "win32" or hard == resource.RLIM_INFINITY else min(wanted, hard)
+def _within(limit: int, hard: int) -> int:
+    return limit if sys.platform == "win32" or hard == resource.RLIM_INFINITY else min(limit, hard)
 
 
 def _status_bytes(key: str) -> int | None:
-    """Return a line of `/proc/self/status`, which is in kB."""
+    """Return the value of `key` in `/proc/self/status`, which has kB, in bytes."""
     try:
         lines = _STATUS.read_text("ascii", "replace").splitlines()
     except OSError:

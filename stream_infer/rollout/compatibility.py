@@ -1,13 +1,15 @@
-"""What a package was made for, against what is here: the fields of the events, Python, the libraries.
+"""Compatibility of a package with the events of a pipeline, this Python and the installed libraries.
 
-Found before anything of the package is run. What becomes of a difference that may be harmless is the
-pipeline's choice (`OnDifference`); one that leaves a feature without its values is never harmless.
+Checked before anything of the package runs. The pipeline chooses what becomes of a difference that may be
+harmless (`OnDifference`); one that leaves a feature without its values is never harmless.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 
 from stream_infer.avro.schemas import NO_DEFAULT, Leaf, Schema, leaves, other_fields
 from stream_infer.flow.codes import RefusalCode
@@ -22,9 +24,9 @@ _PICKLED_WITH = "scikit-learn"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference: the code of a refusal for it, a sentence, and whether it may be harmless.
+    """One difference: the code of its refusal, a sentence, and whether it may be harmless.
 
-    `source` is the field that it is about, if any.
+    `source` is the event field that it is about, if any.
     """
 
     code: RefusalCode
@@ -35,7 +37,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What is installed here: the version of Python ("3.11"), and of a library, None where there is none."""
+    """The installed versions: of Python ("3.11"), and of a library by its name, None when it is missing."""
 
     python: str
     version: Callable[[str], str | None]
@@ -43,24 +45,35 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Compatibility:
-    """The differences of a package by what becomes of them."""
+    """The differences of a package: those that refuse it, and those that are only warned of."""
 
     refused: Sequence[Difference]
     warned: Sequence[Difference]
 
     def admit(self) -> Sequence[Difference]:
-        """Return what is only warned of; raise `Refused` with everything else, the code of the first."""
+        """Return the warnings; raise `Refused`, with the code of the first, when a difference refuses it."""
         if self.refused:
             raise Refused(self.refused[0].code, "; ".join(one.reason for one in self.refused))
         return self.warned
 
 
 def assess(manifest: Manifest, events: Events, here: Installed, policy: OnDifference) -> Compatibility:
-    """Return what keeps the package of `manifest` from serving, and what is only worth a warning."""
+    """Return the differences between the package of `manifest`, `events` and the installed versions."""
     found = differences(manifest, events, here)
     tolerated = policy is OnDifference.WARN
     refused = [one for one in found if not (one.tolerable and tolerated)]
     return Compatibility(refused, [one for one in found if one.tolerable and tolerated])
+
+
+def assess_here(manifest: Manifest, events: Events, policy: OnDifference) -> Compatibility:
+    """Return the same, with the versions of this process."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return assess(manifest, events, Installed(python, _version), policy)
+
+
+def tolerated_differences(manifest: Manifest, events: Events, policy: OnDifference) -> Sequence[str]:
+    """Return a sentence for each difference that the pipeline tolerates in this process."""
+    return [one.reason for one in assess_here(manifest, events, policy).warned]
 
 
 def differences(manifest: Manifest, events: Events, here: Installed) -> Sequence[Difference]:
@@ -75,9 +88,9 @@ def differences(manifest: Manifest, events: Events, here: Installed) -> Sequence
 
 
 def _of_fields(features: Iterable[Feature], events: Events) -> Iterator[Difference]:
-    """Yield each feature that some writer's events do not have, or have as something else.
+    """Yield each feature that a writer's schema lacks, or has with another type.
 
-    A reader's default stands in for a field that a writer does not have.
+    A default of the reader's schema fills a field that a writer lacks.
     """
     known = events.writers or ([events.reader] if events.reader else [])
     reader = events.reader or next(iter(known), None)
@@ -122,19 +135,26 @@ def _of_python(manifest: Manifest, here: Installed) -> Iterator[Difference]:
 
 
 def _of_libraries(manifest: Manifest, here: Installed) -> Iterator[Difference]:
-    """Yield each library of another version. Pickles of scikit-learn are for one series: 1.9 is not 1.8."""
+    """Yield each library of another version. A scikit-learn pickle needs its own minor: 1.9 is not 1.8."""
     for name, made_with in sorted(manifest.libraries.items()):
         found = here.version(name)
         if found is None:
             yield Difference(_LIBRARY, f"made with {name} {made_with}, which is not here", tolerable=False)
         elif found != made_with:
-            harmless = name != _PICKLED_WITH or _series(found) == _series(made_with)
+            harmless = name != _PICKLED_WITH or _minor(found) == _minor(made_with)
             reason = f"made with {name} {made_with}, this is {found}"
             yield Difference(_LIBRARY, reason, tolerable=harmless)
 
 
-def _series(version: str) -> list[str]:
+def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _has_default(leaf: Leaf | None) -> bool:

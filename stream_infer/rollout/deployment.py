@@ -1,7 +1,7 @@
 """The desired state of a pipeline: which package should serve, who asked for it, and why.
 
-Values and their JSON only. The fields are those of `Deployment.avsc`, times in Unix milliseconds; where a
-deployment is kept is in `files` and `kafka`, what to do about it in `plan`.
+Values and their JSON only. The fields are those of `Deployment.avsc`, times in Unix milliseconds. `store` and
+`kafka.control` keep a deployment; `reconcile` decides what to do about it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, Validati
 
 from stream_infer.flow.codes import RefusalCode
 
-# Strict: no "1" for 1. But a key that is not known belongs to a later version, as a new field does in Avro.
+# Strict: no "1" for 1. An unknown key belongs to a later version, as a new field does in Avro.
 _CONFIG = ConfigDict(extra="ignore", strict=True)
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 _Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -22,12 +22,12 @@ _Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class DeploymentInvalid(ValueError):
-    """Bytes that are no deployment, with the key that is wrong."""
+    """Bytes that are not a deployment; the message names the wrong key."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackageRef:
-    """One package and where it is: `digest` says which bytes, `uri` is a name that its store understands."""
+    """A reference to a package: `digest` identifies its bytes, `uri` is its name in the model store."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
     name: _Text
@@ -38,9 +38,9 @@ class PackageRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """What should serve, from `generation` on; a later wish has a greater generation.
+    """The desired package of a pipeline; a later deployment has a greater `generation`.
 
-    `previous` is what should serve where `package` cannot. `requested_at` is in Unix milliseconds.
+    `previous` serves where `package` cannot. `requested_at` is in Unix milliseconds.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
@@ -55,9 +55,9 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class StoreProblem:
-    """Why the desired state cannot be known or fetched now: a stable `code` and a sentence.
+    """Why the desired deployment or its package is unavailable now: a stable `code` and a sentence.
 
-    A value, for it stops nothing: whoever serves serves on, and asks again.
+    A value and no error: the worker serves on and asks again.
     """
 
     code: RefusalCode
@@ -78,5 +78,5 @@ def parse_deployment(data: bytes) -> Deployment:
 
 
 def format_deployment(deployment: Deployment) -> bytes:
-    """Return the JSON text of `deployment`, for people too: a key a line, in the order of the schema."""
+    """Return the JSON text of `deployment`: one key on a line, in the order of the schema."""
     return (json.dumps(asdict(deployment), indent=2) + "\n").encode("ascii")

@@ -1,11 +1,11 @@
 """A process that forks the children of rehearsals: they begin with everything imported.
 
-It is forked off the worker itself, before there are threads or clients in it, and shares its memory: idle, it
-costs next to nothing. A rehearsal takes a fifth of the processor time that way, while others wait for
-predictions. Linux only; elsewhere, or when it has ended, children are started anew (`rehearsal.run_spawned`).
+It is forked off the worker itself, before the worker has threads or clients, and shares its memory: idle, it
+costs next to nothing. A forked rehearsal takes a fifth of the processor time of a new process, time that
+scoring needs. Linux only; elsewhere, or when it has ended, `spawned_child.run_spawned` takes its place.
 
-It is told over a socket, one message for each rehearsal, and answers with one. Any message meanwhile, and the
-end of the worker, cancels.
+The worker sends one message over a socket for each rehearsal and gets one answer. Another message meanwhile,
+and the end of the worker, cancels.
 """
 
 from __future__ import annotations
@@ -26,153 +26,156 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
-from stream_infer.rollout.rehearsal import (
+from stream_infer.rollout.rehearsal_child import rehearse_here
+from stream_infer.rollout.rehearsal_task import (
     NICE,
     OWN_VARIABLES,
     ChildExit,
+    RehearsalLimits,
     RehearsalTask,
     RunChild,
-    late,
-    run_spawned,
+    timed_out,
 )
-from stream_infer.rollout.rehearsal_cache import RehearsalLimits
-from stream_infer.rollout.rehearsal_child import rehearse_here
+from stream_infer.rollout.spawned_child import run_spawned
 
 _CANCEL = b"cancel"
-_LOOK_EVERY_S = 0.1
+_POLL_S = 0.1
 _ANSWERS_WITHIN_S = 5.0
-_LEAVES_WITHIN_S = 1.0
+_ENDS_WITHIN_S = 1.0
 _MESSAGE_BYTES = 2**16
 _REPORT_BYTES = 2**13  # more than any report, and still one message with every byte escaped
 
 
 @contextmanager
 def forkserver() -> Iterator[RunChild]:
-    """Hold the process while the block runs. Enter it before this one has a thread, or it is not started."""
+    """Hold the fork server while the block runs; where it cannot be had, `run_spawned`.
+
+    Must be entered before this process has a second thread: a fork with threads may hang.
+    """
     if sys.platform != "linux" or threading.active_count() > 1:
         yield run_spawned
         return
-    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
-        here.close()
-        _serve(there)
-    there.close()
-    server = _Server(pid, here)
+        ours.close()
+        _serve(theirs)
+    theirs.close()
+    server = _ForkServer(pid, ours)
     try:
         yield server
     finally:
         server.end()
 
 
-class _Server:
+class _ForkServer:
     """The worker's side: a `RunChild`. One rehearsal at a time."""
 
-    def __init__(self, pid: int, line: socket.socket) -> None:
+    def __init__(self, pid: int, channel: socket.socket) -> None:
         self._pid = pid
-        self._line: socket.socket | None = line
+        self._channel: socket.socket | None = channel
 
     def __call__(self, task: RehearsalTask, cancelled: Callable[[], bool]) -> ChildExit | None:
-        if self._line is not None:
+        if self._channel is not None:
             with contextlib.suppress(OSError):
-                return self._ask(self._line, task, cancelled)
+                return self._ask(self._channel, task, cancelled)
             self.end()
         return run_spawned(task, cancelled)
 
     def end(self) -> None:
-        """End the process, if it has not, and before it the child that it may have."""
-        line, self._line = self._line, None
-        if line is None:
+        """End the process, if it has not ended, after the child that it may have."""
+        channel, self._channel = self._channel, None
+        if channel is None:
             return
-        with line, contextlib.suppress(OSError):
-            line.shutdown(socket.SHUT_WR)
-            line.settimeout(_LEAVES_WITHIN_S)
-            while line.recv(_MESSAGE_BYTES):
+        with channel, contextlib.suppress(OSError):
+            channel.shutdown(socket.SHUT_WR)
+            channel.settimeout(_ENDS_WITHIN_S)
+            while channel.recv(_MESSAGE_BYTES):
                 pass
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
 
     def _ask(
-        self, line: socket.socket, task: RehearsalTask, cancelled: Callable[[], bool]
+        self, channel: socket.socket, task: RehearsalTask, cancelled: Callable[[], bool]
     ) -> ChildExit | None:
-        line.send(json.dumps([str(task.path), task.digest, asdict(task.limits)]).encode())
+        channel.send(json.dumps([str(task.path), task.digest, asdict(task.limits)]).encode())
         deadline = time.monotonic() + task.limits.timeout_s + _ANSWERS_WITHIN_S
-        wanted = True
-        while not select.select([line], [], [], _LOOK_EVERY_S)[0]:
-            if wanted and cancelled():
-                wanted = False
-                line.send(_CANCEL)
+        cancelling = False
+        while not select.select([channel], [], [], _POLL_S)[0]:
+            if not cancelling and cancelled():
+                cancelling = True
+                channel.send(_CANCEL)
             if time.monotonic() > deadline:
-                raise TimeoutError("the process that forks rehearsals does not answer")
-        answer = line.recv(_MESSAGE_BYTES)
+                raise TimeoutError("the fork server does not answer")
+        answer = channel.recv(_MESSAGE_BYTES)
         if not answer:
-            raise ConnectionError("the process that forks rehearsals has ended")
-        if not wanted:
+            raise ConnectionError("the fork server has ended")
+        if cancelling:
             return None
-        said, returncode = json.loads(answer)
-        if said is None:
-            raise late(task.limits.timeout_s)
-        return ChildExit(said.encode(), returncode)
+        output, returncode = json.loads(answer)
+        if output is None:
+            raise timed_out(task.limits.timeout_s)
+        return ChildExit(output.encode(), returncode)
 
 
-def _serve(line: socket.socket) -> NoReturn:
-    """Fork a child for each message until the worker ends. Runs in the forked process, and never returns."""
+def _serve(channel: socket.socket) -> NoReturn:
+    """Fork a child for each message until the worker ends. Runs in the forked process."""
     try:
         gc.freeze()  # else the first search for cycles writes to every page that it shares with the worker
-        # A group, so that Ctrl-C is the worker's alone, and no session: see `rehearsal.run_spawned`.
+        # A group, so that Ctrl-C is the worker's alone, and no session: see `spawned_child.run_spawned`.
         os.setpgid(0, 0)
         os.nice(NICE)
         for name in [name for name in os.environ if name.startswith(OWN_VARIABLES)]:
             del os.environ[name]
-        while message := line.recv(_MESSAGE_BYTES):
+        while message := channel.recv(_MESSAGE_BYTES):
             if message != _CANCEL:  # one that came too late
-                _carry_out(line, message)
-    except BaseException:  # noqa: BLE001 - whatever it is, nothing of the worker may run in this process
+                _carry_out(channel, message)
+    except BaseException:  # noqa: BLE001 - nothing of the worker may run in this process, after any error
         os._exit(1)
     os._exit(0)
 
 
-def _carry_out(line: socket.socket, message: bytes) -> None:
-    path, digest, given = json.loads(message)
-    limits = RehearsalLimits(**given)
+def _carry_out(channel: socket.socket, message: bytes) -> None:
+    path, digest, limits_of_message = json.loads(message)
+    limits = RehearsalLimits(**limits_of_message)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        line.close()
+        channel.close()
         os.setpgid(0, 0)
         _silence()
         rehearse_here(Path(path), digest, limits, writing)
     os.close(writing)
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.setpgid(child, child)  # by whichever of the two comes first
-    said = _read(reading, line, limits.timeout_s)
+        os.setpgid(child, child)  # here and in the child, for either may come first
+    output = _read(reading, channel, limits.timeout_s)
     os.close(reading)
-    # Whatever it has started goes with it. Until it is reaped, its number is nobody else's.
+    # Processes that it started end with it. Until it is reaped, no other process gets its number.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    text = None if said is None else said.decode("utf-8", "replace")
-    line.send(json.dumps([text, os.waitstatus_to_exitcode(status)]).encode())
+    text = None if output is None else output.decode("utf-8", "replace")
+    channel.send(json.dumps([text, os.waitstatus_to_exitcode(status)]).encode())
 
 
 def _silence() -> None:
-    """Let nothing that a package prints be taken for words of the worker."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    """Discard what the package prints: it must not look like output of the worker."""
+    null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
-        os.dup2(nowhere, standard)
+        os.dup2(null, standard)
 
 
-def _read(reading: int, line: socket.socket, timeout_s: float) -> bytes | None:
-    """Return all that the child writes until it ends; None when it is late, or not wanted any more."""
+def _read(reading: int, channel: socket.socket, timeout_s: float) -> bytes | None:
+    """Return the output of the child until it ends; None at the timeout or when it was cancelled."""
     deadline = time.monotonic() + timeout_s
-    said = b""
+    output = b""
     while (left_s := deadline - time.monotonic()) > 0:
-        ready, _, _ = select.select([reading, line.fileno()], [], [], left_s)
-        if line.fileno() in ready:
+        ready, _, _ = select.select([reading, channel.fileno()], [], [], left_s)
+        if channel.fileno() in ready:
             return None
         if reading in ready:
             part = os.read(reading, _MESSAGE_BYTES)
             if not part:
-                return said
-            said = (said + part)[:_REPORT_BYTES]
+                return output
+            output = (output + part)[:_REPORT_BYTES]
     return None

@@ -1,15 +1,15 @@
-"""What to do next about a desired deployment, given what serves and what was refused. Pure.
+"""The next action towards the desired deployment, given the observed state. Pure.
 
-Level-triggered: it looks at where things are, never at how they came there, so a wish that was missed, seen
-twice or overtaken by the next one makes no difference. Doing it is in `rollout.deployer`.
+Level-triggered: it depends on the state, never on the way there, so a deployment that was missed, seen twice
+or superseded by the next one makes no difference. `rollout.deployer` carries the action out.
 
-    desired is older than one already seen .................. Overtaken: wait for a newer one
-    desired serves, for this generation ..................... Stay
-    desired serves, for another generation .................. Relabel
-    desired was not refused in this generation .............. Try it
-    it was, and something serves ............................ Stay
-    it was, nothing serves, `previous` was not refused ...... FallBack to it
-    it was, nothing serves, nothing is left ................. GiveUp
+    desired is older than one seen before ................... Stale: wait for a newer one
+    desired serves, for this generation ..................... NoChange
+    desired serves, for another generation .................. AdoptGeneration
+    desired was not refused in this generation .............. TryPackage
+    desired was refused, a package serves ................... NoChange
+    desired was refused, none serves, `previous` was not .... FallBack
+    both were refused, none serves .......................... GiveUp
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from enum import StrEnum
 from stream_infer.rollout.deployment import Deployment, PackageRef
 
 NOT_DESIRED = 0
-"""The generation of what serves although no deployment desires it: a fallback, a package without a store."""
+"""The generation of a serving package that no deployment desires: a fallback, a package without a store."""
 
 
 class Gates(StrEnum):
-    """Which limits a package must keep before it serves. Its answers must always be right."""
+    """The limits that a package must keep before it serves. Its golden answers must be right in any case."""
 
     ALL = "all"
     WITHOUT_LATENCY = "without_latency"
@@ -32,7 +32,7 @@ class Gates(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServingPackage:
-    """What serves: a package's digest, and the generation that asked for it."""
+    """The digest of the serving package, and the generation that asked for it."""
 
     digest: str
     generation: int
@@ -40,9 +40,9 @@ class ServingPackage:
 
 @dataclass(frozen=True, slots=True)
 class ObservedState:
-    """Where a worker is. `refused` holds (generation, digest); `newest` is the greatest generation seen.
+    """The state of a worker. `refused` has (generation, digest); `newest` is the greatest generation seen.
 
-    `served` are the digests that ever served: coming back to one of them must not fail for being slow.
+    `served` are the digests that ever served: a rollback to one of them must not fail for latency.
     """
 
     serving: ServingPackage | None = None
@@ -53,19 +53,19 @@ class ObservedState:
 
 @dataclass(frozen=True, slots=True)
 class NoChange:
-    """Nothing is to be done."""
+    """The state is the desired one, or the best there is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """The desired generation is before `newest`, which this worker has seen: a stale or forged copy."""
+    """The desired generation is before `newest`, which this worker has seen: an old copy of the store."""
 
     newest: int
 
 
 @dataclass(frozen=True, slots=True)
 class AdoptGeneration:
-    """What serves is what is desired: only the generation that asked for it is another."""
+    """The desired package serves, under another generation."""
 
     generation: int
 
@@ -81,9 +81,9 @@ class TryPackage:
 
 @dataclass(frozen=True, slots=True)
 class FallBack:
-    """Make `package` serve although it is not the desired one, because nothing else does.
+    """Make `package` serve although it is not the desired one, because no other serves.
 
-    A refusal counts for `generation`; the serving model has generation `NOT_DESIRED`. Never gated by latency:
+    A refusal counts for `generation`; the serving model has generation `NOT_DESIRED`. Latency is no gate:
     slow answers are better than none.
     """
 
@@ -93,7 +93,7 @@ class FallBack:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Nothing serves and nothing is left to try in this generation."""
+    """No package serves, and none is left to try in this generation."""
 
     generation: int
 
@@ -102,7 +102,7 @@ Action = NoChange | Stale | AdoptGeneration | TryPackage | FallBack | GiveUp
 
 
 def reconcile(desired: Deployment | None, observed: ObservedState) -> Action:
-    """Return what to do next. Acting on it and planning again ends in `NoChange`, `Stale` or `GiveUp`."""
+    """Return the next action. Carrying it out and asking again ends in `NoChange`, `Stale` or `GiveUp`."""
     if desired is None:
         return NoChange()
     generation, package, serving = desired.generation, desired.package, observed.serving

@@ -1,7 +1,7 @@
-"""The child of a rehearsal: verify, load, replay, measure, say so in one line of JSON, end.
+"""The child of a rehearsal: verify, load, replay, measure, report in one line of JSON, end.
 
-In a process of its own (see `rehearsal` and `forkserver`), which may crash, hang or eat all the memory that
-it was given. Whoever started it believes it as far as the package is honest: code of the package runs in it.
+It runs in a process of its own (`spawned_child`, `forkserver`), which may crash, hang or use up its memory.
+Its report is as honest as the package: the package's code runs in the same process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from itertools import cycle, islice
 from pathlib import Path
 from typing import NoReturn
@@ -31,23 +30,29 @@ from stream_infer.rollout.child_limits import (
     refuse_network,
     unlimit_memory,
 )
-from stream_infer.rollout.rehearsal_cache import RehearsalLimits, RehearsalResult
+from stream_infer.rollout.rehearsal_task import (
+    Refusal,
+    RehearsalLimits,
+    RehearsalReport,
+    RehearsalResult,
+    format_report,
+)
 from stream_infer.steps.scoring.golden import Golden, GoldenReport, read_golden, replay, write_golden
 from stream_infer.steps.scoring.infer import infer
 from stream_infer.steps.scoring.isolate import Budget
 from stream_infer.steps.scoring.plan import Events, plan_scoring
 
 _ALONE = 32
-"""So many golden rows are asked one by one, too."""
+"""The number of golden rows that are also scored alone in a batch."""
 _BATCHES = 5
 _SHOWN_FAILURES = 3
 _LONGEST_REASON = 1_000
 _GRACE_S = 1.0
-"""Who started this process ends it in time, and knows why; it ends by itself when nobody is left to do so."""
+"""The parent ends this process at the timeout. An orphan ends itself so much later."""
 
 
 def run_child() -> None:
-    """Rehearse the package that the arguments name, under the limits that they give; report on stdout."""
+    """Rehearse the package of the arguments (path, digest, limits as JSON); report on standard output."""
     path, digest, text = sys.argv[1:]
     report_to = os.dup(1)
     # What the package prints must not be taken for the report.
@@ -56,19 +61,18 @@ def run_child() -> None:
 
 
 def rehearse_here(path: Path, digest: str, limits: RehearsalLimits, report_to: int) -> NoReturn:
-    """Rehearse the package at `path` in this process, which ends with it, and write the report to a file."""
+    """Rehearse the package at `path`, write the report to the descriptor `report_to`, end the process."""
     end_within(limits.timeout_s + _GRACE_S)
     tried = refuse_network()
     before = peak_bytes()
     limit_memory(limits.memory_bytes)
     try:
-        measured = _rehearsed(path, digest, limits, before)
-        report: dict[str, object] = {"measured": asdict(measured)}
-    except BaseException as error:  # noqa: BLE001 - code of the package raises what it likes
-        report = _refusal(error, tried)
+        report = RehearsalReport(measured=_rehearsed(path, digest, limits, before))
+    except BaseException as error:  # noqa: BLE001 - code of the package may raise anything
+        report = RehearsalReport(refused=_refusal(error, tried))
     unlimit_memory()
-    os.write(report_to, (json.dumps(report) + "\n").encode())
-    # Threads and exit handlers of the package have no say in how this ends.
+    os.write(report_to, format_report(report))
+    # Without the threads and exit handlers of the package.
     os._exit(0)
 
 
@@ -104,9 +108,9 @@ def _agreeing(code: RefusalCode, replayed: GoldenReport) -> GoldenReport:
 
 
 def _batch_p50_s(model: Model, schema: Schema, rows: Sequence[Golden], records: int) -> float:
-    """Return the median time of a batch of golden events, the way that a worker goes: decode, then infer.
+    """Return the median time of a batch of golden events, as a worker scores them: decode, then infer.
 
-    On a clock that stands still while others have the processor: a busy machine makes no model slow.
+    The clock stands still while other processes have the processor, so a busy machine makes no model slow.
     """
     events = list(islice(cycle(row.event for row in rows), records))
     decoder = plan_scoring(model, Events(Framing.NONE, [schema])).decoder
@@ -123,7 +127,7 @@ def _undisturbed_s() -> float:
     return time.perf_counter() - queued_s()
 
 
-def _refusal(error: BaseException, tried: Sequence[str]) -> dict[str, object]:
+def _refusal(error: BaseException, tried: Sequence[str]) -> Refusal:
     reason = str(error) if isinstance(error, StreamInferError) else f"{type(error).__name__}: {error}"
     code = error.code if isinstance(error, Refused) else RefusalCode.LOAD
     if _ran_out_of_memory(error):
@@ -131,7 +135,7 @@ def _refusal(error: BaseException, tried: Sequence[str]) -> dict[str, object]:
     elif tried:
         code = RefusalCode.NETWORK
         reason = f"{reason} (it tried {', '.join(sorted(set(tried)))})"
-    return {"refused": {"code": code, "reason": reason[:_LONGEST_REASON]}}
+    return Refusal(code, reason[:_LONGEST_REASON])
 
 
 def _ran_out_of_memory(error: BaseException | None) -> bool:

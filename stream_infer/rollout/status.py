@@ -1,4 +1,4 @@
-"""What there is to say about deploying, in frozen values: what is desired, served, refused, in the way."""
+"""The status of a deployer, in frozen values: desired, served and refused package, and a problem."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
 
 
 class DeployerState(StrEnum):
-    """How what serves stands to what is desired."""
+    """The state of a worker towards the desired deployment."""
 
-    STARTING = "starting"  # nothing serves yet
-    DEPLOYING = "deploying"  # the desired one is on its way
-    SERVING = "serving"  # the desired one serves
-    REJECTED = "rejected"  # the desired one was refused; another one serves
-    WAITING = "waiting"  # the desired one cannot be known or had now; `problem` says why
+    STARTING = "starting"  # no package serves yet
+    DEPLOYING = "deploying"  # the desired package is being rehearsed or loaded
+    SERVING = "serving"  # the desired package serves
+    REJECTED = "rejected"  # the desired package was refused; another one serves
+    WAITING = "waiting"  # the desired deployment is unavailable; `problem` says why
 
 
 @dataclass(frozen=True, slots=True)
 class ServedPackage:
-    """What serves: the package, the generation that asked for it (0: none did), since when (Unix ms)."""
+    """The serving package, the generation that asked for it (0: none did), and since when (Unix ms)."""
 
     package: PackageRef
     generation: int
@@ -40,9 +40,9 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class DeployerStatus:
-    """Everything there is to say. `rejected` is about the desired package in the desired generation.
+    """The whole status. `rejected` is about the desired package in the desired generation.
 
-    `problem` is why the desired deployment cannot be known, fetched or followed at the moment.
+    `problem` is why the desired deployment is unavailable or not followed at the moment.
     """
 
     desired: Deployment | None = None
@@ -52,13 +52,13 @@ class DeployerStatus:
 
     @property
     def state(self) -> DeployerState:
-        """How what serves stands to what is desired."""
+        """The state that the four values add up to."""
         if self.served is None:
             return DeployerState.STARTING
         if self.problem is not None or self.desired is None:
             return DeployerState.WAITING
         if self.rejected is not None:
             return DeployerState.REJECTED
-        wanted = self.desired.package.digest, self.desired.generation
-        converged = wanted == (self.served.package.digest, self.served.generation)
+        desired = self.desired.package.digest, self.desired.generation
+        converged = desired == (self.served.package.digest, self.served.generation)
         return DeployerState.SERVING if converged else DeployerState.DEPLOYING

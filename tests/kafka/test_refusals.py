@@ -62,8 +62,8 @@ BAD: dict[str, tuple[Callable[[Path, int], Path], str, str]] = {
         "made with scikit-learn 0.1.0",
     ),
     "other answers than its golden rows": (lambda f, n: line(f, n, says=0.5), "golden", "golden row"),
-    "hangs when it is loaded": (lambda f, n: line(f, n, hangs()), "timeout", "was not over after 20 s"),
-    "crashes when it is loaded": (lambda f, n: line(f, n, exits()), "crash", "said nothing"),
+    "hangs when it is loaded": (lambda f, n: line(f, n, hangs()), "timeout", "longer than 20 s"),
+    "crashes when it is loaded": (lambda f, n: line(f, n, exits()), "crash", "left no report"),
     "takes all memory": (lambda f, n: line(f, n, eats_memory()), "memory", "MemoryError"),
 }
 """How to make one, the code of the refusal, and words of its reason."""

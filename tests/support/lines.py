@@ -16,7 +16,8 @@ from confluent_kafka import Producer
 
 from stream_infer.rollout.reconcile import Gates
 from stream_infer.rollout.rehearsal import Rehearsal
-from stream_infer.rollout.rehearsal_cache import RehearsalLimits, cache_in_store
+from stream_infer.rollout.rehearsal_cache import cache_in_store
+from stream_infer.rollout.rehearsal_task import RehearsalLimits
 from tests.support.clients import SILENT
 from tests.unit.rollout.packages import package
 

@@ -28,8 +28,7 @@ from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Problem, 
 from stream_infer.kafka.topics import ADMIN_TIMEOUT_S, TopicFacts, partition_counts
 from stream_infer.models.load import load_model
 from stream_infer.models.package import Verified, verify
-from stream_infer.rollout.admission import assess_here
-from stream_infer.rollout.compatibility import Difference
+from stream_infer.rollout.compatibility import Difference, assess_here
 from stream_infer.steps.options import OnDifference
 from stream_infer.steps.scoring.plan import Events, field_problems, plan_scoring
 

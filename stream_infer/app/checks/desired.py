@@ -13,7 +13,7 @@ from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import Fatal, Problem, Refused
 from stream_infer.models.package import verify
-from stream_infer.rollout.admission import assess_here
+from stream_infer.rollout.compatibility import assess_here
 from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
 from stream_infer.steps.scoring.plan import Events
 from stream_infer.store.model_store import ModelStore

@@ -18,8 +18,8 @@ import psutil
 
 from stream_infer.flow.errors import Refused
 from stream_infer.rollout import forkserver
-from stream_infer.rollout.rehearsal import ChildExit, RehearsalTask, rehearse
-from stream_infer.rollout.rehearsal_cache import RehearsalLimits
+from stream_infer.rollout.rehearsal import rehearse
+from stream_infer.rollout.rehearsal_task import ChildExit, RehearsalLimits, RehearsalTask
 
 
 def never(task: RehearsalTask, _cancelled: object) -> ChildExit | None:

@@ -25,7 +25,8 @@ from stream_infer.models.active import ActiveModel
 from stream_infer.rollout.candidate_loader import CandidateLoader
 from stream_infer.rollout.deployer import Deployer, DeployerTiming
 from stream_infer.rollout.rehearsal import Rehearsal
-from stream_infer.rollout.rehearsal_cache import RehearsalLimits, cache_in_store
+from stream_infer.rollout.rehearsal_cache import cache_in_store
+from stream_infer.rollout.rehearsal_task import RehearsalLimits
 from stream_infer.steps.scoring.plan import Events, plan_scoring
 from stream_infer.steps.scoring.score import Score, ScoreSettings
 from stream_infer.store.desired import StoreDesired
@@ -56,23 +57,23 @@ def main() -> None:
     deployer = Deployer(
         CandidateLoader(desired, rehearsal), cache, report=bool, timing=DeployerTiming(poll_s=0.005)
     )
-    slot = ActiveModel(deployer.start())
-    score = step(slot)
+    active = ActiveModel(deployer.start())
+    score = step(active)
     found = []
-    with deployer.following(slot):
+    with deployer.following(active):
         for package in islice(cycle((two, one)), SWAPS):
             generation = store.promote(package, Request("me")).generation
-            while slot.current.generation < generation:
+            while active.current.generation < generation:
                 score(batch())
             outcome = score(batch())
             found.append({**measured(), "predicted": outcome.predicted})
     print(json.dumps(found))  # noqa: T201 - the answer of a program
 
 
-def step(slot: ActiveModel) -> Callable[[Batch], object]:
+def step(active: ActiveModel) -> Callable[[Batch], object]:
     """Return the step of the online role."""
     return Score(
-        slot,
+        active,
         partial(plan_scoring, events=Events(Framing.NONE, [EVENT])),
         Encoder(topic_schemas.topic_schema("Prediction"), Framing.NONE),
         ScoreSettings(pipeline="p", group_id="p.score"),

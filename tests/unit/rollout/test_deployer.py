@@ -15,10 +15,11 @@ from stream_infer.rollout.candidate_loader import Rehearse
 from stream_infer.rollout.deployment import PackageRef, StoreProblem
 from stream_infer.rollout.reconcile import Gates
 from stream_infer.rollout.rehearsal import Rehearsal
-from stream_infer.rollout.rehearsal_cache import RehearsalCache, RehearsalLimits
+from stream_infer.rollout.rehearsal_cache import RehearsalCache
+from stream_infer.rollout.rehearsal_task import RehearsalLimits
 from stream_infer.rollout.status import DeployerState, DeployerStatus
+from tests.unit.rollout.following import Following, ScriptedSource, desired
 from tests.unit.rollout.packages import eats_memory, exits, hangs, package
-from tests.unit.rollout.wishes import Following, Wishes, wish
 
 GONE = StoreProblem("gone", "the store is not there")
 
@@ -93,10 +94,10 @@ def test_a_bad_package_leaves_the_one_before_serving(tmp_path: Path, kind: str) 
     bad = make(tmp_path / "bad")
     good = package(tmp_path / "good", 1.0)
     rehearse = rehearses(bad, timeout_s=3.0 if code == "timeout" else 60.0)
-    following = Following(Wishes(tmp_path, wish(good, 1)), rehearse)
+    following = Following(ScriptedSource(tmp_path, desired(good, 1)), rehearse)
 
-    with following.running() as slot:
-        following.wishes.say(wish(bad, 2, good))
+    with following.running() as active:
+        following.source.answer(desired(bad, 2, good))
         status = following.wait_for(is_in(DeployerState.REJECTED, 2))
         rejected, served = status.rejected, status.served
 
@@ -104,23 +105,23 @@ def test_a_bad_package_leaves_the_one_before_serving(tmp_path: Path, kind: str) 
         assert (rejected.generation, rejected.package, rejected.reason_code) == (2, bad, code)
         assert served is not None
         assert (served.package, served.generation) == (good, 1)
-        assert (answers(slot.current), slot.current.generation) == (1.0, 1)
+        assert (answers(active.current), active.current.generation) == (1.0, 1)
 
 
 def test_what_is_desired_replaces_what_serves(tmp_path: Path) -> None:
     one, two = package(tmp_path / "one", 1.0), package(tmp_path / "two", 2.0, version="2")
-    following = Following(Wishes(tmp_path, wish(one, 1)))
+    following = Following(ScriptedSource(tmp_path, desired(one, 1)))
 
-    with following.running() as slot:
-        first = slot.current
+    with following.running() as active:
+        first = active.current
         following.now_s = 5.0
-        following.wishes.say(wish(two, 2, one))
+        following.source.answer(desired(two, 2, one))
         status = following.wait_for(is_in(DeployerState.SERVING, 2))
 
         assert status.served is not None
         assert (status.served.package, status.served.since_ms) == (two, 5_000)
-        assert (answers(first), answers(slot.current)) == (1.0, 2.0)
-        assert (first.generation, slot.current.generation) == (1, 2)
+        assert (answers(first), answers(active.current)) == (1.0, 2.0)
+        assert (first.generation, active.current.generation) == (1, 2)
 
 
 def test_a_refused_package_is_not_tried_again_until_it_is_asked_for_again(tmp_path: Path) -> None:
@@ -133,57 +134,57 @@ def test_a_refused_package_is_not_tried_again_until_it_is_asked_for_again(tmp_pa
         return True
 
     one, two = package(tmp_path / "one", 1.0), package(tmp_path / "two", 2.0)
-    following = Following(Wishes(tmp_path, wish(one, 1)), refuses_two)
+    following = Following(ScriptedSource(tmp_path, desired(one, 1)), refuses_two)
 
-    with following.running() as slot:
-        following.wishes.say(wish(two, 2, one))
+    with following.running() as active:
+        following.source.answer(desired(two, 2, one))
         following.wait_for(is_in(DeployerState.REJECTED, 2))
-        following.wishes.say(GONE)  # two turns that change nothing
-        following.wishes.say(wish(two, 2, one))
+        following.source.answer(GONE)  # two turns that change nothing
+        following.source.answer(desired(two, 2, one))
         following.wait_for(is_in(DeployerState.REJECTED, 2))
 
         assert tried == [one.digest, two.digest]
 
-        following.wishes.say(wish(two, 3, one))
+        following.source.answer(desired(two, 3, one))
         following.wait_for(is_in(DeployerState.SERVING, 3))
 
-        assert answers(slot.current) == 2.0
+        assert answers(active.current) == 2.0
 
 
 def test_the_good_package_of_the_same_version_is_taken(tmp_path: Path) -> None:
     one = package(tmp_path / "one", 1.0)
     bad = half_copied(tmp_path / "bad")
     good = package(tmp_path / "good", 3.0)
-    following = Following(Wishes(tmp_path, wish(one, 1)))
+    following = Following(ScriptedSource(tmp_path, desired(one, 1)))
 
-    with following.running() as slot:
-        following.wishes.say(wish(bad, 2, one))
+    with following.running() as active:
+        following.source.answer(desired(bad, 2, one))
         following.wait_for(is_in(DeployerState.REJECTED, 2))
-        following.wishes.say(wish(good, 3, bad))
+        following.source.answer(desired(good, 3, bad))
         status = following.wait_for(is_in(DeployerState.SERVING, 3))
 
         assert status.rejected is None
-        assert answers(slot.current) == 3.0
+        assert answers(active.current) == 3.0
 
 
 def test_a_rollback_cuts_short_the_trial_of_what_hangs(tmp_path: Path) -> None:
     def hangs_on_two(_path: Path, digest: str, *, gates: Gates, cancelled: Callable[[], bool]) -> object:
         if digest != two.digest:
             return True
-        following.wishes.say(wish(one, 3, two))
+        following.source.answer(desired(one, 3, two))
         while not cancelled():
             pass
         return None
 
     one, two = package(tmp_path / "one", 1.0), package(tmp_path / "two", 2.0)
-    following = Following(Wishes(tmp_path, wish(one, 1)), hangs_on_two)
+    following = Following(ScriptedSource(tmp_path, desired(one, 1)), hangs_on_two)
 
-    with following.running() as slot:
-        following.wishes.say(wish(two, 2, one))
+    with following.running() as active:
+        following.source.answer(desired(two, 2, one))
         status = following.wait_for(is_in(DeployerState.SERVING, 3))
 
         assert status.rejected is None
-        assert (answers(slot.current), slot.current.generation) == (1.0, 3)
+        assert (answers(active.current), active.current.generation) == (1.0, 3)
 
 
 def test_what_served_before_is_asked_for_no_latency(tmp_path: Path) -> None:
@@ -194,17 +195,17 @@ def test_what_served_before_is_asked_for_no_latency(tmp_path: Path) -> None:
         return True
 
     one, two = package(tmp_path / "one", 1.0), package(tmp_path / "two", 2.0)
-    following = Following(Wishes(tmp_path, wish(one, 1)), asks)
+    following = Following(ScriptedSource(tmp_path, desired(one, 1)), asks)
 
     with following.running():
-        following.wishes.say(wish(two, 2, one))
+        following.source.answer(desired(two, 2, one))
         following.wait_for(is_in(DeployerState.SERVING, 2))
-        following.wishes.say(wish(one, 3, two))
+        following.source.answer(desired(one, 3, two))
         following.wait_for(is_in(DeployerState.SERVING, 3))
 
     assert asked == [(one.digest, Gates.ALL), (two.digest, Gates.ALL), (one.digest, Gates.WITHOUT_LATENCY)]
 
-    restarted = Following(Wishes(tmp_path, wish(two, 4, one)), asks, following.cache)
+    restarted = Following(ScriptedSource(tmp_path, desired(two, 4, one)), asks, following.cache)
     restarted.deployer.start()
 
     assert asked[3:] == [(two.digest, Gates.WITHOUT_LATENCY)]
@@ -216,75 +217,75 @@ def test_a_worker_that_starts_while_the_desired_one_is_bad_serves_the_one_before
         half_copied(tmp_path / "bad"),
         package(tmp_path / "two", 2.0),
     )
-    following = Following(Wishes(tmp_path, wish(bad, 7, one)))
+    following = Following(ScriptedSource(tmp_path, desired(bad, 7, one)))
 
-    with following.running() as slot:
+    with following.running() as active:
         status = following.deployer.status
 
         assert status.state is DeployerState.REJECTED
         assert status.rejected is not None
         assert (status.rejected.package, status.rejected.reason_code) == (bad, "missing_file")
-        assert (answers(slot.current), slot.current.generation) == (1.0, 0)
+        assert (answers(active.current), active.current.generation) == (1.0, 0)
 
-        following.wishes.say(wish(two, 8, bad))
+        following.source.answer(desired(two, 8, bad))
         following.wait_for(is_in(DeployerState.SERVING, 8))
 
-        assert answers(slot.current) == 2.0
+        assert answers(active.current) == 2.0
 
 
 @pytest.mark.parametrize("with_previous", ["with a bad one before", "without"])
 def test_a_worker_that_has_nothing_to_serve_says_why(tmp_path: Path, with_previous: str) -> None:
     bad = half_copied(tmp_path / "bad")
     before = not_a_package(tmp_path / "before") if with_previous != "without" else None
-    following = Following(Wishes(tmp_path, wish(bad, 7, before)))
+    following = Following(ScriptedSource(tmp_path, desired(bad, 7, before)))
 
     with pytest.raises(Refused, match=r"line 1: model.joblib is missing") as refused:
         following.deployer.start()
 
     assert refused.value.code == "missing_file"
-    assert ("nor can line 2 serve" in refused.value.reason) == (before is not None)
+    assert ("nor can the previous package line 2 serve" in refused.value.reason) == (before is not None)
 
 
 def test_a_start_waits_for_the_store_and_not_for_ever(tmp_path: Path) -> None:
     one = package(tmp_path / "one", 1.0)
 
-    assert answers(Following(Wishes(tmp_path, GONE, wish(one, 1))).deployer.start()) == 1.0
+    assert answers(Following(ScriptedSource(tmp_path, GONE, desired(one, 1))).deployer.start()) == 1.0
 
-    for wishes, code in ((Wishes(tmp_path, GONE), "gone"), (Wishes(tmp_path), "empty")):
+    for source, code in ((ScriptedSource(tmp_path, GONE), "gone"), (ScriptedSource(tmp_path), "empty")):
         with pytest.raises(Refused) as refused:
-            Following(wishes, tick_s=1.0).deployer.start()
+            Following(source, tick_s=1.0).deployer.start()
 
         assert refused.value.code == code
 
 
 def test_a_store_that_goes_away_stops_nothing_and_says_so(tmp_path: Path) -> None:
     one, two = package(tmp_path / "one", 1.0), package(tmp_path / "two", 2.0)
-    following = Following(Wishes(tmp_path, wish(one, 1)))
+    following = Following(ScriptedSource(tmp_path, desired(one, 1)))
 
-    with following.running() as slot:
-        following.wishes.say(GONE)
+    with following.running() as active:
+        following.source.answer(GONE)
         status = following.wait_for(is_in(DeployerState.WAITING, 1))
 
         assert status.problem == GONE
-        assert answers(slot.current) == 1.0
+        assert answers(active.current) == 1.0
 
-        following.wishes.say(wish(one, 1))
+        following.source.answer(desired(one, 1))
         assert following.wait_for(is_in(DeployerState.SERVING, 1)).problem is None
 
-        following.wishes.gone = GONE  # it answers, and goes away before the package is read
-        following.wishes.say(wish(two, 2, one))
+        following.source.gone = GONE  # it answers, and goes away before the package is read
+        following.source.answer(desired(two, 2, one))
         status = following.wait_for(is_in(DeployerState.WAITING, 2))
 
         assert (status.problem, status.rejected) == (GONE, None)
 
-        following.wishes.gone = None
+        following.source.gone = None
         following.wait_for(is_in(DeployerState.SERVING, 2))
 
-        assert answers(slot.current) == 2.0
+        assert answers(active.current) == 2.0
 
 
 def test_a_store_that_goes_away_while_it_is_read_refuses_nothing(tmp_path: Path) -> None:
-    class Leaving(Wishes):
+    class Leaving(ScriptedSource):
         def fetch(self, package: PackageRef) -> Path | StoreProblem:
             found, self.gone = super().fetch(package), GONE
             return found
@@ -297,45 +298,45 @@ def test_a_store_that_goes_away_while_it_is_read_refuses_nothing(tmp_path: Path)
 def test_a_store_that_goes_away_during_a_trial_is_still_away_after_it(tmp_path: Path) -> None:
     def while_it_leaves(_path: Path, digest: str, *, gates: Gates, cancelled: Callable[[], bool]) -> object:
         if digest == two.digest:
-            following.wishes.say(GONE)
+            following.source.answer(GONE)
         return not cancelled()
 
     one, two = package(tmp_path / "one", 1.0), package(tmp_path / "two", 2.0)
-    following = Following(Wishes(tmp_path, wish(one, 1)), while_it_leaves)
+    following = Following(ScriptedSource(tmp_path, desired(one, 1)), while_it_leaves)
 
-    with following.running() as slot:
-        following.wishes.say(wish(two, 2, one))
+    with following.running() as active:
+        following.source.answer(desired(two, 2, one))
         served_two = following.wait_for(lambda status: bool(status.served and status.served.package == two))
 
         assert (served_two.state, served_two.problem) == (DeployerState.WAITING, GONE)
-        assert answers(slot.current) == 2.0
+        assert answers(active.current) == 2.0
 
 
 def test_an_older_generation_is_not_followed(tmp_path: Path) -> None:
     one, two = package(tmp_path / "one", 1.0), package(tmp_path / "two", 2.0)
-    following = Following(Wishes(tmp_path, wish(one, 5)))
+    following = Following(ScriptedSource(tmp_path, desired(one, 5)))
 
-    with following.running() as slot:
-        following.wishes.say(wish(two, 4))
+    with following.running() as active:
+        following.source.answer(desired(two, 4))
         status = following.wait_for(is_in(DeployerState.WAITING, 4))
 
         assert status.problem is not None
         assert status.problem.code == "stale"
-        assert answers(slot.current) == 1.0
+        assert answers(active.current) == 1.0
 
 
 def test_what_serves_already_is_only_relabelled(tmp_path: Path) -> None:
     one = package(tmp_path / "one", 1.0)
-    following = Following(Wishes(tmp_path, wish(one, 1)))
+    following = Following(ScriptedSource(tmp_path, desired(one, 1)))
 
-    with following.running() as slot:
-        model = slot.current.model
+    with following.running() as active:
+        model = active.current.model
         following.now_s = 9.0
-        following.wishes.say(wish(one, 2))
+        following.source.answer(desired(one, 2))
         status = following.wait_for(is_in(DeployerState.SERVING, 2))
 
-        assert slot.current == ServingModel(model, 2)
-        assert slot.current.model is model
+        assert active.current == ServingModel(model, 2)
+        assert active.current.model is model
         assert status.served is not None
         assert status.served.since_ms == 0
 
@@ -357,22 +358,22 @@ def test_no_error_stops_it(tmp_path: Path, raised: BaseException, state: Deploye
 
     raising = [raised]
     one, two = package(tmp_path / "one", 1.0), package(tmp_path / "two", 2.0)
-    following = Following(Wishes(tmp_path, wish(one, 1)), raises_once)
+    following = Following(ScriptedSource(tmp_path, desired(one, 1)), raises_once)
 
-    with following.running() as slot:
-        following.wishes.say(wish(two, 2, one))
+    with following.running() as active:
+        following.source.answer(desired(two, 2, one))
         status = following.wait_for(is_in(state, 2))
-        following.wishes.say(wish(two, 3, one))
+        following.source.answer(desired(two, 3, one))
         following.wait_for(is_in(DeployerState.SERVING, 3))
 
         codes = [status.problem and status.problem.code, status.rejected and status.rejected.reason_code]
         assert code in codes
-        assert answers(slot.current) == 2.0
+        assert answers(active.current) == 2.0
 
 
 def test_nothing_starts_by_itself(tmp_path: Path) -> None:
     one = package(tmp_path / "one", 1.0)
-    following = Following(Wishes(tmp_path, wish(one, 1)))
+    following = Following(ScriptedSource(tmp_path, desired(one, 1)))
 
     assert following.deployer.status == DeployerStatus()
     assert following.reports.empty()
@@ -387,11 +388,11 @@ def test_it_ends_while_a_package_is_tried(tmp_path: Path) -> None:
 
     trying: list[str] = []
     one, two = package(tmp_path / "one", 1.0), package(tmp_path / "two", 2.0)
-    following = Following(Wishes(tmp_path, wish(one, 1)), until_cancelled)
+    following = Following(ScriptedSource(tmp_path, desired(one, 1)), until_cancelled)
 
-    with following.running() as slot:
-        following.wishes.say(wish(two, 2, one))
+    with following.running() as active:
+        following.source.answer(desired(two, 2, one))
         following.wait_for(is_in(DeployerState.DEPLOYING, 2))
 
-    assert answers(slot.current) == 1.0
+    assert answers(active.current) == 1.0
     assert following.deployer.status.rejected is None

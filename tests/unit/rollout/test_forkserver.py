@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from stream_infer.rollout.forkserver import forkserver
-from stream_infer.rollout.rehearsal import run_spawned
+from stream_infer.rollout.spawned_child import run_spawned
 from tests.unit.rollout.packages import (
     Calls,
     eats_memory,
@@ -89,7 +89,7 @@ def test_whatever_a_package_does_it_does_to_itself(tmp_path: Path) -> None:
     assert "SIGKILL" in reasons[0]
     assert "exit code 0" in reasons[1]
     assert "exit code 7" in reasons[2]
-    assert "not over after 1 s" in reasons[3]
+    assert "longer than 1 s" in reasons[3]
     assert good is not None
     assert (good["rows"], good["max_abs_difference"]) == (3, 0.0)
     assert 0 <= good["grown_bytes"] < 2**28

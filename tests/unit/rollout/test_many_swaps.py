@@ -11,7 +11,8 @@ from statistics import median
 import numpy as np
 import pytest
 
-from stream_infer.rollout.rehearsal_cache import RehearsalLimits, RehearsalResult, cache_in_store
+from stream_infer.rollout.rehearsal_cache import cache_in_store
+from stream_infer.rollout.rehearsal_task import RehearsalLimits, RehearsalResult
 from tests.architecture.tree import ROOT
 from tests.unit.rollout.many_swaps import ROWS, SWAPS
 from tests.unit.rollout.packages import line, package

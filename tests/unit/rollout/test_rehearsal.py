@@ -11,11 +11,12 @@ import pytest
 from sklearn.ensemble import RandomForestRegressor
 
 from stream_infer.flow.errors import Refused
-from stream_infer.rollout import child_limits, rehearsal, rehearsal_child
+from stream_infer.rollout import child_limits, rehearsal_child, spawned_child
 from stream_infer.rollout.deployment import PackageRef
 from stream_infer.rollout.reconcile import Gates
-from stream_infer.rollout.rehearsal import ChildExit, Rehearsal, exceeded, rehearse
-from stream_infer.rollout.rehearsal_cache import RehearsalCache, RehearsalLimits, RehearsalResult
+from stream_infer.rollout.rehearsal import Rehearsal, exceeded, rehearse
+from stream_infer.rollout.rehearsal_cache import RehearsalCache
+from stream_infer.rollout.rehearsal_task import ChildExit, RehearsalLimits, RehearsalResult, read_report
 from tests.unit.models.builders import CONVERTED, graph_of
 from tests.unit.rollout.packages import (
     ROWS,
@@ -104,7 +105,7 @@ def test_there_is_no_network(tmp_path: Path) -> None:
     refused = refusal(tmp_path / "line", phones_home())
 
     assert refused.code == "network"
-    assert "there is no network in a rehearsal" in refused.reason
+    assert "a rehearsal has no network" in refused.reason
 
 
 def test_a_rehearsal_that_is_not_wanted_any_more_is_killed(tmp_path: Path) -> None:
@@ -165,11 +166,11 @@ def test_what_a_package_raises_is_told_in_its_words_unless_memory_or_network_say
         rehearsal_child._refusal(Refused("load", "no route"), ["socket.connect", "socket.connect"]),
     ]
 
-    assert [one["refused"] for one in told] == [
-        {"code": "golden", "reason": "row 1"},
-        {"code": "load", "reason": "KeyboardInterrupt: no"},
-        {"code": "memory", "reason": "MemoryError: "},
-        {"code": "network", "reason": "no route (it tried socket.connect)"},
+    assert [(one.code, one.reason) for one in told] == [
+        ("golden", "row 1"),
+        ("load", "KeyboardInterrupt: no"),
+        ("memory", "MemoryError: "),
+        ("network", "no route (it tried socket.connect)"),
     ]
 
 
@@ -189,7 +190,7 @@ def test_waiting_for_a_processor_is_counted_where_the_system_tells(
 @pytest.mark.parametrize("said", [b"", b"{}", b"Traceback", b'{"measured": {"rows": 1}}', b"\xff"])
 def test_who_ends_without_a_report_has_crashed(said: bytes) -> None:
     with pytest.raises(Refused, match="exit code 7") as refused:
-        rehearsal._read(ChildExit(said, 7))
+        read_report(ChildExit(said, 7))
 
     assert refused.value.code == "crash"
 
@@ -214,7 +215,7 @@ def test_the_child_is_not_told_what_the_worker_was_told(monkeypatch: pytest.Monk
     monkeypatch.setenv("STREAM_INFER_KAFKA__SASL_PASSWORD", "secret")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
-    inherited = rehearsal._environment()
+    inherited = spawned_child._environment()
 
     assert "secret" not in inherited.values()
     assert inherited["OMP_NUM_THREADS"] == "1"

@@ -7,12 +7,8 @@ from pathlib import Path
 import pytest
 
 from stream_infer.rollout import rehearsal_cache
-from stream_infer.rollout.rehearsal_cache import (
-    RehearsalCache,
-    RehearsalLimits,
-    RehearsalResult,
-    environment_fingerprint,
-)
+from stream_infer.rollout.rehearsal_cache import RehearsalCache, environment_fingerprint
+from stream_infer.rollout.rehearsal_task import RehearsalLimits, RehearsalResult
 
 ONE, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 MEASURED = RehearsalResult(rows=3, max_abs_difference=1e-15, batch_p50_s=0.5, grown_bytes=None)

@@ -18,8 +18,8 @@ from stream_infer.rollout.status import DeployerState, DeployerStatus
 from stream_infer.store.desired import StoreDesired
 from stream_infer.store.history import CURRENT
 from stream_infer.store.model_store import ModelStore, Request
+from tests.unit.rollout.following import ANSWERS_WITHIN_S, passes
 from tests.unit.rollout.packages import package
-from tests.unit.rollout.wishes import ANSWERS_WITHIN_S, passes
 from tests.unit.store.shop import ME
 
 
@@ -34,7 +34,7 @@ class Worker:
             report=self._reports.put,
             timing=DeployerTiming(poll_s=0.01, patience_s=0.05),
         )
-        self.slot = ActiveModel(self.deployer.start())
+        self.active = ActiveModel(self.deployer.start())
 
     def wait_for(self, true: Callable[[DeployerStatus], bool]) -> DeployerStatus:
         while True:
@@ -44,7 +44,7 @@ class Worker:
 
     @property
     def slope(self) -> float:
-        value = self.slot.current.model.predict(np.array([[1.0]])).value
+        value = self.active.current.model.predict(np.array([[1.0]])).value
         assert value is not None
         return float(value[0])
 
@@ -64,7 +64,7 @@ def models(tmp_path: Path) -> ModelStore:
 def worker(models: ModelStore) -> Iterator[Worker]:
     """Return a worker that follows the store."""
     one = Worker(models)
-    with one.deployer.following(one.slot):
+    with one.deployer.following(one.active):
         yield one
 
 
@@ -136,7 +136,7 @@ def test_a_worker_that_starts_while_current_is_half_written_serves_what_was_prom
     (models.folder / CURRENT).write_text("{")
     worker = Worker(models)
 
-    with worker.deployer.following(worker.slot):
+    with worker.deployer.following(worker.active):
         worker.wait_for(waiting("invalid"))
 
     assert worker.slope == 1.0

@@ -1,4 +1,4 @@
-"""Desired deployments from a list instead of a store, and a deployer that follows them."""
+"""Desired deployments from a script instead of a store, and a deployer that follows them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.rollout.packages import admit
 ANSWERS_WITHIN_S = 60.0
 
 
-def wish(package: PackageRef, generation: int, previous: PackageRef | None = None) -> Deployment:
+def desired(package: PackageRef, generation: int, previous: PackageRef | None = None) -> Deployment:
     return Deployment(
         pipeline="p",
         generation=generation,
@@ -32,17 +32,17 @@ def wish(package: PackageRef, generation: int, previous: PackageRef | None = Non
     )
 
 
-class Wishes:
-    """A `Desired` that is told what to answer, one answer a poll. `gone` makes every fetch fail."""
+class ScriptedSource:
+    """A `DesiredSource` with scripted answers, one a poll. `gone` makes every fetch fail."""
 
     def __init__(self, folder: Path, *answers: Deployment | StoreProblem) -> None:
         self._folder = folder
         self._answers: queue.Queue[Deployment | StoreProblem] = queue.Queue()
         self.gone: StoreProblem | None = None
         for answer in answers:
-            self.say(answer)
+            self.answer(answer)
 
-    def say(self, answer: Deployment | StoreProblem) -> None:
+    def answer(self, answer: Deployment | StoreProblem) -> None:
         self._answers.put(answer)
 
     def poll(self, timeout_s: float) -> Deployment | StoreProblem | None:
@@ -62,9 +62,9 @@ def passes(_path: Path, _digest: str, *, gates: Gates, cancelled: Callable[[], b
 
 @dataclass
 class Following:
-    """A deployer with everything around it. Time stands at `now_s`, or goes on by `tick_s` a look."""
+    """A deployer with everything around it. The clock stands at `now_s`, or moves by `tick_s` a reading."""
 
-    wishes: Wishes
+    source: ScriptedSource
     rehearse: Rehearse = passes
     cache: RehearsalCache = field(default_factory=RehearsalCache)
     reports: queue.Queue[DeployerStatus] = field(default_factory=queue.Queue)
@@ -73,14 +73,14 @@ class Following:
 
     def __post_init__(self) -> None:
         self.deployer = Deployer(
-            CandidateLoader(self.wishes, self.rehearse, admit),
+            CandidateLoader(self.source, self.rehearse, admit),
             self.cache,
             report=self.reports.put,
-            timing=DeployerTiming(poll_s=0.02, look_s=0.0, backoff=Backoff(0.0, 0.0)),
-            clocks=Clocks(self._look, lambda: int(self.now_s * 1000)),
+            timing=DeployerTiming(poll_s=0.02, trial_poll_s=0.0, backoff=Backoff(0.0, 0.0)),
+            clocks=Clocks(self._clock, lambda: int(self.now_s * 1000)),
         )
 
-    def _look(self) -> float:
+    def _clock(self) -> float:
         self.now_s += self.tick_s
         return self.now_s
 
@@ -94,6 +94,6 @@ class Following:
     @contextmanager
     def running(self) -> Iterator[ActiveModel]:
         """Start, then follow in the background while the block runs."""
-        slot = ActiveModel(self.deployer.start())
-        with self.deployer.following(slot):
-            yield slot
+        active = ActiveModel(self.deployer.start())
+        with self.deployer.following(active):
+            yield active
