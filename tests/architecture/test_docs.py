@@ -21,8 +21,7 @@ from tests.architecture.tree import ROOT, fenced
 PAGES = pages.pages()
 every_page = pytest.mark.parametrize("page", PAGES, ids=pages.name)
 ORDINARY = {
-    ".", "cd", "cat", "curl", "docker", "git", "kubectl", "make", "pip", "pre-commit", "pytest", "python",
-    "python3", "source", "uv",
+    ".", "cat", "cd", "curl", "docker", "make", "mkdir", "pip", "pre-commit", "pytest", "python", "python3",
 }  # fmt: skip
 CHECKED = {*pages.SHELLS, "avro", "json", "python", "toml", "yaml"}
 SHOWN = {"text"}

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from confluent_kafka.admin import AdminClient
+
+_ANSWER_WITHIN_S = 30.0
 
 SILENT = logging.getLogger("tests.support")
 SILENT.addHandler(logging.NullHandler())
@@ -14,3 +18,14 @@ SILENT.propagate = False
 def admin(bootstrap: str) -> AdminClient:
     """Return a client that creates and asks."""
     return AdminClient({"bootstrap.servers": bootstrap, "reconnect.backoff.max.ms": 200}, logger=SILENT)
+
+
+@contextmanager
+def topics_removed(bootstrap: str, *names: str) -> Iterator[None]:
+    """Delete every topic that has one of `names` in its name, when the block ends."""
+    yield
+    client = admin(bootstrap)
+    known = client.list_topics(timeout=_ANSWER_WITHIN_S).topics
+    left = [topic for topic in known if any(name in topic for name in names)]
+    for deleted in client.delete_topics(left).values() if left else ():
+        deleted.result(_ANSWER_WITHIN_S)

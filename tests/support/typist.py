@@ -1,0 +1,139 @@
+"""A page that says what to type, typed by a stranger: its commands in order, in one folder, on one broker."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+_WITHIN_S = 120.0
+_TICK_S = 0.05
+_PROGRAMS: Mapping[str, Sequence[str]] = {
+    "stream-infer": (sys.executable, "-m", "stream_infer.cli.main"),
+    "python": (sys.executable,),
+}
+_GIVEN = frozenset({"docker", "pip", "cd"})
+"""What the page tells a stranger to run so that there are a broker, an installation and a folder."""
+
+
+class Typist:
+    """Types commands in `folder`. The broker at `bootstrap` replaces the one that the page names."""
+
+    def __init__(self, folder: Path, bootstrap: str) -> None:
+        self._folder = folder
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("STREAM_INFER_")},
+            "STREAM_INFER_KAFKA__BOOTSTRAP_SERVERS": bootstrap,
+            "STREAM_INFER_HTTP__PORT": "0",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def type(self, block: str) -> str:
+        """Run each command of `block` to its end, and `stream-infer run` beside what follows.
+
+        Returns what was printed.
+        """
+        printed = []
+        for line in block.replace("\\\n", " ").splitlines():
+            name, *rest = shlex.split(line, comments=True) or [""]
+            if name in _GIVEN or not name:
+                continue
+            if (name, rest[:1]) == ("stream-infer", ["run"]):
+                self._start([*_PROGRAMS[name], *rest])
+            else:
+                printed.append(self._end([*_PROGRAMS.get(name, (name,)), *rest]))
+        return "".join(printed)
+
+    def run(self, python: str) -> str:
+        """Run a block of Python code; return what it printed."""
+        return self._end([sys.executable, "-c", python])
+
+    def type_until(self, command: str, shown: str) -> str:
+        """Type `command` again and again until it prints `shown`; return what it printed."""
+        deadline = time.monotonic() + _WITHIN_S
+        while shown not in (printed := self.type(command)):
+            self.check()
+            assert time.monotonic() < deadline, f"no {shown!r} from {command}: {printed}"
+            threading.Event().wait(_TICK_S)
+        return printed
+
+    def first_line(self, python: str) -> str:
+        """Run Python code that never ends by itself; return its first line."""
+        reader = subprocess.Popen(
+            [sys.executable, "-c", python],
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert reader.stdout is not None
+            return reader.stdout.readline()
+        finally:
+            reader.kill()
+            reader.communicate()
+
+    def check(self) -> None:
+        """Fail with the log of a process that has ended by itself."""
+        for process in self._running:
+            assert process.poll() is None, self.log()
+
+    def log(self) -> str:
+        """Return what the processes beside have printed."""
+        return (self._folder / "run.log").read_text("utf-8", "replace")
+
+    def leave(self) -> None:
+        """Stop what runs beside, as Ctrl-C does, and check that it leaves as promised."""
+        while self._running:
+            process = self._running.pop()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(_WITHIN_S) == 130, self.log()
+
+    def kill(self) -> None:
+        """End what still runs."""
+        for process in self._running:
+            process.kill()
+            process.wait()
+
+    def _start(self, command: Sequence[str]) -> None:
+        with (self._folder / "run.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._running.append(process)
+
+    def _end(self, command: Sequence[str]) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self._folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_WITHIN_S,
+        )
+        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@contextmanager
+def typist(folder: Path, bootstrap: str) -> Iterator[Typist]:
+    """Hold a typist; what still runs at the end is ended."""
+    typing = Typist(folder, bootstrap)
+    try:
+        yield typing
+    finally:
+        typing.kill()
