@@ -84,7 +84,7 @@ DEFAULTS = (
         "10000",
         "the partitions of a worker that has died wait this long for its successor under the same slot",
     ),
-    ClientDefault("producer", "compression.type", "lz4", "predictions repeat many texts"),
+    ClientDefault("producer", "compression.type", "lz4", "the predictions of a batch repeat many texts"),
     ClientDefault(
         "producer", "linger.ms", "0", "each transaction waits for its last record, so that a delay adds up"
     ),

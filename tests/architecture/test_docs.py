@@ -74,6 +74,8 @@ def test_every_command_exists_with_its_options(page: Path) -> None:
 def test_every_configuration_is_accepted(page: Path, tmp_path: Path) -> None:
     for block in fenced(text(page), "toml"):
         document = tomllib.loads(block)
+        for secret in re.findall(r'file = "([\w.]+)"', block):
+            (tmp_path / secret).write_text("secret")
         reading = parse_settings(
             document if "pipeline" in document else laid_over(document), {}, folder=tmp_path
         )
