@@ -36,7 +36,8 @@ from stream_infer.packaging.binding import Bound
 from stream_infer.packaging.reference import summarise_reference
 from stream_infer.steps.monitoring.drift_event import opened_event
 from stream_infer.steps.monitoring.event_context import EventContext
-from stream_infer.steps.observing.observe import Observe, ScoredRows
+from stream_infer.steps.observing.observe import Observe
+from stream_infer.steps.observing.scored import ScoredRows
 
 NUMBERS = ("dep_delay", "arr_delay", "air_time", "distance", "hour")
 TEXTS = ("carrier", "origin")

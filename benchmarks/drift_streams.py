@@ -30,7 +30,8 @@ from stream_infer.models.manifest import Feature, InputColumn, Manifest, ModelIn
 from stream_infer.models.scores import Scores
 from stream_infer.packaging.binding import Bound
 from stream_infer.packaging.reference import summarise_reference
-from stream_infer.steps.observing.observe import Observe, ObserveSettings, ScoredRows
+from stream_infer.steps.observing.observe import Observe, ObserveSettings
+from stream_infer.steps.observing.scored import ScoredRows
 
 Floats = NDArray[np.float64]
 Event = Mapping[str, NDArray[Any]]

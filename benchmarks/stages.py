@@ -34,7 +34,8 @@ from stream_infer.models.load import load_model
 from stream_infer.models.package import verify
 from stream_infer.models.scores import check_scores
 from stream_infer.runtime.gc_schedule import between_batches
-from stream_infer.steps.observing.observe import Observe, ScoredRows
+from stream_infer.steps.observing.observe import Observe
+from stream_infer.steps.observing.scored import ScoredRows
 from stream_infer.steps.scoring import policy
 from stream_infer.steps.scoring.infer import infer
 from stream_infer.steps.scoring.isolate import Budget

@@ -1,13 +1,14 @@
-"""What waits while the monitoring topics take nothing: frames, which merge, and a few events.
+"""The backlog while the monitoring topics take no records: frames, which merge, and a few events.
 
-Bounded in bytes and in number. Frames are never dropped: over the bound those of one window become one, then
-those of neighbouring windows, so each record stays counted, and only how finely is lost.
+Bounded in bytes and in number. Frames are never dropped: over the bound the frames of one window become one,
+then those of neighbouring windows. Each record stays counted, only the resolution in time becomes coarser.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from itertools import groupby
 
 from stream_infer.avro.encode import Encoder
@@ -21,7 +22,7 @@ _MANY_EVENTS = 1_000
 
 
 class WaitingFrames:
-    """Observation frames in the order they came in, at most `limit_bytes` and a frame for each lane."""
+    """Observation frames in the order of arrival, at most `limit_bytes` and one frame for each stream."""
 
     def __init__(
         self, pipeline: str, reader: RecordReader, encoder: Encoder, *, limit_bytes: int = _FRAMES_BYTES
@@ -45,31 +46,31 @@ class WaitingFrames:
             self._merge()
 
     def output(self) -> Output:
-        nothing: list[Headers | None] = [None] * len(self)
-        return Output(Channel.OBSERVATIONS, [], self._keys, self._values, nothing)
+        no_headers: list[Headers | None] = [None] * len(self)
+        return Output(Channel.OBSERVATIONS, [], self._keys, self._values, no_headers)
 
     def clear(self) -> None:
         self._values, self._keys, self._bytes = [], [], 0
 
     def _merge(self) -> None:
-        """Make the frames fewer until half of the bound is free again, or there is one for each lane."""
-        frames = _by_window([from_record(self._reader.read(value)) for value in self._values])
+        """Merge frames until half of the bound is free again, or there is one for each stream."""
+        frames = _merge_windows([from_record(self._reader.read(value)) for value in self._values])
         self._write(frames)
         while self._bytes > self._limit_bytes // 2:
-            fewer = _in_pairs(frames)
+            fewer = _merge_neighbours(frames)
             if len(fewer) == len(frames):
                 break
             frames = fewer
             self._write(frames)
 
     def _write(self, frames: Sequence[ObservationFrame]) -> None:
-        written = frame_output(self._pipeline, frames, self._encoder)
-        self._values, self._keys = [value or b"" for value in written.values], list(written.keys)
+        output = frame_output(self._pipeline, frames, self._encoder)
+        self._values, self._keys = [value or b"" for value in output.values], list(output.keys)
         self._bytes = sum(map(len, self._values))
 
 
 class WaitingEvents:
-    """The newest monitoring events of a scorer: a few at most, for it has little to tell."""
+    """The newest monitoring events of a worker, which are few."""
 
     def __init__(self, *, limit: int = _MANY_EVENTS) -> None:
         self._waiting: deque[tuple[bytes | None, bytes | None, Headers | None]] = deque(maxlen=limit)
@@ -96,40 +97,36 @@ def frame_output(pipeline: str, frames: Sequence[ObservationFrame], encoder: Enc
 
 def observations(pipeline: str, sources: Sequence[Partition], values: Sequence[bytes]) -> Output:
     """Return the `values` of frames as an output, all of one source partition under one key."""
-    nothing: list[Headers | None] = [None] * len(values)
+    no_headers: list[Headers | None] = [None] * len(values)
     return Output(
         channel=Channel.OBSERVATIONS,
         rows=[],
         keys=[f"{pipeline}/{source.topic}/{source.index}".encode() for source in sources],
         values=values,
-        headers=nothing,
+        headers=no_headers,
     )
 
 
-def _by_window(frames: Iterable[ObservationFrame]) -> list[ObservationFrame]:
-    """Return one frame for each lane and window, in order of lanes and windows."""
+def _merge_windows(frames: Iterable[ObservationFrame]) -> list[ObservationFrame]:
+    """Return one frame for each stream and window, in order of streams and windows."""
+    windows = groupby(sorted(frames, key=_window), key=_window)
+    return [reduce(merge_frames, of_window) for _, of_window in windows]
+
+
+def _merge_neighbours(frames: Sequence[ObservationFrame]) -> list[ObservationFrame]:
+    """Return the frames with two neighbours of a stream as one."""
     merged: list[ObservationFrame] = []
-    for _, alike in groupby(sorted(frames, key=_place), key=_place):
-        first, *others = alike
-        for other in others:
-            first = merge_frames(first, other)
-        merged.append(first)
+    for _, group in groupby(frames, key=_stream):
+        of_stream = list(group)
+        pairs = zip(of_stream[::2], of_stream[1::2], strict=False)
+        merged += [merge_frames(one, other) for one, other in pairs]
+        merged += of_stream[len(of_stream) - len(of_stream) % 2 :]
     return merged
 
 
-def _in_pairs(frames: Sequence[ObservationFrame]) -> list[ObservationFrame]:
-    """Return the frames with two neighbours of a lane as one."""
-    paired: list[ObservationFrame] = []
-    for _, of_lane in groupby(frames, key=_lane):
-        lane = list(of_lane)
-        paired += [merge_frames(one, other) for one, other in zip(lane[::2], lane[1::2], strict=False)]
-        paired += lane[len(lane) - len(lane) % 2 :]
-    return paired
-
-
-def _lane(frame: ObservationFrame) -> tuple[str, int, str]:
+def _stream(frame: ObservationFrame) -> tuple[str, int, str]:
     return (frame.source.topic, frame.source.index, frame.digest)
 
 
-def _place(frame: ObservationFrame) -> tuple[tuple[str, int, str], int, int]:
-    return (_lane(frame), frame.window_first_offset, frame.window_last_offset)
+def _window(frame: ObservationFrame) -> tuple[tuple[str, int, str], int, int]:
+    return (_stream(frame), frame.window_first_offset, frame.window_last_offset)

@@ -48,7 +48,7 @@ def frame_columns(pipeline: str, frames: Sequence[ObservationFrame]) -> Mapping[
 
 
 def columns_of(pipeline: str, frames: FrameTables) -> Mapping[str, pa.Array]:
-    """Return the same of frames that are in columns already."""
+    """Return `frames`, which are in columns already, as columns of their record."""
     count, signals = len(frames), frames.signals
     return {
         "pipeline": pa.repeat(pipeline, count),
@@ -125,7 +125,7 @@ def from_record(record: Mapping[str, Any]) -> ObservationFrame:
 
 
 def milliseconds(moment: datetime | int) -> int:
-    """Return Unix milliseconds of `moment`, exactly; what datetime cannot hold came as it is."""
+    """Return Unix milliseconds of `moment`, exactly; a time beyond datetime's range comes as an integer."""
     if isinstance(moment, int):
         return moment
     past = moment - _EPOCH

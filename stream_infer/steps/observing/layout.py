@@ -1,6 +1,6 @@
-"""What is counted of one model's inputs and outputs: its columns, bins and limits, ready for whole batches.
+"""The columns of one model's inputs and outputs that are summarised, with their bins and limits.
 
-Counting is in `observe`.
+Summaries are made in `summaries`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stream_infer.drift.frames import (
 from stream_infer.drift.reference import LABEL, Reference
 from stream_infer.models.manifest import Manifest
 
-HUGE = 1e100
+TOO_LARGE = 1e100
 """A number from here on counts as not finite: its square, summed over a window, would not be."""
 
 NO_SIGNALS = Signals((), (), ())
@@ -32,11 +32,12 @@ _TEXT = frozenset({"string", "enum"})
 
 @dataclass(frozen=True, slots=True)
 class NumericLayout:
-    """Columns of numbers, row by row of these arrays. `sources` are fields of the event, or output names.
+    """Columns of numbers. `sources` are fields of the event, or output names.
 
-    `edges` is padded with infinity to the greatest number of edges, `bins[i]` is how many bins column `i`
-    has (0: none). Moments are of values cut at `least` and `most`, one reference's width beyond its range, so
-    that no single wild row is the news; extremes are not cut.
+    `edges` is (columns, edges), padded with infinity to the greatest number of edges; `last`, `least` and
+    `most` have one number for each column, `bins[i]` is the number of bins of column `i` (0: none). Moments
+    are of values cut at `least` and `most`, which are one width of the reference's range beyond it, so that
+    no single wild row decides; extremes are not cut.
     """
 
     kind: str
@@ -56,7 +57,7 @@ class NumericLayout:
 
 @dataclass(frozen=True, slots=True)
 class CategoryLayout:
-    """A column of text; `known` is None where there is no reference to count by."""
+    """A column of text; `known` are its categories, None without a reference."""
 
     kind: str
     name: str
@@ -71,9 +72,9 @@ class CategoryLayout:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Everything that is counted for one model; `signals` in the order of the other fields.
+    """All columns of one model that are summarised; `signals` in the order of the other fields.
 
-    `classes` are the labels that it can give.
+    `classes` are the labels that the model can give.
     """
 
     features: NumericLayout
@@ -85,7 +86,7 @@ class Layout:
 
 
 def make_layout(manifest: Manifest, reference: Reference | None) -> Layout:
-    """Return what to count for a model; without a reference there are no bins."""
+    """Return the layout of a model; without a reference there are no bins."""
     numbers = [feature for feature in manifest.features if feature.type not in _TEXT]
     texts = [feature for feature in manifest.features if feature.type in _TEXT]
     contract = manifest.output
@@ -96,20 +97,21 @@ def make_layout(manifest: Manifest, reference: Reference | None) -> Layout:
         CategoryLayout(FEATURE_CATEGORY, f.name, f.source, _known(FEATURE_CATEGORY, f.name, reference))
         for f in texts
     ]
-    answers = _numbers(OUTPUT_NUMBER, outputs, outputs, reference)
+    output_numbers = _numbers(OUTPUT_NUMBER, outputs, outputs, reference)
     label = (
         None
         if contract.kind == "regressor"
         else CategoryLayout(OUTPUT_CATEGORY, LABEL, LABEL, _known(OUTPUT_CATEGORY, LABEL, reference))
     )
-    counted = [
+    columns = [
         *features.signals,
         *(text.signal for text in categories),
-        *answers.signals,
+        *output_numbers.signals,
         *([] if label is None else [label.signal]),
     ]
-    signals = Signals(*zip(*counted, strict=True)) if counted else NO_SIGNALS
-    return Layout(features, categories, answers, label, pa.array(contract.classes, pa.string()), signals)
+    signals = Signals(*zip(*columns, strict=True)) if columns else NO_SIGNALS
+    classes = pa.array(contract.classes, pa.string())
+    return Layout(features, categories, output_numbers, label, classes, signals)
 
 
 def _known(kind: str, name: str, reference: Reference | None) -> pa.Array | None:
@@ -121,18 +123,18 @@ def _numbers(
     kind: str, names: Sequence[str], sources: Sequence[str], reference: Reference | None
 ) -> NumericLayout:
     columns = [None if reference is None else reference.column(kind, name) for name in names]
-    known = [column.edges if column is not None else () for column in columns]
-    widest = max((len(edges) for edges in known), default=0)
-    edges = np.full((len(names), widest), np.inf)
+    edges_of = [column.edges if column is not None else () for column in columns]
+    most_edges = max((len(bounds) for bounds in edges_of), default=0)
+    edges = np.full((len(names), most_edges), np.inf)
     last = np.full(len(names), np.inf)
-    least, most = np.full(len(names), -HUGE), np.full(len(names), HUGE)
-    for row, (column, bounds) in enumerate(zip(columns, known, strict=True)):
+    least, most = np.full(len(names), -TOO_LARGE), np.full(len(names), TOO_LARGE)
+    for row, (column, bounds) in enumerate(zip(columns, edges_of, strict=True)):
         if column is None or not bounds:
             continue
         edges[row, : len(bounds)] = bounds
         last[row] = bounds[-1]
-        # A constant has no width; what is another value there shows as out of range.
+        # A constant has no width; any other value counts as out of range.
         width = (column.high - column.low) or max(1.0, abs(column.high))
-        least[row], most[row] = max(-HUGE, column.low - width), min(HUGE, column.high + width)
-    bins = [len(bounds) + 1 if bounds else 0 for bounds in known]
+        least[row], most[row] = max(-TOO_LARGE, column.low - width), min(TOO_LARGE, column.high + width)
+    bins = [len(bounds) + 1 if bounds else 0 for bounds in edges_of]
     return NumericLayout(kind, names, sources, edges, last, bins, least, most)

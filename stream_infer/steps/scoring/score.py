@@ -20,7 +20,8 @@ from stream_infer.flow.records import Batch, Channel, Headers, Outcome, Output, 
 from stream_infer.models.active import ActiveModel, ServingModel
 from stream_infer.models.frame_builder import Columns
 from stream_infer.models.load import Model
-from stream_infer.steps.observing.observe import Observe, ScoredRows
+from stream_infer.steps.observing.observe import Observe
+from stream_infer.steps.observing.scored import ScoredRows
 from stream_infer.steps.options import Partitioning, Tombstones
 from stream_infer.steps.rows import Rows, cells_of, numbers_of
 from stream_infer.steps.scoring.activation import Announced, Announcer

@@ -14,7 +14,8 @@ from stream_infer.drift.reference import Reference
 from stream_infer.flow.records import Batch, Channel, Cursor, Partition
 from stream_infer.models.scores import Scores
 from stream_infer.steps.observing.frame_record import frame_columns, from_record
-from stream_infer.steps.observing.observe import Observe, ScoredRows
+from stream_infer.steps.observing.observe import Observe
+from stream_infer.steps.observing.scored import ScoredRows
 
 SCHEMA = topic_schemas.topic_schema("ObservationFrame")
 ENCODER = Encoder(SCHEMA, Framing.NONE)

@@ -30,7 +30,8 @@ from stream_infer.flow.records import Batch, Cursor, Partition, Rejected, Stage
 from stream_infer.models.load import Model
 from stream_infer.models.manifest import OutputContract
 from stream_infer.models.scores import Scores
-from stream_infer.steps.observing.observe import Observe, ObserveSettings, ScoredRows
+from stream_infer.steps.observing.observe import Observe, ObserveSettings
+from stream_infer.steps.observing.scored import ScoredRows
 
 PLACES = [Partition("events", 4), Partition("events", 0), Partition("other", 1)]
 WINDOW = 50
