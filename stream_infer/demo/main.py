@@ -1,6 +1,6 @@
-"""The demo: the real worker and monitor on real data, on a broker inside this process or on a given one.
+"""The demo: a worker and a monitor on real data, with a broker inside this process or a given one.
 
-Here: what is set up, and in which order it goes away. What is told is in `story`.
+Here: setup and teardown. The chapters are in `story`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from stream_infer.app.topics import apply_plan, plan_topics
 from stream_infer.app.worker import run_scoring
 from stream_infer.config.settings import Settings, load_settings
 from stream_infer.demo import phishing
+from stream_infer.demo.chapters import DemoRun, Interrupted, run_chapters
 from stream_infer.demo.phishing import World
 from stream_infer.demo.report import ChapterResult, DemoReport
 from stream_infer.demo.screen import Screen, screen_for
-from stream_infer.demo.story import CHAPTERS, FIRST, DemoRun, Interrupted, run_story
+from stream_infer.demo.story import CHAPTERS, FIRST
 from stream_infer.demo.tally import Tally
-from stream_infer.demo.traffic import Reader, Sender, Topics
+from stream_infer.demo.traffic import DemoReader, DemoTopics, PageSender
 from stream_infer.flow.codes import ExitCode
 from stream_infer.kafka.client import SILENT
 from stream_infer.kafka.mock import mock_broker
@@ -71,27 +72,27 @@ port = {port}
 
 
 _NEXT_STEPS = (
-    "Your own model, in ten lines: 'Your own model' in the README, `stream-infer package create --help`.",
-    "Your own pipeline: `stream-infer check -c worker.toml`, `run --role all`, `events --follow`.",
+    "Package your own model: see the README, and `stream-infer package create --help`.",
+    "Run your own pipeline: `stream-infer check -c worker.toml`, `run --role all`, `events --follow`.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Broker:
-    """Where the demo runs: `name` as it was asked for, what it promises, and how that is said."""
+    """The broker of the demo: `name` as in the option, its delivery guarantee, and texts for people."""
 
     name: str
     servers: str
     delivery: str
-    said: str
+    introduction: str
     next_step: str
 
 
 def run_demo(broker: str, *, once: bool, as_json: bool, seed: int) -> int:
-    """Tell the story on `broker` ("mock" or HOST:PORT); without `once` go on with the traffic until Ctrl-C.
+    """Run the chapters on `broker` ("mock" or HOST:PORT); without `once`, continue with traffic until Ctrl-C.
 
-    Returns 0 when every chapter happened and every page had exactly one answer, 130 when it was interrupted
-    before that could be told, else 1.
+    Returns 0 when every chapter observed its effect and every page has exactly one answer, 130 after an
+    interrupt before that, else 1.
     """
     logs.configure(sys.stderr, {"STREAM_INFER_LOG_LEVEL": "ERROR", **os.environ})
     stop, started = Stop(), time.monotonic()
@@ -101,46 +102,46 @@ def run_demo(broker: str, *, once: bool, as_json: bool, seed: int) -> int:
         on_signals(stop),
         screen_for(as_json=as_json) as screen,
     ):
-        screen.say(where.said)
-        # Nobody looks at the probes of a run that ends by itself: any port will do.
+        screen.say(where.introduction)
+        # Nobody uses the probes of a run that ends by itself: any port is right.
         port = 0 if once else _free_port(_PORT)
         config = _config(Path(folder), where.servers, port)
-        with _stage(where, config, seed, screen, stop) as stage:
-            told = run_story(stage, CHAPTERS)
-            if not once and sum(one.happened for one in told) == len(CHAPTERS):
-                _go_on(stage, config, port)
-        report = _report(told, stage.tally, where, seed, time.monotonic() - started)
-        screen.end(report, (where.next_step, *_NEXT_STEPS))
+        with _started(where, config, seed, screen, stop) as run:
+            results = run_chapters(run, CHAPTERS)
+            if not once and sum(one.happened for one in results) == len(CHAPTERS):
+                _continue(run, config, port)
+        report = _report(results, run.tally, where, seed, time.monotonic() - started)
+        screen.summary(report, (where.next_step, *_NEXT_STEPS))
     if report.ok:
         return ExitCode.OK
     return ExitCode.INTERRUPTED if stop.signal == signal.SIGINT else ExitCode.FAILURE
 
 
 @contextmanager
-def _broker(wanted: str) -> Iterator[_Broker]:
-    """Hold the mock broker, or what is known of a given one."""
-    if wanted != _MOCK:
+def _broker(name: str) -> Iterator[_Broker]:
+    """Hold the mock broker, or describe the given one."""
+    if name != _MOCK:
         yield _Broker(
-            wanted,
-            wanted,
+            name,
+            name,
             "exactly once",
-            f"Broker: {wanted}. Every page gets exactly one prediction or dead letter.",
-            "Read predictions in your own code: 'Reading predictions' in the README (read_committed!).",
+            f"Broker: {name}. Every page gets exactly one prediction or dead letter.",
+            "Read predictions in your own code: see the README, and set isolation.level=read_committed.",
         )
         return
     with mock_broker() as servers:
         yield _Broker(
-            wanted,
+            name,
             servers,
             "no guarantee: the mock broker enforces none",
             "Broker: librdkafka's mock, inside this process. It enforces no delivery guarantee.",
-            "The same with exactly-once delivery, on a real Kafka: `stream-infer demo --broker HOST:PORT`.",
+            "Run it with exactly-once delivery, on a real Kafka: `stream-infer demo --broker HOST:PORT`.",
         )
 
 
 @contextmanager
-def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) -> Iterator[DemoRun]:
-    """Set everything up, let the block tell the story, wait for the last answers, take everything down."""
+def _started(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) -> Iterator[DemoRun]:
+    """Start worker, monitor and traffic; after the block, wait for the last answers and stop everything."""
     data, folder = phishing.load_phishing(), config.parent
     settings = load_settings(config, {})
     store = ModelStore(folder / "models", settings.pipeline)
@@ -148,7 +149,7 @@ def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) 
     store.promote(package, Request("demo", "the first model"))
     screen.say(
         f"A model is trained on {len(data.train.pages)} real web pages and packaged as phishing {FIRST}. "
-        "A worker and its monitor start with this worker.toml; rehearsing the model and joining the groups "
+        "A worker and its monitor start with this worker.toml. To rehearse the model and to join the groups "
         "takes some seconds."
     )
     screen.quote(config.read_text())
@@ -156,12 +157,12 @@ def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) 
     producer, tally = Producer({"bootstrap.servers": where.servers}, logger=SILENT), Tally()
     with (
         _topics(settings, where) as (ready, topics),
-        # Its topics are new: there is no state of others of the same name.
+        # The topics are new: there is no state of an earlier run.
         _running("demo-monitor", lambda own: run_monitoring(beside, own, {}), stop),
         _running("demo-worker", lambda own: run_scoring(ready, own), stop) as worker,
-        closing(Reader(producer, where.servers, topics, tally)) as reader,
+        closing(DemoReader(producer, where.servers, topics, tally)) as reader,
     ):
-        sender = Sender(producer, topics.pages, phishing.Pages(data, seed=seed), tally)
+        sender = PageSender(producer, topics.pages, phishing.Pages(data, seed=seed), tally)
         sender.start()
         yield DemoRun(data, folder, store, sender, reader, tally, screen, stop)
         sender.end()
@@ -171,13 +172,13 @@ def _stage(where: _Broker, config: Path, seed: int, screen: Screen, stop: Stop) 
         reader.finish()
 
 
-def _go_on(stage: DemoRun, config: Path, port: int) -> None:
-    """Go on with the traffic until somebody wants the end."""
-    stage.screen.say("The story is told; the pages go on until Ctrl-C. Meanwhile, in another terminal:")
-    stage.screen.quote(f"stream-infer events --follow -c {config}\ncurl http://127.0.0.1:{port}/metrics")
+def _continue(run: DemoRun, config: Path, port: int) -> None:
+    """Continue with the traffic until the demo is interrupted."""
+    run.screen.say("That was the last chapter. The traffic continues until Ctrl-C. In another terminal:")
+    run.screen.quote(f"stream-infer events --follow -c {config}\ncurl http://127.0.0.1:{port}/metrics")
     with suppress(Interrupted):
         while True:
-            stage.look()
+            run.update()
 
 
 def _config(folder: Path, servers: str, port: int) -> Path:
@@ -188,19 +189,19 @@ def _config(folder: Path, servers: str, port: int) -> Path:
     return config
 
 
-def _free_port(wanted: int) -> int:
-    """Return `wanted`; when that is busy, a port that the system chooses."""
-    with suppress(OSError), socket.create_server(("127.0.0.1", wanted)):
-        return wanted
+def _free_port(preferred: int) -> int:
+    """Return `preferred`; when it is busy, a port that the system chooses."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", preferred)):
+        return preferred
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 @contextmanager
-def _topics(settings: Settings, where: _Broker) -> Iterator[tuple[Checked, Topics]]:
-    """Hold the pipeline's topics, checked as `run` does; a real broker has them no longer than the block."""
+def _topics(settings: Settings, where: _Broker) -> Iterator[tuple[Checked, DemoTopics]]:
+    """Hold the topics of the pipeline, checked as `run` does; a real broker has them only for the block."""
     pages = settings.input.topics[0]
-    topics = Topics(
+    topics = DemoTopics(
         pages,
         settings.output.topic,
         settings.dlq.topic,
@@ -220,7 +221,7 @@ def _topics(settings: Settings, where: _Broker) -> Iterator[tuple[Checked, Topic
 
 @contextmanager
 def _running(name: str, work: Callable[[Stop], None], everything: Stop) -> Iterator[threading.Thread]:
-    """Do `work` on a thread of its own while the block runs; its failure ends everything, and is raised."""
+    """Run `work` on a thread while the block runs; its failure requests `everything` and is raised here."""
     failures: list[BaseException] = []
     stop = Stop()
 
@@ -243,15 +244,15 @@ def _running(name: str, work: Callable[[Stop], None], everything: Stop) -> Itera
 
 
 def _report(
-    told: Sequence[ChapterResult], tally: Tally, where: _Broker, seed: int, seconds: float
+    results: Sequence[ChapterResult], tally: Tally, where: _Broker, seed: int, seconds: float
 ) -> DemoReport:
     return DemoReport(
         broker=where.name,
         delivery=where.delivery,
         seed=seed,
         seconds=round(seconds, 1),
-        chapters=told,
-        untold=[chapter.title for chapter in CHAPTERS[len(told) :]],
+        chapters=results,
+        untold=[chapter.title for chapter in CHAPTERS[len(results) :]],
         pages_sent=tally.sent,
         predictions=dict(tally.versions),
         dead_letters=dict(tally.dead_letters),

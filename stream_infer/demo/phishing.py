@@ -1,8 +1,8 @@
-"""The demo's data: River's Phishing set, which ships inside its wheel, as events, truths and packages.
+"""The data of the demo: River's Phishing data set, which its wheel contains, as events, truths and packages.
 
-1250 real web pages, nine features each, and whether the page was phishing (Abdelhamid et al. 2014). The set
-is parted so that nothing drifts by itself: 1000 pages train models, the others are the traffic.
-What happens to the traffic for the story's sake is in `World`.
+1250 real web pages with nine features each, and whether the page was phishing (Abdelhamid et al. 2014). The
+split has no drift between its parts: 1000 pages train models, the others are the traffic. `World` tells how
+the demo changes the traffic.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from stream_infer.packaging.options import CreateOptions
 
 SCHEMA_NAME = "page.avsc"
 SHIFTED = "is_popular"
-"""The feature that the shift of inputs is about. The model hardly looks at it, so accuracy stays."""
+"""The feature of the input shift. The model gives it little weight, so accuracy stays."""
 
 _SHIFTED_SHARE = 0.9
 _TRAIN_ROWS = 1000
-_SPLIT_SEED = 2  # parts that are alike: a difference between them is a drift from the first page on
+_SPLIT_SEED = 2  # gives parts with equal distributions; others would be a drift from the first page on
 
 
 class World(StrEnum):
-    """What pages look like, and which of them are phishing."""
+    """The distribution of features, and which pages are phishing."""
 
     USUAL = "usual"
-    POPULAR = "popular"  # most pages come from popular sites; what is phishing stays
-    CERTIFIED = "certified"  # pages look as usual, but phishers have certificates: https tells nothing good
+    POPULAR = "popular"  # a shift of inputs: most pages come from popular sites
+    CERTIFIED = "certified"  # a drift of the concept: the same features, but pages with https are phishing
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One web page: its Avro datum, its key, and the truth that labels will tell."""
+    """One web page: key, Avro datum, and the truth for its label."""
 
     key: str
     value: bytes
@@ -54,7 +54,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class DataPart:
-    """Pages of the set, and whether each was phishing when the set was made."""
+    """Pages of the data set, and whether each was phishing."""
 
     pages: pd.DataFrame
     truth: pd.Series[bool]
@@ -68,7 +68,7 @@ class DataPart:
 
 @dataclass(frozen=True, slots=True)
 class PhishingData:
-    """The two parts of the set."""
+    """The two parts of the data set."""
 
     train: DataPart
     traffic: DataPart
@@ -80,7 +80,7 @@ class PhishingData:
 
 
 def load_phishing() -> PhishingData:
-    """Read the set from River's wheel; nothing is downloaded."""
+    """Read the data set from River's wheel, without a download."""
     rows, truth = zip(*Phishing(), strict=True)
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(rows))
     frame = pd.DataFrame(list(rows)).astype(float).iloc[order].reset_index(drop=True)
@@ -102,10 +102,7 @@ def event_schema(features: Sequence[str]) -> dict[str, object]:
 
 
 def build_package(data: PhishingData, folder: Path, *, world: World, version: str) -> Path:
-    """Train a model as a user would, and package it with the same code as `stream-infer package create`.
-
-    The truths that it learns are those of `world`.
-    """
+    """Train a model on the truths of `world`, and package it as `stream-infer package create` does."""
     train = data.train
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     model.fit(train.pages, train.truth_in(world).astype(int))
@@ -129,7 +126,7 @@ def build_package(data: PhishingData, folder: Path, *, world: World, version: st
 
 
 class Pages:
-    """An endless, seeded stream of pages, drawn again and again from those that no model was trained on."""
+    """An endless, seeded stream of pages, drawn from those that no model was trained on."""
 
     def __init__(self, data: PhishingData, *, seed: int) -> None:
         self._rows = data.traffic.pages.to_dict("records")
@@ -139,7 +136,7 @@ class Pages:
         self._sent = 0
 
     def next(self, world: World, now_ms: int) -> Event:
-        """Return the next page, seen in `world` at `now_ms` (Unix milliseconds)."""
+        """Return the next page of `world`, seen at `now_ms` (Unix milliseconds)."""
         at = int(self._random.integers(len(self._rows)))
         row = self._rows[at]
         if world is World.POPULAR and self._random.random() < _SHIFTED_SHARE:

@@ -1,4 +1,4 @@
-"""What came of the demo: each chapter with its facts, the books of pages and answers, and what is wrong."""
+"""The report of the demo: each chapter with its facts, the totals, and every problem."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ChapterResult:
-    """A chapter: whether it happened, in a sentence, and the facts that were read back from the topics."""
+    """The result of a chapter; `facts` were read from the topics."""
 
     name: str
     title: str
@@ -20,7 +20,10 @@ class ChapterResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoReport:
-    """The whole. `predictions` are by model version, `dead_letters` by the class of their error."""
+    """The whole demo. `predictions` are by model version, `dead_letters` by error class.
+
+    `untold` are the titles of chapters that did not run.
+    """
 
     broker: str
     delivery: str
@@ -36,21 +39,21 @@ class DemoReport:
 
     @property
     def ok(self) -> bool:
-        """Whether everything happened, and every page had exactly one answer."""
+        """Whether every effect was observed and every page has exactly one answer."""
         return not self.problems
 
     @property
     def problems(self) -> list[str]:
-        """What did not come out as it should, a sentence each."""
+        """The problems, one sentence each."""
         return list(self._problems())
 
     def _problems(self) -> Iterator[str]:
-        for told in self.chapters:
-            if not told.happened:
-                yield f"The chapter '{told.title}' did not happen: {told.outcome}"
+        for result in self.chapters:
+            if not result.happened:
+                yield f"Chapter '{result.title}' failed: {result.outcome}"
         if self.untold:
-            yield f"Not told: {', '.join(self.untold)}."
+            yield f"Not run: {', '.join(self.untold)}."
         if self.unanswered:
             yield f"{self.unanswered} pages have no answer."
         if self.answered_twice:
-            yield f"{self.answered_twice} answers are to pages that had one before."
+            yield f"{self.answered_twice} answers are duplicates."

@@ -1,4 +1,4 @@
-"""What the demo prints: chapters, sentences and live figures for people; one JSON object for machines."""
+"""The output of the demo: text with live progress for people, one JSON object for machines."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from stream_infer.demo.tally import Event, Tally
 
 _WIDEST = 100
 _INDENT = "   "
-_FIGURES_EVERY_S = 5.0
+_PROGRESS_EVERY_S = 5.0
 _STYLES = {"warning": "yellow", "critical": "red"}
 
 
 class Screen(Protocol):
-    """Shows the story as it goes."""
+    """Shows the demo while it runs."""
 
     def say(self, text: str) -> None:
-        """Tell something in a paragraph."""
+        """Print a paragraph."""
 
     def quote(self, text: str) -> None:
-        """Show the lines of a file as they are."""
+        """Print lines as they are, indented."""
 
     def chapter(self, number: int, title: str) -> None:
-        """Begin a chapter."""
+        """Print the heading of a chapter."""
 
     def event(self, event: Event) -> None:
-        """Show a monitoring event as it came."""
+        """Print a monitoring event."""
 
-    def told(self, told: ChapterResult) -> None:
-        """End a chapter."""
+    def result(self, result: ChapterResult) -> None:
+        """Print the outcome of a chapter."""
 
-    def figures(self, tally: Tally) -> None:
-        """Show how things stand now."""
+    def progress(self, tally: Tally) -> None:
+        """Show rate, answers, accuracy and serving model."""
 
-    def end(self, report: DemoReport, next_steps: Sequence[str]) -> None:
-        """Show what came of it all."""
+    def summary(self, report: DemoReport, next_steps: Sequence[str]) -> None:
+        """Print the report."""
 
     def __enter__(self) -> Self: ...
 
@@ -54,7 +54,7 @@ class Screen(Protocol):
 
 
 class JsonScreen:
-    """Nothing but the report, as one JSON object."""
+    """Prints the report only, as one JSON object."""
 
     def say(self, text: str) -> None:
         pass
@@ -68,13 +68,13 @@ class JsonScreen:
     def event(self, event: Event) -> None:
         pass
 
-    def told(self, told: ChapterResult) -> None:
+    def result(self, result: ChapterResult) -> None:
         pass
 
-    def figures(self, tally: Tally) -> None:
+    def progress(self, tally: Tally) -> None:
         pass
 
-    def end(self, report: DemoReport, next_steps: Sequence[str]) -> None:
+    def summary(self, report: DemoReport, next_steps: Sequence[str]) -> None:
         del next_steps
         document = {"ok": report.ok, **asdict(report), "problems": report.problems}
         sys.stdout.write(json.dumps(document) + "\n")
@@ -87,52 +87,53 @@ class JsonScreen:
 
 
 class TextScreen:
-    """Paragraphs as they come; figures are a line below them on a terminal, and one in a while elsewhere."""
+    """Prints text as it comes. Progress is a live line on a terminal, and a line every 5 s elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._width = min(console.width, _WIDEST)
+        self._page = _Page(console)
         self._live = Live(console=console, refresh_per_second=4, transient=True)
-        self._next_figures_s = 0.0
+        self._next_progress_s = 0.0
 
     def say(self, text: str) -> None:
-        self._print(text)
+        self._page.paragraph(text)
 
     def quote(self, text: str) -> None:
-        self._line(f"\n{textwrap.indent(text.strip(), 2 * _INDENT)}", "dim")
+        self._page.line(f"\n{textwrap.indent(text.strip(), 2 * _INDENT)}", "dim")
 
     def chapter(self, number: int, title: str) -> None:
-        self._line(f"\n{number}  {title}", "bold")
+        self._page.line(f"\n{number}  {title}", "bold")
 
     def event(self, event: Event) -> None:
-        self._print(event_text(event), _STYLES.get(event["severity"], "cyan"), hanging=_INDENT)
+        self._page.paragraph(event_text(event), _STYLES.get(event["severity"], "cyan"), hanging=_INDENT)
 
-    def told(self, told: ChapterResult) -> None:
-        seen, style = _seen(told)
-        self._print(f"{seen}: {told.outcome}", style)
+    def result(self, result: ChapterResult) -> None:
+        verdict, style = _verdict(result)
+        self._page.paragraph(f"{verdict}: {result.outcome}", style)
 
-    def figures(self, tally: Tally) -> None:
-        line = f"{_INDENT}{_figures(tally)}"
+    def progress(self, tally: Tally) -> None:
+        line = f"{_INDENT}{_progress_text(tally)}"
         if self._console.is_terminal:
             self._live.update(Text(line, style="reverse", overflow="ellipsis", no_wrap=True))
-        elif time.monotonic() >= self._next_figures_s:
-            self._next_figures_s = time.monotonic() + _FIGURES_EVERY_S
-            self._line(line, "")
+        elif time.monotonic() >= self._next_progress_s:
+            self._next_progress_s = time.monotonic() + _PROGRESS_EVERY_S
+            self._page.line(line)
 
-    def end(self, report: DemoReport, next_steps: Sequence[str]) -> None:
+    def summary(self, report: DemoReport, next_steps: Sequence[str]) -> None:
         self._live.stop()
-        self._line("\nSummary", "bold")
-        for told in report.chapters:
-            seen, style = _seen(told)
-            self._row(told.title, f"{seen}, {told.seconds:.0f} s", style)
-        self._line("", "")
-        for name, value in _books(report).items():
-            self._row(name, value, "")
+        page = self._page
+        page.line("\nSummary", "bold")
+        for result in report.chapters:
+            verdict, style = _verdict(result)
+            page.row(result.title, f"{verdict}, {result.seconds:.0f} s", style)
+        page.line("")
+        for name, value in _totals(report).items():
+            page.row(name, value)
         for problem in report.problems:
-            self._print(problem, "bold red")
-        self._line("\nNext", "bold")
+            page.paragraph(problem, "bold red")
+        page.line("\nNext", "bold")
         for number, step in enumerate(next_steps, 1):
-            self._print(f"{number}. {step}", hanging=_INDENT)
+            page.paragraph(f"{number}. {step}", hanging=_INDENT)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -142,12 +143,19 @@ class TextScreen:
     def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
-    def _row(self, name: str, value: str, style: str) -> None:
-        wrapped = textwrap.wrap(value, self._width - 29, break_long_words=False) or [""]
-        for at, part in enumerate(wrapped):
-            self._line(f"{_INDENT}{name if not at else '':<26}{part}", style)
 
-    def _print(self, text: str, style: str = "", *, hanging: str = "") -> None:
+class _Page:
+    """Indented text of at most 100 columns."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._width = min(console.width, _WIDEST)
+
+    def line(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
+        self._console.file.flush()
+
+    def paragraph(self, text: str, style: str = "", *, hanging: str = "") -> None:
         wrapped = textwrap.fill(
             text,
             self._width,
@@ -156,31 +164,32 @@ class TextScreen:
             break_long_words=False,
             break_on_hyphens=False,
         )
-        self._line(wrapped, style)
+        self.line(wrapped, style)
 
-    def _line(self, text: str, style: str) -> None:
-        self._console.print(Text(text, style=style), soft_wrap=True)
-        self._console.file.flush()
+    def row(self, name: str, value: str, style: str = "") -> None:
+        wrapped = textwrap.wrap(value, self._width - 33, break_long_words=False) or [""]
+        for at, part in enumerate(wrapped):
+            self.line(f"{_INDENT}{name if not at else '':<30}{part}", style)
 
 
 def screen_for(*, as_json: bool) -> Screen:
-    """Return the screen that was asked for."""
+    """Return the screen for people or for machines."""
     return JsonScreen() if as_json else TextScreen(Console(highlight=False))
 
 
-def _seen(told: ChapterResult) -> tuple[str, str]:
-    """Return whether a chapter happened, and the style to say it in."""
-    return ("Seen", "green") if told.happened else ("NOT SEEN", "bold red")
+def _verdict(result: ChapterResult) -> tuple[str, str]:
+    """Return whether the effect of a chapter was observed, and the style for it."""
+    return ("Observed", "green") if result.happened else ("NOT OBSERVED", "bold red")
 
 
-def _figures(tally: Tally) -> str:
+def _progress_text(tally: Tally) -> str:
     measured = tally.accuracies.get(tally.serving)
     accuracy = f"{measured[-1].value:.1%}" if measured else "unknown"
     serving = f"{tally.serving} serves" if tally.serving else "no model yet"
     return f"{tally.rate():>6,.0f} pages/s  {tally.answered:>9,} answered  accuracy {accuracy}  {serving}"
 
 
-def _books(report: DemoReport) -> Mapping[str, str]:
+def _totals(report: DemoReport) -> Mapping[str, str]:
     letters = ", ".join(f"{count:,} {reason}" for reason, count in report.dead_letters.items())
     return {
         "broker": report.broker,

@@ -1,4 +1,4 @@
-"""What the demo's user knows: what was sent, and what has been read back. All that is told is from here."""
+"""The books of the demo: pages that were sent, and answers and events that were read from the topics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Event = Mapping[str, Any]
 
 
 class Accuracy(NamedTuple):
-    """The published accuracy of one model in one window, on so many labels, half of them as late or later."""
+    """The published accuracy of one model in one window: value, number of labels, their median delay."""
 
     value: float
     labels: int
@@ -25,10 +25,10 @@ class Accuracy(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """Counts and events. One thread writes `sent` and adds to `truth`, another does the rest.
+    """Counts and events. The sending thread writes `sent` and adds to `truth`, the reading thread the rest.
 
-    `accuracies` are the published ones, by model version; `first` and `last` are offsets of pages that were
-    answered, by model version and partition.
+    `accuracies` are by model version; `first` and `last` are the first and last offset that a model version
+    has answered, by partition.
     """
 
     sent: int = 0
@@ -47,16 +47,16 @@ class Tally:
 
     @property
     def answered(self) -> int:
-        """How many pages have a prediction or a dead letter."""
+        """The number of pages with a prediction or a dead letter."""
         return self.predicted + self.dead_letters.total()
 
     @property
     def unanswered(self) -> int:
-        """How many pages wait for an answer."""
+        """The number of pages without an answer."""
         return self.sent - self.answered
 
     def rate(self) -> float:
-        """Return the answers per second of the last two seconds or so."""
+        """Return the answers per second over the last two seconds."""
         now = time.monotonic()
         self._marks.append((now, self.answered))
         while now - self._marks[0][0] > _RATE_OVER_S:
@@ -65,7 +65,7 @@ class Tally:
         return (self.answered - before) / (now - since) if now > since else 0.0
 
     def take(self, event: Event) -> None:
-        """Note a monitoring event. Of figures, of which there are several a second, accuracy is kept."""
+        """Note a monitoring event. Of the metrics, only accuracy is kept."""
         performance = event["performance"]
         if performance is None:
             self.events.append(event)
@@ -75,18 +75,18 @@ class Tally:
             self.accuracies.setdefault(event["model_version"], []).append(measured)
 
     def accuracy(self, version: str, *, least_labels: int) -> float | None:
-        """Return the accuracy of a model over all windows; None on fewer than `least_labels` labels."""
+        """Return the accuracy of a model over all windows; None with fewer than `least_labels` labels."""
         measured = self.accuracies.get(version, [])
         labels = sum(one.labels for one in measured)
         return sum(one.value * one.labels for one in measured) / labels if labels >= least_labels else None
 
     def newest_accuracy(self, version: str, *, below: float) -> float | None:
-        """Return the accuracy of a model in the newest window of many labels, if it is `below` that."""
+        """Return the accuracy of a model in its newest window of 100 labels, if it is `below` that."""
         windows = [one for one in self.accuracies.get(version, []) if one.labels >= _MANY_LABELS]
         return windows[-1].value if windows and windows[-1].value < below else None
 
     def find(self, kind: str, **fields: object) -> Event | None:
-        """Return the first event of type `kind` whose `fields` (`drift__feature` is one of drift) are so."""
+        """Return the first event of type `kind` with `fields`; `drift__feature` is a field of `drift`."""
         return next((e for e in self.events if e["type"] == kind and _matches(e, fields)), None)
 
 

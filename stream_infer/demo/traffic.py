@@ -1,6 +1,6 @@
-"""The demo's user: produces pages, some of them broken, reads what comes of them, and labels some.
+"""The traffic of the demo: pages, some of them truncated, the answers to them, and labels for some.
 
-Speaks to Kafka with a plain client, as a user of the worker would, and never through the worker's own code.
+It uses a plain Kafka client, as users of a worker do, and none of the worker's own clients.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ LABELLED_EVERY = 5
 LABEL_DELAY_S = 2.0
 
 _BURST_S = 0.02
-# A slow machine gets less to do: the mock broker keeps 5 MB a partition, and forgets what nobody has read.
+# A slow machine gets fewer pages: the mock broker keeps 5 MB per partition, read or not.
 _MOST_UNANSWERED = 10_000
 _WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Topics:
-    """The topics that a user of the pipeline knows."""
+class DemoTopics:
+    """The topics of the pipeline that its users know."""
 
     pages: str
     predictions: str
@@ -46,8 +46,8 @@ class Topics:
     monitoring: str
 
 
-class Sender(threading.Thread):
-    """Sends `RATE` pages a second of `world`, which may be replaced; one in a hundred is cut short."""
+class PageSender(threading.Thread):
+    """Sends `RATE` pages per second of `world`, which may be replaced; one in a hundred is truncated."""
 
     def __init__(self, producer: Producer, topic: str, pages: Pages, tally: Tally) -> None:
         super().__init__(name="demo-sender", daemon=True)
@@ -56,7 +56,7 @@ class Sender(threading.Thread):
         self.world = World.USUAL
 
     def run(self) -> None:
-        """Send in small bursts, so that the rate holds on a slow machine too."""
+        """Send in small bursts, which keep the rate on a slow machine too."""
         before = time.monotonic()
         while not self._ended.wait(_BURST_S):
             now = time.monotonic()
@@ -67,7 +67,7 @@ class Sender(threading.Thread):
         self._producer.flush(_WITHIN_S)
 
     def end(self) -> None:
-        """Send no more; return when all that was sent has arrived."""
+        """Stop sending; return when the broker has every page."""
         self._ended.set()
         self.join()
 
@@ -75,17 +75,17 @@ class Sender(threading.Thread):
         event = self._pages.next(self.world, unix_ms())
         self._tally.truth[event.key] = event.is_phishing
         self._tally.sent += 1
-        broken = self._tally.sent % BROKEN_EVERY == 0
-        self._producer.produce(self._topic, event.value[:-3] if broken else event.value, event.key)
+        truncated = self._tally.sent % BROKEN_EVERY == 0
+        self._producer.produce(self._topic, event.value[:-3] if truncated else event.value, event.key)
 
 
-class Reader:
-    """Reads predictions, dead letters and monitoring events from their beginning, and keeps the tally.
+class DemoReader:
+    """Reads predictions, dead letters and monitoring events from their beginning, and updates the tally.
 
-    For one prediction in `LABELLED_EVERY` the truth is known `LABEL_DELAY_S` later; a label then tells it.
+    For one prediction in `LABELLED_EVERY` it writes a label with the truth `LABEL_DELAY_S` later.
     """
 
-    def __init__(self, producer: Producer, servers: str, topics: Topics, tally: Tally) -> None:
+    def __init__(self, producer: Producer, servers: str, topics: DemoTopics, tally: Tally) -> None:
         self._producer, self._topics, self._tally = producer, topics, tally
         self._prediction = dict(topic_schemas.topic_schema("Prediction").parsed)
         self._label = dict(topic_schemas.topic_schema("Label").parsed)
@@ -107,7 +107,7 @@ class Reader:
         self._consumer.assign([TopicPartition(t, p, 0) for t in read for p in known[t].partitions])
 
     def read(self, wait_s: float) -> Sequence[Event]:
-        """Take in what has arrived within `wait_s` seconds, tell labels; return the new `Tally.events`."""
+        """Take in the records of the next `wait_s` seconds, write labels that are due; return new events."""
         seen = len(self._tally.events)
         for message in self._consumer.consume(1000, wait_s):
             if message.error() is not None:
@@ -121,15 +121,15 @@ class Reader:
                 )
             elif (event := parse_event(value)) is not None:
                 self._tally.take(event)
-        self._tell_labels(time.monotonic())
+        self._write_labels(time.monotonic())
         return self._tally.events[seen:]
 
     def finish(self) -> None:
-        """Return when all labels that are due have arrived."""
+        """Return when the broker has every label that was due."""
         self._producer.flush(_WITHIN_S)
 
     def close(self) -> None:
-        """Let the client go."""
+        """Close the client."""
         self._consumer.close()
 
     def _take_prediction(self, key: str, value: bytes) -> None:
@@ -155,7 +155,7 @@ class Reader:
         else:
             self._tally.dead_letters[headers["streaminfer.error.class"].decode()] += 1
 
-    def _tell_labels(self, now_s: float) -> None:
+    def _write_labels(self, now_s: float) -> None:
         while self._due and self._due[0][0] <= now_s:
             _, prediction_id, truth = self._due.popleft()
             buffer = io.BytesIO()

@@ -8,23 +8,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from stream_infer.demo.chapters import Chapter, DemoRun, Interrupted, NotObserved, run_chapters
 from stream_infer.demo.main import _free_port
 from stream_infer.demo.report import ChapterResult, DemoReport
 from stream_infer.demo.screen import JsonScreen, TextScreen
-from stream_infer.demo.story import (
-    Chapter,
-    DemoRun,
-    Interrupted,
-    Missed,
-    _switched_where_announced,
-    run_story,
-)
+from stream_infer.demo.story import check_switch
 from stream_infer.demo.tally import Tally
 from stream_infer.runtime.stop import Stop
 
 
-def stage(stop: Stop | None = None) -> Any:
-    """Return a stage for chapters that neither send nor read."""
+def demo_run(stop: Stop | None = None) -> Any:
+    """Return a run for chapters that neither send nor read."""
     nothing: Any = None
     return DemoRun(nothing, nothing, nothing, nothing, nothing, Tally(), JsonScreen(), stop or Stop())
 
@@ -34,16 +28,16 @@ def happens(_: DemoRun) -> tuple[str, dict[str, object]]:
 
 
 def does_not(_: DemoRun) -> tuple[str, dict[str, object]]:
-    raise Missed("nothing came.")
+    raise NotObserved("nothing came.")
 
 
 def is_left(_: DemoRun) -> tuple[str, dict[str, object]]:
     raise Interrupted
 
 
-def told(*plays: Any) -> list[ChapterResult]:
+def played(*plays: Any) -> list[ChapterResult]:
     chapters = [Chapter(f"c{number}", f"Chapter {number}", play) for number, play in enumerate(plays)]
-    return list(run_story(stage(), chapters))
+    return list(run_chapters(demo_run(), chapters))
 
 
 def report(chapters: list[ChapterResult], **differences: Any) -> DemoReport:
@@ -63,8 +57,8 @@ def report(chapters: list[ChapterResult], **differences: Any) -> DemoReport:
     return DemoReport(**{**whole, **differences})
 
 
-def test_the_story_ends_with_the_first_chapter_that_does_not_happen() -> None:
-    chapters = told(happens, does_not, happens)
+def test_no_chapter_runs_after_one_that_failed() -> None:
+    chapters = played(happens, does_not, happens)
 
     assert [(one.name, one.happened, one.outcome) for one in chapters] == [
         ("c0", True, "It did."),
@@ -73,51 +67,51 @@ def test_the_story_ends_with_the_first_chapter_that_does_not_happen() -> None:
     assert chapters[0].facts == {"pages": 3}
 
 
-def test_who_leaves_has_heard_what_was_told() -> None:
-    assert [one.name for one in told(happens, is_left, happens)] == ["c0"]
+def test_an_interrupt_keeps_the_results_so_far() -> None:
+    assert [one.name for one in played(happens, is_left, happens)] == ["c0"]
 
 
-def test_a_stage_that_is_stopped_is_left() -> None:
+def test_a_stop_interrupts_the_wait_of_a_chapter() -> None:
     stop = Stop()
     stop.request()
 
     with pytest.raises(Interrupted):
-        stage(stop).wait_for(lambda: None, "nothing came")
+        demo_run(stop).wait_for(lambda: None, "nothing came")
 
 
 @pytest.mark.parametrize(
     ("chapters", "differences", "problem"),
     [
-        ([does_not], {}, "The chapter 'Chapter 0' did not happen: nothing came."),
-        ([happens], {"untold": ["The end"]}, "Not told: The end."),
+        ([does_not], {}, "Chapter 'Chapter 0' failed: nothing came."),
+        ([happens], {"untold": ["The end"]}, "Not run: The end."),
         ([happens], {"unanswered": 2}, "2 pages have no answer."),
-        ([happens], {"answered_twice": 3}, "3 answers are to pages that had one before."),
+        ([happens], {"answered_twice": 3}, "3 answers are duplicates."),
     ],
 )
-def test_what_is_wrong_is_said_and_makes_the_report_fail(
+def test_each_problem_is_named_and_makes_the_report_fail(
     chapters: list[Any], differences: dict[str, Any], problem: str
 ) -> None:
-    found = report(told(*chapters), **differences)
+    found = report(played(*chapters), **differences)
 
     assert found.problems == [problem]
     assert not found.ok
-    assert report(told(happens)).ok
+    assert report(played(happens)).ok
 
 
 def activated(*ranges: tuple[int, int]) -> dict[str, Any]:
     return {"ranges": [{"partition": partition, "first_offset": first} for partition, first in ranges]}
 
 
-def test_a_switch_is_where_it_was_announced_or_the_chapter_did_not_happen() -> None:
+def test_a_switch_at_another_offset_than_the_announced_one_is_found() -> None:
     tally = Tally()
     tally.last = {("1.0.0", 0): 99, ("1.0.0", 1): 50}
     tally.first = {("1.1.0", 0): 101, ("1.1.0", 1): 51}
 
-    assert _switched_where_announced(tally, activated((0, 100), (1, 51), (2, 0))) == 3
-    with pytest.raises(Missed, match="partition 0"):
-        _switched_where_announced(tally, activated((0, 99)))  # 1.0.0 has answered it
-    with pytest.raises(Missed, match="partition 1"):
-        _switched_where_announced(tally, activated((1, 52)))  # 1.1.0 had begun before
+    assert check_switch(tally, activated((0, 100), (1, 51), (2, 0))) == 3
+    with pytest.raises(NotObserved, match="partition 0"):
+        check_switch(tally, activated((0, 99)))  # 1.0.0 has answered it
+    with pytest.raises(NotObserved, match="partition 1"):
+        check_switch(tally, activated((1, 52)))  # 1.1.0 had begun before
 
 
 def test_a_busy_port_makes_the_demo_take_another() -> None:
@@ -156,25 +150,25 @@ def test_a_pipe_gets_lines_of_80_columns_without_control_characters() -> None:
         screen.say("A paragraph that is longer than a line of eighty columns, and goes on in the next one.")
         screen.chapter(1, "The inputs shift")
         screen.event(drift())
-        screen.figures(Tally(sent=3, predicted=2, serving="1.0.0"))
-        screen.told(ChapterResult("c", "The inputs shift", True, "It was named.", 1.0))
-        screen.end(report(told(happens, does_not)), ["Go on."])
+        screen.progress(Tally(sent=3, predicted=2, serving="1.0.0"))
+        screen.result(ChapterResult("c", "The inputs shift", True, "It was named.", 1.0))
+        screen.summary(report(played(happens, does_not)), ["Go on."])
 
     lines = file.getvalue().splitlines()
     assert all(len(line) <= 80 for line in lines), max(lines, key=len)
     assert all(line.isprintable() for line in lines)
     text = " ".join(file.getvalue().split())
     assert "warning drift.detected mean of feature 'is_popular' went from 0.5 to 0.9" in text
-    assert "The chapter 'Chapter 1' did not happen: nothing came." in text
+    assert "Chapter 'Chapter 1' failed: nothing came." in text
 
 
 def test_machines_get_one_object_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     with JsonScreen() as screen:
         screen.say("hello")
-        screen.end(report(told(happens, does_not)), ["Go on."])
+        screen.summary(report(played(happens, does_not)), ["Go on."])
 
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is False
-    assert document["problems"] == ["The chapter 'Chapter 1' did not happen: nothing came."]
+    assert document["problems"] == ["Chapter 'Chapter 1' failed: nothing came."]
     assert [one["happened"] for one in document["chapters"]] == [True, False]
     assert document["chapters"][0]["facts"] == {"pages": 3}
