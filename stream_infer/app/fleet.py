@@ -18,8 +18,8 @@ from stream_infer.common.clock import to_unix_ms
 from stream_infer.config.settings import Settings
 from stream_infer.flow.records import Headers
 from stream_infer.kafka import client
+from stream_infer.kafka.groups import group_members
 from stream_infer.kafka.standalone_reader import Entry, newest_entries, tail
-from stream_infer.kafka.topics import group_members
 from stream_infer.rollout.deployment import Deployment
 from stream_infer.rollout.status import DeployerState
 

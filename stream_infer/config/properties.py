@@ -11,7 +11,8 @@ from pathlib import Path
 
 from stream_infer.config.problems import HIDDEN, describe_error, nearest
 from stream_infer.flow.errors import Problem
-from stream_infer.kafka.client import MASK, OWNED, Invalid, Properties, Secret, Value, invalid, is_secret
+from stream_infer.kafka.client import MASK, OWNED, Properties, Secret, Value, is_secret
+from stream_infer.kafka.property_check import InvalidProperty, invalid_properties
 
 SCOPES = ("", "producer", "consumer")
 _SERVERS = "bootstrap.servers"
@@ -115,7 +116,7 @@ def parse_properties(scoped: Scoped, folder: Path) -> KafkaProperties:
     if not {_SERVERS, _OLD_SERVERS} & set(scoped[""]):
         fix = 'add it to [kafka], for example "bootstrap.servers" = "localhost:9092"'
         parsed.problems.append(Problem(f"kafka.{_SERVERS}", "", "is required", fix))
-    for bad in invalid(parsed.properties):
+    for bad in invalid_properties(parsed.properties):
         parsed.problems.append(_refused(parsed, bad))
         parsed.scopes[bad.scope].pop(bad.name, None)
     return parsed
@@ -170,7 +171,7 @@ def from_file(key: str, value: Mapping[str, object], folder: Path) -> Value | Pr
     return Secret(text)
 
 
-def _refused(parsed: KafkaProperties, bad: Invalid) -> Problem:
+def _refused(parsed: KafkaProperties, bad: InvalidProperty) -> Problem:
     key = _key(bad.scope, bad.name)
     value = parsed.scopes[bad.scope].get(bad.name)
     if not bad.unknown:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-
-from confluent_kafka import Consumer, KafkaException, Producer
 
 MASK = "***"
 
@@ -132,16 +130,6 @@ class Properties:
         return str(self.common.get("bootstrap.servers", ""))
 
 
-@dataclass(frozen=True, slots=True)
-class Invalid:
-    """A property that librdkafka refuses: `scope` is "", "producer" or "consumer"; `name` may be empty."""
-
-    scope: str
-    name: str
-    message: str
-    unknown: bool = False
-
-
 def is_secret(name: str) -> bool:
     """Whether the value of a property of this name must never be printed."""
     return _SECRET.search(name) is not None
@@ -149,7 +137,7 @@ def is_secret(name: str) -> bool:
 
 def admin(properties: Properties) -> dict[str, str]:
     """Return the properties of an admin client."""
-    return _plain(properties.common)
+    return plain_values(properties.common)
 
 
 def consumer(properties: Properties, *, group_id: str, instance_id: str, client_id: str) -> dict[str, str]:
@@ -158,7 +146,7 @@ def consumer(properties: Properties, *, group_id: str, instance_id: str, client_
     It commits nothing by itself. Under the `instance_id` of its slot a restarted worker gets its partitions
     back without a rebalance of the others.
     """
-    return _plain(
+    return plain_values(
         {
             **_defaults("consumer"),
             "client.id": client_id,
@@ -176,7 +164,7 @@ def producer(properties: Properties, *, transactional_id: str | None, client_id:
     own = (
         _PRODUCER_OWN if transactional_id is None else {**_PRODUCER_OWN, "transactional.id": transactional_id}
     )
-    return _plain(
+    return plain_values(
         {
             **_defaults("producer"),
             "client.id": client_id,
@@ -210,73 +198,6 @@ def max_poll_interval_s(properties: Properties) -> float:
     return int(str(value)) / 1000
 
 
-def invalid(properties: Properties) -> list[Invalid]:
-    """Return every property that librdkafka refuses, without connecting to anything.
-
-    Clients are created (0.5 ms each) without broker addresses. librdkafka names one fault at a time, so each
-    property is tried alone first; faults of a combination (a mechanism without a user name) are found by
-    trying all properties that passed.
-    """
-    found = [*_alone("", properties.common), *_alone("producer", properties.producer)]
-    found += _alone("consumer", properties.consumer)
-    return found or list(_together(properties))
-
-
-def _alone(scope: str, values: Mapping[str, Value]) -> Iterator[Invalid]:
-    refusal = _producer_refusal if scope == "producer" else _consumer_refusal
-    for name, value in values.items():
-        message = refusal(_plain({name: value}))
-        # "Failed to create" speaks of combinations: a lone security.protocol lacks its mechanism.
-        if message is not None and not message.startswith("Failed to create"):
-            yield Invalid(scope, name, _masked(message, value), message.startswith("No such"))
-
-
-def _together(properties: Properties) -> Iterator[Invalid]:
-    refusals = {
-        "consumer": _consumer_refusal(
-            consumer(properties, group_id="check", instance_id="check", client_id="check")
-        ),
-        "producer": _producer_refusal(producer(properties, transactional_id="check", client_id="check")),
-    }
-    secrets = [*properties.common.values(), *properties.producer.values(), *properties.consumer.values()]
-    reasons: dict[str, str] = {}
-    for scope, message in refusals.items():
-        if message is not None:
-            reasons.setdefault(_masked(message.partition(": ")[2] or message, *secrets), scope)
-    for reason, scope in reasons.items():
-        yield Invalid(scope if getattr(properties, scope) else "", "", reason)
-
-
-def _producer_refusal(values: Mapping[str, object]) -> str | None:
-    return _refusal(Producer, values)
-
-
-def _consumer_refusal(values: Mapping[str, object]) -> str | None:
-    return _refusal(lambda settings: Consumer(settings).close(), {"group.id": "check", **values})
-
-
-def _refusal(make: Callable[[dict[str, object]], object], values: Mapping[str, object]) -> str | None:
-    offline = {name: value for name, value in values.items() if name not in _CONNECTING}
-    try:
-        make({**offline, "logger": SILENT})
-    except KafkaException as error:
-        return str(error.args[0].str()).strip()
-    except (TypeError, ValueError) as error:
-        return str(error)
-    return None
-
-
-def _plain(values: Mapping[str, Value]) -> dict[str, str]:
+def plain_values(values: Mapping[str, Value]) -> dict[str, str]:
+    """Return the values as a client takes them, secrets in clear text."""
     return {name: value.text if isinstance(value, Secret) else value for name, value in values.items()}
-
-
-def _masked(message: str, *values: Value) -> str:
-    for secret in values:
-        message = (
-            message.replace(secret.text, MASK) if isinstance(secret, Secret) and secret.text else message
-        )
-    return message
-
-
-# Left out when properties are tried: what would connect, start a broker or write lines.
-_CONNECTING = frozenset({"bootstrap.servers", "metadata.broker.list", "debug"})

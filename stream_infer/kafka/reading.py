@@ -34,7 +34,7 @@ _CANNOT_READ = frozenset(
 )
 
 
-class Reader:
+class BatchReader:
     """Reads the assigned partitions of one consumer."""
 
     def __init__(

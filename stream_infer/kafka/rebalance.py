@@ -30,6 +30,7 @@ class RebalanceListener:
         self, topics: Sequence[str], companions: Sequence[str], start: StartOffsets, assignment: Assignment
     ) -> None:
         self._topics = list(topics)
+        self._leader = (topics[0], 0)
         self._companions = companions
         self._start = start
         self._assignment = assignment
@@ -71,7 +72,7 @@ class RebalanceListener:
             self._failure = Fatal(f"a change of the assignment failed: {failure}")
 
     def _assign(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
-        companions = self._companion_partitions(consumer) if any(map(self._leads, assigned)) else []
+        companions = self._companion_partitions(consumer) if self._leader in map(_key, assigned) else []
         offsets = self._start.of(consumer, [*assigned, *companions])
         consumer.incremental_assign([TopicPartition(p.topic, p.index, o) for p, o in offsets.items()])
         self._assignment.assign(offsets, consumer.consumer_group_metadata())
@@ -79,7 +80,7 @@ class RebalanceListener:
 
     def _unassign(self, consumer: Consumer, gone: Sequence[TopicPartition], kind: str) -> None:
         partitions = [Partition(tp.topic, tp.partition) for tp in gone]
-        if any(map(self._leads, gone)):
+        if self._leader in map(_key, gone):
             partitions += [p for p in self._assignment.positions if p.topic in self._companions]
         resume_partitions(
             consumer, self._assignment, partitions
@@ -87,9 +88,6 @@ class RebalanceListener:
         self._assignment.revoke(partitions)
         consumer.incremental_unassign(toppars(partitions))
         self._note(kind)
-
-    def _leads(self, one: TopicPartition) -> bool:
-        return bool(one.topic == self._topics[0] and one.partition == 0)
 
     def _companion_partitions(self, consumer: Consumer) -> list[TopicPartition]:
         """Return all partitions of the companions. The group knows nothing of them but their offsets."""
@@ -103,6 +101,10 @@ class RebalanceListener:
 
     def _note(self, kind: str) -> None:
         self._changes.append(AssignmentChanged(kind, tuple(sorted(self._assignment.positions))))
+
+
+def _key(one: TopicPartition) -> tuple[str, int]:
+    return one.topic, one.partition
 
 
 def resume_partitions(consumer: Consumer, assignment: Assignment, partitions: Collection[Partition]) -> None:

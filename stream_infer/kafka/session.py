@@ -20,7 +20,7 @@ from stream_infer.kafka.assignment import Assignment
 from stream_infer.kafka.committing import Committer
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import Publisher
-from stream_infer.kafka.reading import Reader
+from stream_infer.kafka.reading import BatchReader
 from stream_infer.kafka.rebalance import RebalanceListener, resume_partitions, toppars
 
 
@@ -40,7 +40,7 @@ class SessionSettings:
 
 class _Member(NamedTuple):
     consumer: Consumer
-    reader: Reader
+    reader: BatchReader
     committer: Committer
 
 
@@ -77,7 +77,7 @@ class Session:
         topics = [*settings.input_topics, *settings.companions]
         self._opened = _Member(
             consumer,
-            Reader(
+            BatchReader(
                 consumer,
                 topics,
                 assignment,

@@ -105,7 +105,7 @@ class ModelStore:
         try:
             name = import_package(self.folder, path, verified)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise _unwritable(self.folder, error) from error
         manifest = verified.manifest
         desired = PackageRef(manifest.name, manifest.version, verified.digest, name)
         while True:
@@ -122,10 +122,12 @@ class ModelStore:
         """
         before, generation = self._usable()
         if before is None or before.previous is None:
-            raise self._misconfigured("there is no earlier deployment", "promote a package by its name")
+            raise _misconfigured(
+                self.folder, "there is no earlier deployment", "promote a package by its name"
+            )
         path = self.locate(before.previous)
         if isinstance(path, StoreProblem):
-            raise self._misconfigured(path.reason, _FIXES[path.code])
+            raise _misconfigured(self.folder, path.reason, _FIXES[path.code])
         verify(path, before.previous.digest)
         previous = self._fallback(before, before.previous, served)
         claimed = self._claim(generation, before.previous, previous, request)
@@ -144,7 +146,7 @@ class ModelStore:
         try:
             self._deployments.write_current(elsewhere)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise _unwritable(self.folder, error) from error
 
     def _usable(self) -> tuple[Deployment | None, int]:
         """Return the desired deployment and the next generation; raise `Misconfigured` for an unusable store.
@@ -155,7 +157,7 @@ class ModelStore:
         if isinstance(found, Deployment):
             return found, generation
         if found.code in _FIXES:
-            raise self._misconfigured(found.reason, _FIXES[found.code])
+            raise _misconfigured(self.folder, found.reason, _FIXES[found.code])
         return self.promoted_last(), generation
 
     def _fallback(
@@ -188,19 +190,13 @@ class ModelStore:
             if not self._deployments.claim(deployment):
                 return None
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise _unwritable(self.folder, error) from error
         try:
             self._deployments.update_current()
         except OSError as error:
             reason = f"generation {generation} is promoted, but {CURRENT} cannot be written: {error}"
-            raise self._misconfigured(reason, _WRITABLE) from error
+            raise _misconfigured(self.folder, reason, _WRITABLE) from error
         return deployment
-
-    def _unwritable(self, error: OSError) -> Misconfigured:
-        return self._misconfigured(f"{self.folder} cannot be written: {error.strerror or error}", _WRITABLE)
-
-    def _misconfigured(self, message: str, fix: str) -> Misconfigured:
-        return Misconfigured([Problem("model.store", str(self.folder), message, fix)])
 
 
 def _past_packages(deployments: Collection[Deployment], pipeline: str) -> Iterator[PackageRef]:
@@ -210,3 +206,11 @@ def _past_packages(deployments: Collection[Deployment], pipeline: str) -> Iterat
             yield one.package
             if one.previous is not None:
                 yield one.previous
+
+
+def _unwritable(folder: Path, error: OSError) -> Misconfigured:
+    return _misconfigured(folder, f"{folder} cannot be written: {error.strerror or error}", _WRITABLE)
+
+
+def _misconfigured(folder: Path, message: str, fix: str) -> Misconfigured:
+    return Misconfigured([Problem("model.store", str(folder), message, fix)])

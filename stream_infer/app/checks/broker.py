@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import BrokerUnreachable, Problem
-from stream_infer.kafka.topics import MissingTopic, Topic, TopicFacts, describe_topics, group_operations
+from stream_infer.kafka.groups import group_operations
+from stream_infer.kafka.topics import MissingTopic, Topic, TopicFacts, describe_topics
 from stream_infer.steps.options import Partitioning
 
 _OPERATIONS = {

@@ -25,7 +25,8 @@ from stream_infer.config.problems import nearest
 from stream_infer.config.sections import HttpSection
 from stream_infer.config.settings import Settings, SettingsResult
 from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Problem, Refused
-from stream_infer.kafka.topics import ADMIN_TIMEOUT_S, TopicFacts, partition_counts
+from stream_infer.kafka.admin_requests import ADMIN_TIMEOUT_S
+from stream_infer.kafka.topics import TopicFacts, partition_counts
 from stream_infer.models.load import load_model
 from stream_infer.models.package import Verified, verify
 from stream_infer.rollout.compatibility import Difference, assess_here

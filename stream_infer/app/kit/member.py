@@ -12,11 +12,11 @@ from stream_infer.flow.records import Channel
 from stream_infer.kafka import client
 from stream_infer.kafka.at_least_once import AtLeastOnce
 from stream_infer.kafka.best_effort import BestEffortPublisher
+from stream_infer.kafka.groups import slot_holder
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import Publisher
 from stream_infer.kafka.session import Session, SessionSettings
 from stream_infer.kafka.topic_health import TopicHealth
-from stream_infer.kafka.topics import slot_holder
 from stream_infer.kafka.transactions import Transactions
 from stream_infer.ops.logs import librdkafka_logger
 from stream_infer.runtime.stop import Stop

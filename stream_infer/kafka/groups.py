@@ -1,0 +1,54 @@
+"""Describes consumer groups. No request here joins or creates one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import ConsumerGroupDescription  # type: ignore[attr-defined]  # a public name, not marked as exported
+
+from stream_infer.kafka.admin_requests import ADMIN_TIMEOUT_S, AdminRequests, operation_names
+from stream_infer.kafka.client import Properties
+
+
+def group_operations(
+    properties: Properties, group_ids: Sequence[str], *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> Mapping[str, frozenset[str]]:
+    """Return the rights of this principal on each group. The request neither joins nor creates a group.
+
+    All at once: a new client waits half a second before it has found its first coordinator.
+    """
+    line = AdminRequests(properties, timeout_s)
+    asked = line.client.describe_consumer_groups(
+        list(group_ids), include_authorized_operations=True, request_timeout=timeout_s
+    )
+    return {group_id: _permitted(answer) for group_id, answer in line.ask(asked).items()}
+
+
+def _permitted(answer: ConsumerGroupDescription | KafkaError) -> frozenset[str]:
+    if not isinstance(answer, KafkaError):
+        return operation_names(answer.authorized_operations)
+    # A broker since 4.0 may say that the group does not exist: then nothing forbids to create it.
+    return frozenset({"READ"}) if answer.code() == KafkaError.GROUP_ID_NOT_FOUND else frozenset()
+
+
+def group_members(
+    properties: Properties, group_id: str, *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> frozenset[str] | None:
+    """Return the static members (`group.instance.id`) of a group; None when the broker does not tell."""
+    line = AdminRequests(properties, timeout_s)
+    answer = line.ask(line.client.describe_consumer_groups([group_id], request_timeout=timeout_s))[group_id]
+    if not isinstance(answer, KafkaError):
+        return frozenset(m.group_instance_id for m in answer.members if m.group_instance_id)
+    return frozenset() if answer.code() == KafkaError.GROUP_ID_NOT_FOUND else None
+
+
+def slot_holder(
+    properties: Properties, group_id: str, instance_id: str, *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> str | None:
+    """Return the member id under which a group has this static member; None when it has not."""
+    line = AdminRequests(properties, timeout_s)
+    answer = line.ask(line.client.describe_consumer_groups([group_id], request_timeout=timeout_s))[group_id]
+    if isinstance(answer, KafkaError):
+        return None
+    return next((m.member_id for m in answer.members if m.group_instance_id == instance_id), None)
