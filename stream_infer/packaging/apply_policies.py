@@ -1,4 +1,4 @@
-"""A frame on which the package's policies were carried out, in pandas: what the model is asked about.
+"""Applies the package's policies to a pandas frame: the rows that the model is asked about.
 
 The counterpart of `steps.scoring.policy` on the user's side. A rejected row has no score, and an imputed
 cell is not the user's: neither can be compared as it came.
@@ -16,7 +16,7 @@ from stream_infer.packaging.frames import infinite
 
 
 def apply_frame_policies(frame: pd.DataFrame, features: Sequence[Feature]) -> pd.DataFrame:
-    """Return `frame` without the rows that a policy rejects, imputed cells filled, its index kept."""
+    """Return `frame` without rejected rows and with imputed cells filled; the index stays."""
     settled = frame.copy()
     rejected = np.zeros(len(frame), dtype=np.bool_)
     for feature in features:

@@ -1,6 +1,6 @@
-"""Which columns the model takes, and which field of the event each one comes from.
+"""Binds each column of the model to a field of the event.
 
-Here: names and paths. Not here: dtypes (`frames`), values (`events`), policies (`contract`).
+Names and paths only: `frames` has dtypes, `event_builder` values, `contract` policies.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from stream_infer.packaging.options import listed, unknown_names
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A column of the model and the scalar leaf of the event that it is read from."""
+    """A column of the model, and the scalar leaf of the event that it is read from."""
 
     name: str
     leaf: schemas.Leaf
 
 
 def feature_names(estimator: Any, frame: pd.DataFrame, asked: Sequence[str]) -> tuple[str, ...]:  # noqa: ANN401 - any estimator
-    """Return the model's columns in its order: what it was fitted with, else `asked`, else all of the frame.
+    """Return the model's columns in its order: those it was fitted with, else `asked`, else all of the frame.
 
     Raises `Misconfigured` when the frame lacks one, or when the model was fitted with another number.
     """
     fitted = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
     if fitted and asked and fitted != list(asked):
         what = f"the model was fitted with columns of its own: {listed(fitted)}"
-        raise Misconfigured([Problem("--features", ",".join(asked), what, "leave --features out")])
+        raise Misconfigured([Problem("--features", ",".join(asked), what, "remove --features")])
     names = fitted or list(asked) or list(frame.columns)
     absent = [name for name in names if name not in frame.columns]
     if absent:
@@ -49,9 +49,9 @@ def feature_names(estimator: Any, frame: pd.DataFrame, asked: Sequence[str]) -> 
 
 
 def bind(names: Sequence[str], schema: schemas.Schema, renamed: Mapping[str, str]) -> tuple[Bound, ...]:
-    """Return the leaf that each column is read from: of the same name, or the one that `renamed` gives.
+    """Return the leaf of each column: the field of the same name, or the one in `renamed`.
 
-    Raises `Misconfigured` with every column that has none, with the fields that it could have meant.
+    Raises `Misconfigured` with every column without a field, and the fields with similar names.
     """
     leaves = schemas.leaves(schema)
     others = schemas.other_fields(schema)

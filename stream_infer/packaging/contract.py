@@ -1,7 +1,6 @@
-"""The contract of a package: what the user's frame and options say about features, container and output.
+"""The features and the model input of a manifest, from the user's frame and options.
 
-Here: frame + leaves + choices -> parts of the manifest. Not here: values (`events`), the estimator's answers
-(`expected`).
+`event_builder` has the values, `expected` the estimator's answers.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from stream_infer.packaging.options import PolicyOption
 
 @dataclass(frozen=True, slots=True)
 class PolicyOptions:
-    """The user's own policies, by feature name; what he does not say is decided by what his data holds."""
+    """The user's policies, by feature name; the sample decides the others."""
 
     missing: Mapping[str, PolicyOption] = field(default_factory=dict)
     nan: Mapping[str, PolicyOption] = field(default_factory=dict)
     infinite: Mapping[str, PolicyOption] = field(default_factory=dict)
 
     def named(self) -> Iterable[tuple[str, Mapping[str, PolicyOption]]]:
-        """Return each option with its choices."""
+        """Return each option with its policies."""
         return (("--missing", self.missing), ("--nan", self.nan), ("--infinite", self.infinite))
 
 
@@ -39,8 +38,8 @@ def describe_features(
 ) -> tuple[Feature, ...]:
     """Return the features with their policies and the range seen in `frames` (golden first, then reference).
 
-    A column that is sometimes empty was so in the user's data: the model copes, and missing and NaN pass. One
-    that never is was never tested with it: such a row is rejected. The same for infinite values.
+    A column with empty cells in the sample passes nulls and NaN: the model handles them. A column without was
+    never tested with them: such a row is rejected. The same holds for infinite values.
     """
     problems: list[Problem] = []
     found = [_feature(one, [f[one.name] for f in frames], choices, problems) for one in bound]
@@ -117,10 +116,10 @@ def _range(bound: Bound, columns: Sequence[pd.Series]) -> tuple[float | None, fl
 
 
 def describe_model_input(kind: str, found: Sequence[Feature], frames: Sequence[pd.DataFrame]) -> ModelInput:
-    """Return how the worker must build the model's input so that it looks like the user's own frame.
+    """Return how the worker must build the model's input so that it equals the user's own frame.
 
     `frames` are golden and, where given, reference. A small sample without nulls is read as int64 or bool
-    where the training data, with nulls, was float64 or object: where nulls may come, the column is the wider.
+    where the training data, with nulls, was float64 or object: where nulls may come, the wider dtype wins.
     """
     if kind == "ndarray":
         return ModelInput("ndarray", tuple(InputColumn(one.name, "float64", "nan") for one in found))

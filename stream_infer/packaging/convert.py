@@ -1,7 +1,7 @@
-"""Convert a model that answers faster elsewhere, and keep the result only where it is proved equal.
+"""Converts a model to ONNX, and keeps the result only if it is shown to be equal.
 
-Here: the order of things. Reading trees is in `ensembles`, writing the graph in `onnx_graph`, the comparison
-in `proof`. How much faster it is depends on the machine: it is told, and is nothing of the package.
+`ensembles` reads trees, `onnx_graph` writes the graph, `equivalence` compares. The gain in speed depends on
+the machine: it is reported, and not part of the package.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _TIMES = 3
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How many times as fast as scikit-learn's own a converted model answered `rows` rows, here and now."""
+    """Speed of a converted model over scikit-learn's own on this machine, for batches of `rows` rows."""
 
     rows: int
     ratio: float
@@ -48,7 +48,7 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Faster:
-    """A converted model: its graph, the proof that goes into the manifest, and what it gains."""
+    """A converted model: its graph, the proof for the manifest, and its gains in speed."""
 
     graph: bytes
     conversion: Conversion
@@ -56,7 +56,7 @@ class Faster:
 
 
 def require_libraries(runtime: str) -> None:
-    """Raise `Misconfigured` when what converts models is not installed."""
+    """Raise `Misconfigured` when the libraries for conversion are missing."""
     missing = [name for name in LIBRARIES if not _installed(name)]
     if missing:
         what = f"needs {' and '.join(missing)}, not installed here"
@@ -77,9 +77,9 @@ def convert(
     contract: OutputContract,
     tolerance: Tolerance,
 ) -> Faster | str:
-    """Return `estimator` converted, or why it stays as it is.
+    """Return `estimator` converted, or the reason why it is not.
 
-    `inputs` are frames that it was made for, the first one not empty. What is proved: that on their rows, and
+    `inputs` are frames for the model, the first one not empty. Shown for their rows and
     on `equivalence.RANDOM_ROWS` like them, no number differs from the estimator's own by more than
     `tolerance`, and no label where more than that decides.
     """
@@ -91,7 +91,7 @@ def convert(
         return f"it has {ensemble.nodes:,} nodes, and more than {MOST_NODES:,} are not converted"
     seen = _matrix(before, inputs)
     if seen is None:
-        return "what its last step is given is no matrix of numbers"
+        return "the input of its last step is not a matrix of numbers"
     from stream_infer.packaging import onnx_graph  # noqa: PLC0415 - an optional library
 
     data = onnx_graph.write_onnx(ensemble)
@@ -113,7 +113,7 @@ def convert(
         ORIGINAL, up_to_rows, found.rows, found.max_abs_difference, found.label_mismatches
     )
     converted = ConvertedModel(before, own, graph, up_to_rows)
-    # Rows that come again are foreseen by the processor: so many as there are, and no more.
+    # Repeated rows would train the branch predictor: only as many rows as there are.
     largest = max(inputs, key=len)
     gains = [
         _gain(estimator, converted, largest[:rows], contract) for rows in _TIMED_ROWS if rows <= len(largest)
@@ -135,7 +135,7 @@ def _matrix(before: Any, inputs: Sequence[Frame]) -> Floats | None:  # noqa: ANN
 
 
 def _gain(own: Estimator, converted: Estimator, frame: Frame, contract: OutputContract) -> Gain:
-    # In turns, so that a busy moment meets both.
+    # In turns, so that other load slows both.
     took = [[_took_s(one, frame, contract) for one in (own, converted)] for _ in range(_TIMES)]
     theirs, ours = np.min(took, axis=0)
     return Gain(len(frame), float(theirs / ours))

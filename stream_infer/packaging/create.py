@@ -1,6 +1,6 @@
-"""Make a package from what a user has: his model file, the schema of his events, rows that he scored himself.
+"""Makes a package from the user's model file, event schema and golden rows.
 
-Here: the order of things, and what goes into which file. What they are is in the modules imported here.
+This module has the order of the steps and the files of a package; the steps are in the modules it imports.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ LIBRARIES = ("joblib", "numpy", "scikit-learn", "scipy")
 
 @dataclass(frozen=True, slots=True)
 class CreateReport:
-    """A package that was made and proved. `notes` are what its maker should know.
+    """A new, verified package. `notes` are for its maker.
 
-    `conversion` is there where the model was converted, and `gains` what that gains on this machine.
+    `conversion` is set for a converted model, with its `gains` in speed on this machine.
     """
 
     path: Path
@@ -56,7 +56,7 @@ class CreateReport:
     gains: tuple[Gain, ...]
 
     def converted(self) -> list[tuple[str, str]]:
-        """Return what there is to say about a conversion: its proof, and what it gains on this machine."""
+        """Return the lines of the report about a conversion: its proof, and its gains on this machine."""
         if self.conversion is None:
             return []
         gains = [f"{gain.ratio:.3g} times as fast for {gain.rows:,}" for gain in self.gains]
@@ -68,7 +68,7 @@ class CreateReport:
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """The material with its columns bound to fields, and instants read as dates."""
+    """The inputs with columns bound to fields, and timestamps read as dates."""
 
     material: PackageInputs
     columns: tuple[Bound, ...]
@@ -78,7 +78,7 @@ class _Bound:
 
 @dataclass(frozen=True, slots=True)
 class _Agreed:
-    """What the package promises: features with policies, what the model answers, and how exactly."""
+    """The contract: features with policies, outputs, tolerance."""
 
     features: tuple[Feature, ...]
     output: OutputContract
@@ -88,15 +88,15 @@ class _Agreed:
 def create_package(options: CreateOptions) -> CreateReport:
     """Make the package that `options` describe.
 
-    1. read all that they name, and tell every problem at once;
-    2. find the model's columns and bind each to a field of the event;
-    3. decide policies, container and contract from the user's own data;
-    4. ask the estimator about the user's own frame, and build events from the same rows;
-    5. where it is asked for, convert the model and prove that its answers stay the same;
-    6. write a draft, verify it as any stranger would, and only then give it its name.
+    1. Read all inputs, and report every problem at once.
+    2. Bind each column of the model to a field of the event.
+    3. Decide policies, model input and output contract from the user's data.
+    4. Score the user's frame with the estimator, and build events from the same rows.
+    5. On request, convert the model and show that its answers stay the same.
+    6. Write a draft, verify it, and only then rename it.
 
-    Raises `Misconfigured` for what the user can mend, and `Refused` when events do not give the scores that
-    the frame gives; then there is nothing at `options.output`.
+    Raises `Misconfigured` for problems of the inputs, and `Refused` when events do not give the scores of the
+    frame; then there is nothing at `options.output`.
     """
     bound = _bind(read_inputs(options), options)
     samples = bound.material.samples
@@ -148,7 +148,7 @@ def _faster(
     inputs: Sequence[expected.Frame],
     agreed: _Agreed,
 ) -> Faster | str | None:
-    """Return the converted model, why there is none, or None when none is asked for."""
+    """Return the converted model, the reason why there is none, or None without a request."""
     if runtime == "sklearn":
         return None
     faster = convert(estimator, inputs, agreed.output, agreed.tolerance)
@@ -190,7 +190,7 @@ def _bind(material: PackageInputs, options: CreateOptions) -> _Bound:
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """Rows that the package's policies let through, and the model's own input made of them."""
+    """Rows that the policies accept, and the model input made of them."""
 
     rows: pd.Index
     input: expected.Frame
@@ -201,7 +201,7 @@ def _settled(frame: pd.DataFrame, features: Sequence[Feature], container: str) -
     kept = apply_frame_policies(frame, features)
     left_out = len(frame) - len(kept)
     if kept.empty:
-        what = "every row of it is rejected by your policies"
+        what = "your policies reject every row of it"
         raise Misconfigured([Problem("--golden", "", what, "give rows that the model should score")])
     notes = (f"{left_out} golden rows are left out: your policies reject them",) if left_out else ()
     return _Settled(kept.index, frames.model_input(kept, [one.name for one in features], container), notes)
@@ -291,7 +291,7 @@ def _golden_row(event: bytes, scores: Scores, row: int, classes: Sequence[str]) 
 def _publish(
     output: Path, manifest: Manifest, files: Mapping[str, bytes], notes: Sequence[str]
 ) -> VerificationReport:
-    """Write a draft beside `output`, prove it, and rename it; a draft that fails leaves nothing behind."""
+    """Write a draft beside `output`, verify it, and rename it; a draft that fails is removed."""
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         with draft_of(output) as draft:
@@ -302,7 +302,7 @@ def _publish(
         key = error.reason.partition(":")[0]
         if error.code == "manifest" and key in {"name", "version"}:
             fix = "use letters, digits, dots, dashes and underscores; begin with a letter or a digit"
-            problem = Problem(f"--{key}", str(getattr(manifest, key)), "is no name for a package", fix)
+            problem = Problem(f"--{key}", str(getattr(manifest, key)), "is not a valid package name", fix)
             raise Misconfigured([problem]) from error
         raise Refused(error.code, "; ".join([error.reason, *notes])) from error
     return report

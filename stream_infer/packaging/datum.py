@@ -1,4 +1,4 @@
-"""One event, a dict in the shape of a schema, to the bytes that a producer would send: fastavro, strictly."""
+"""Encodes one event, a dict, as a producer would: fastavro, strict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stream_infer.avro.schemas import Schema
 
 
 def encode_datum(schema: Schema, event: Mapping[str, Any]) -> bytes:
-    """Return the bare datum of `event`; raise ValueError with a sentence when it does not fit `schema`."""
+    """Return the datum of `event` without framing. Raises `ValueError` when it does not fit `schema`."""
     buffer = io.BytesIO()
     try:
         fastavro.schemaless_writer(buffer, dict(schema.parsed), event)

@@ -1,7 +1,7 @@
-"""scikit-learn's ensembles of trees as arrays: nodes, leaves, and what is made of their sum.
+"""Reads scikit-learn's tree ensembles as arrays: nodes, leaves, and the link of their sum.
 
-This reads fitted attributes, private ones among them, because nothing public says what a tree would answer.
-That it was read rightly is for `proof` to show, on every model anew.
+It reads fitted attributes, private ones among them: no public API gives the values of leaves. `equivalence`
+shows for every model that they were read correctly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LEAF = -1
 
 
 class Link(StrEnum):
-    """What a sum of trees becomes: columns of probabilities, a value, or a decision value."""
+    """The link function of a sum of trees: probabilities, a value, or a decision value."""
 
     VALUE = "value"
     CLASSES = "classes"  # is P(class) already
@@ -35,7 +35,7 @@ class Link(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A tree over its nodes. Left: at most `threshold`, or NaN where `nan_left`. A leaf has no child (-1)."""
+    """A tree as arrays over its nodes. Left: at most `threshold`, or NaN where `nan_left`. Leaf: child -1."""
 
     feature: NDArray[np.intp]
     threshold: Floats
@@ -47,17 +47,17 @@ class Tree:
 
     @property
     def inner(self) -> NDArray[np.bool_]:
-        """Which nodes have children."""
+        """Mask of the nodes with children."""
         found: NDArray[np.bool_] = self.left != _LEAF
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """What `link` makes of `base` + (the sum of the trees of each target) / `divisor`.
+    """`link`(`base` + sum of the trees of each target / `divisor`).
 
-    `base` has a number per target. `rounds` says that inputs are rounded to single precision first. `offset`
-    is what an isolation forest's score is compared with.
+    `base` has one number per target. `rounds`: inputs are rounded to single precision first. `offset` is the
+    threshold of an isolation forest's score.
     """
 
     trees: tuple[Tree, ...]
@@ -70,26 +70,26 @@ class Ensemble:
 
     @property
     def nodes(self) -> int:
-        """How many nodes all trees have."""
+        """Number of nodes of all trees."""
         return sum(len(tree.left) for tree in self.trees)
 
     @property
     def copies(self) -> int:
-        """How often each tree of the estimator is here: once for each of several classes, in a forest.
+        """Copies of each tree of the estimator: one per class in a forest of several classes.
 
-        scikit-learn walks it once for all of them.
+        scikit-learn walks such a tree once for all classes.
         """
         return len(self.base) if self.link is Link.CLASSES else 1
 
     def splits(self) -> list[Floats]:
-        """Return the thresholds of each feature, each of them once."""
+        """Return the distinct thresholds of each feature."""
         feature = np.concatenate([tree.feature[tree.inner] for tree in self.trees])
         threshold = np.concatenate([tree.threshold[tree.inner] for tree in self.trees])
         return [np.unique(threshold[feature == index]) for index in range(self.features)]
 
 
 def read_ensemble(estimator: Any) -> Ensemble | str:  # noqa: ANN401 - any estimator
-    """Return the ensemble that the fitted `estimator` is, or why it is none that can be converted."""
+    """Return the fitted `estimator` as an ensemble, or the reason why it cannot be converted."""
     kind = type(estimator)
     reader = _READERS.get(kind.__name__) if kind.__module__.startswith("sklearn.ensemble.") else None
     if reader is None:

@@ -1,8 +1,8 @@
-"""Whether a converted model answers as scikit-learn's own: where a difference would be, and whether it is.
+"""Shows that a converted model answers as scikit-learn's own, on rows where a difference would appear.
 
-A tree's answer changes at its thresholds and nowhere else. So the random rows are drawn from the columns that
-the user gave and from the thresholds and their nearest neighbours in both precisions, with NaN where the
-model takes it. The same model and samples give the same rows.
+A tree's answer changes only at its thresholds. Random rows are drawn from the user's columns and from the
+thresholds and their nearest neighbours in both precisions, with NaN where the model takes it. The same model
+and samples give the same rows.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _NAN = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Equivalence:
-    """What a comparison found. `beyond` counts rows with a number beyond the tolerance, or another label.
+    """The result of a comparison. `beyond` counts rows with a number beyond the tolerance, or another label.
 
-    `label_mismatches` are rows whose label differs because rounding decides: they are not `beyond`.
+    `label_mismatches` counts rows whose label differs by rounding alone: they are not `beyond`.
     """
 
     rows: int
@@ -41,7 +41,7 @@ class Equivalence:
 
 
 def draw_rows(seen: Floats, splits: Sequence[Floats], *, rounds: bool, takes_nan: bool) -> Floats:
-    """Return `RANDOM_ROWS` rows like `seen` (rows, features), whose cells come from anywhere in their column.
+    """Return `RANDOM_ROWS` rows like `seen` (rows, features); each cell is drawn from its column.
 
     Half of them are at the feature's `splits` or next to them; a few are zero, tiny, huge or of the other
     sign. `rounds`: all of them fit into single precision.
@@ -63,7 +63,7 @@ def _column(rng: np.random.Generator, seen: Floats, splits: Floats) -> Floats:
     cells = rng.choice(seen, RANDOM_ROWS) if len(seen) else rng.normal(size=RANDOM_ROWS)
     if len(splits):
         places = rng.permutation(RANDOM_ROWS)[: RANDOM_ROWS // 2]
-        # Every threshold has its turn before one has a second.
+        # Every threshold is drawn once before one is drawn twice.
         cells[places] = _neighbours(rng, np.resize(rng.permutation(splits), len(places)))
     odd = np.array([0.0, -0.0, 1e-45, -1e-310, 1e30, -1e300])
     for replaced in (odd, -cells):
@@ -73,7 +73,7 @@ def _column(rng: np.random.Generator, seen: Floats, splits: Floats) -> Floats:
 
 
 def _neighbours(rng: np.random.Generator, values: Floats) -> Floats:
-    """Return each value, or a number next to it in one of the precisions, or halfway to that."""
+    """Return each value, or its neighbour in one of the precisions, or a number halfway between."""
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
         below, above = (np.nextafter(single, np.float32(to)).astype(np.float64) for to in (-np.inf, np.inf))
@@ -97,7 +97,7 @@ def compare_models(
     contract: OutputContract,
     tolerance: Tolerance,
 ) -> Equivalence:
-    """Ask scikit-learn's `own` estimator and its `graph` about `rows`, and compare all of their numbers.
+    """Score `rows` with scikit-learn's `own` estimator and with its `graph`, and compare all numbers.
 
     Raises `ValueError` when there are rows that the graph does not take: comparing those proves nothing.
     """
@@ -121,7 +121,7 @@ def _compared(found: Scores, wanted: Scores, contract: OutputContract, tolerance
         if theirs is None:
             continue
         difference = np.abs(getattr(found, name) - theirs)
-        # Written so that a NaN is no agreement.
+        # A NaN never agrees.
         far = ~(difference <= slack(theirs, tolerance))
         beyond |= far.reshape(len(wanted), -1).any(axis=1)
         greatest = max(greatest, float(np.nan_to_num(difference, nan=np.inf).max()))

@@ -1,7 +1,7 @@
-"""Events from the rows of a frame: what a producer would have sent for them.
+"""Builds events from the rows of a frame, as a producer would have sent them.
 
-A feature's value goes to its field. Another field takes its default, else null, else the zero of its type.
-Timestamps and dates become the raw integers that the wire carries.
+A feature's value goes to its field. Other fields take their default, else null, else the zero of their type.
+Timestamps and dates become the integers of their encoding.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
 def build_events(frame: pd.DataFrame, bound: Sequence[Bound], schema: Schema) -> list[Event]:
     """Return one event for each row of `frame`, in order.
 
-    Raises `Misconfigured` with every column that has a value which its field cannot carry.
+    Raises `Misconfigured` with every column that has a value its field cannot hold.
     """
     problems: list[Problem] = []
     columns = {}
@@ -82,7 +82,7 @@ def is_instant(leaf: Leaf) -> bool:
 
 
 def text_instants(bound: Sequence[Bound], frame: pd.DataFrame) -> list[str]:
-    """Return the columns that are text in `frame` (a CSV has no dates) and a point in time in the event."""
+    """Return the columns that are text in `frame` (CSV has no dates) and a timestamp or date in the event."""
     return [
         one.name
         for one in bound
@@ -91,7 +91,7 @@ def text_instants(bound: Sequence[Bound], frame: pd.DataFrame) -> list[str]:
 
 
 def with_dates(option: str, frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return `frame` with `columns` as datetimes, as `pd.read_csv(..., parse_dates=columns)` has them."""
+    """Return `frame` with `columns` as datetimes, as `pd.read_csv(..., parse_dates=columns)` reads them."""
     parsed = {}
     problems = []
     for name in columns:
@@ -106,7 +106,7 @@ def with_dates(option: str, frame: pd.DataFrame, columns: Sequence[str]) -> pd.D
 
 
 def rounded(bound: Sequence[Bound], frame: pd.DataFrame) -> list[str]:
-    """Return a note for each column with more digits than its field, a 32-bit float, can carry."""
+    """Return a note for each column whose field, a 32-bit float, rounds its values."""
     notes = []
     for one in bound:
         column = frame[one.name]
@@ -144,7 +144,7 @@ def _null(leaf: Leaf) -> object:
 
 
 def _in_range(value: object, leaf: Leaf, convert: Callable[[Any], object]) -> object:
-    """Return `value` as the field holds it; raise ValueError when it cannot, without naming the value."""
+    """Return `value` as the field stores it. Raises `ValueError` without naming the value."""
     converted = convert(value)
     bits = _INTEGER_BITS.get(leaf.kind)
     if bits is not None and isinstance(converted, int) and not -(1 << bits) <= converted < 1 << bits:
@@ -153,9 +153,9 @@ def _in_range(value: object, leaf: Leaf, convert: Callable[[Any], object]) -> ob
 
 
 def raw_instants(column: pd.Series, leaf: Leaf) -> pd.Series:
-    """Return datetimes as the integers that the field carries (objects, so that empty cells stay empty)."""
+    """Return datetimes as the integers of the field (objects, so that empty cells stay empty)."""
     if not is_instant(leaf):
-        raise ValueError("the column holds dates, and the field is no timestamp")
+        raise ValueError("the column holds dates, and the field is not a timestamp")
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_convert("UTC").dt.tz_localize(None)
     unit = _UNITS.get(str(leaf.logical).rpartition("-")[2])
@@ -220,7 +220,7 @@ def _put(event: Event, record: Record, steps: Sequence[str], value: object) -> N
 
 
 def zero_value(kind: Type) -> Any:  # noqa: ANN401 - a value of any Avro type
-    """Return the least value of `kind`: null where it may be, else zero, empty, the first symbol."""
+    """Return the zero of `kind`: null where it is nullable, else 0, empty, or the first symbol."""
     match kind:
         case Scalar():
             return _ZEROS[kind.kind]

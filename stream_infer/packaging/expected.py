@@ -1,7 +1,7 @@
-"""What the user's own estimator says about the user's own frame: the outputs that a package must give.
+"""The outputs that a package must give: the user's estimator on the user's frame.
 
-Written against scikit-learn's public methods only, apart from `models` on purpose: that the two agree is
-what the golden replay shows.
+Written against scikit-learn's public methods only, independent of `models` on purpose: the golden replay
+shows that the two agree.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def output_contract(
     threshold: float | None,
     class_scores: bool,
 ) -> OutputContract:
-    """Return what the estimator answers; raise `Misconfigured` for what it cannot give."""
+    """Return the estimator's output contract; raise `Misconfigured` for options it cannot satisfy."""
     if not callable(getattr(estimator, "predict", None)):
         what = f"it holds a {type(estimator).__name__}, which has no predict"
         raise Misconfigured([Problem("MODEL", type(estimator).__name__, what, "give a fitted estimator")])
@@ -64,9 +64,9 @@ def _raises(error: Exception) -> Misconfigured:
 
 
 def outputs(estimator: Any, frame: Frame, contract: OutputContract) -> Scores:  # noqa: ANN401 - any estimator
-    """Return what the estimator says about `frame`, the scores of all classes too where it has them.
+    """Return the outputs of the estimator for `frame`, with the scores of all classes where it has them.
 
-    Raises `Misconfigured` when it cannot answer, or answers NaN.
+    Raises `Misconfigured` when it raises or returns NaN.
     """
     try:
         scores = _outputs(estimator, frame, contract)

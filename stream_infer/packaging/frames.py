@@ -1,7 +1,6 @@
-"""The user's own frame: a sample file read as he would read it, and what each of its columns is made of.
+"""Reads a sample file as pandas reads it by default, and makes the model input from a frame.
 
-Here: file -> DataFrame, dtype and null sentinel of a column, the model's input from a frame.
-Not here: which column is which event field (`binding`).
+`binding` maps columns to event fields.
 """
 
 from __future__ import annotations
@@ -34,7 +33,9 @@ def read_frame(option: str, path: Path, renamed: Mapping[str, str]) -> pd.DataFr
     }
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise _unreadable(option, path, "its name ends in none of .csv, .parquet, .avro", "give one of these")
+        raise _unreadable(
+            option, path, "its name must end in .csv, .parquet or .avro", "convert the file to one of these"
+        )
     try:
         frame = reader(path)
     except FileNotFoundError as error:
@@ -50,7 +51,7 @@ def read_frame(option: str, path: Path, renamed: Mapping[str, str]) -> pd.DataFr
 
 
 def read_golden_frame(path: Path, renamed: Mapping[str, str]) -> pd.DataFrame:
-    """Read the golden sample; a file too long to replay at every load is refused."""
+    """Read the golden sample. Raises `Misconfigured` for a file too long to replay at every load."""
     frame = read_frame("--golden", path, renamed)
     if len(frame) > MAX_GOLDEN_ROWS:
         what = f"has {len(frame)} rows; golden samples are replayed at each load, {MAX_GOLDEN_ROWS} at most"
@@ -81,12 +82,12 @@ def _flat(record: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 
 
 def has_nulls(column: pd.Series) -> bool:
-    """Return whether any value of `column` is missing, NaN included."""
+    """Return whether `column` has a null or NaN."""
     return bool(column.isna().any())
 
 
 def infinite(column: pd.Series) -> NDArray[np.bool_]:
-    """Return which values of `column` are infinite numbers."""
+    """Return a mask of the infinite values of `column`."""
     if column.dtype.kind != "f":
         return np.zeros(len(column), dtype=np.bool_)
     found: NDArray[np.bool_] = np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan))
@@ -94,14 +95,14 @@ def infinite(column: pd.Series) -> NDArray[np.bool_]:
 
 
 def container_kind(estimator: Any) -> Literal["ndarray", "pandas"]:  # noqa: ANN401 - any estimator
-    """Return what the estimator was fitted on: a frame when it knows column names, or knows nothing."""
+    """Return the kind of input the estimator was fitted on: "ndarray" only without column names."""
     if hasattr(estimator, "feature_names_in_") or not hasattr(estimator, "n_features_in_"):
         return "pandas"
     return "ndarray"
 
 
 def model_input(frame: pd.DataFrame, names: Sequence[str], kind: str) -> pd.DataFrame | NDArray[np.float64]:
-    """Return what the user hands to `predict`: the features of his frame, or their float64 matrix."""
+    """Return the argument of `predict`: the features of the frame, or their float64 matrix."""
     chosen = frame[list(names)]
     if kind == "pandas":
         return chosen

@@ -1,4 +1,4 @@
-"""Everything that the options of `package create` name, read and opened, with all its problems at once."""
+"""Reads everything that the options of `package create` name, and reports all problems at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from stream_infer.packaging.user_model import Files, read_bytes, read_code, unpi
 
 @dataclass(frozen=True, slots=True)
 class UserModel:
-    """The model file's own bytes, the estimator in them, and the modules that it needs."""
+    """The bytes of the model file, its estimator, and the modules that it needs."""
 
     data: bytes
     estimator: Any
@@ -38,7 +38,7 @@ class UserModel:
 
 @dataclass(frozen=True, slots=True)
 class InputSchema:
-    """The schema file's own bytes, and what they say."""
+    """The bytes of the schema file, and the schema."""
 
     data: bytes
     schema: Schema
@@ -46,7 +46,7 @@ class InputSchema:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The golden frame, the reference frame where there is one, and column -> field as --map has it."""
+    """The golden frame, the reference frame if any, and column -> field of --map."""
 
     golden: pd.DataFrame
     reference: pd.DataFrame | None
@@ -59,7 +59,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class PackageInputs:
-    """What a package is made from."""
+    """The inputs of a package."""
 
     model: UserModel
     input: InputSchema
@@ -86,7 +86,7 @@ def read_inputs(options: CreateOptions) -> PackageInputs:
 def _check_runtime(runtime: str) -> None:
     if runtime not in RUNTIMES:
         raise Misconfigured(
-            [Problem("--runtime", runtime, "is no runtime", f"use one of: {listed(RUNTIMES)}")]
+            [Problem("--runtime", runtime, "unknown runtime", f"use one of: {listed(RUNTIMES)}")]
         )
     if runtime != "sklearn":
         require_libraries(runtime)
@@ -101,7 +101,7 @@ def _model(options: CreateOptions) -> UserModel:
     if data is None or code is None:
         raise Misconfigured(problems)
     estimator = unpickle(options.model, data, code)
-    # As it will serve. Several jobs add up their trees in the order in which they finish: another last bit.
+    # One job, as in a worker: several jobs sum trees in the order in which they finish.
     force_one_job(estimator)
     return UserModel(data, estimator, code)
 

@@ -1,4 +1,4 @@
-"""An ensemble of trees as an ONNX graph in double precision.
+"""Writes an ensemble of trees as an ONNX graph in double precision.
 
 Written by hand with operator `TreeEnsemble` of ai.onnx.ml 5: its sums are double precision, where those of
 `TreeEnsembleClassifier` and `TreeEnsembleRegressor`, which the usual converter writes, are single and wrong
@@ -52,7 +52,7 @@ def write_onnx(ensemble: Ensemble) -> bytes:
 
 
 def _linked(ensemble: Ensemble, steps: _Steps, raw: str) -> str:
-    """Return the name of what `raw` becomes."""
+    """Return the name of the output after the link function of `raw`."""
     match ensemble.link:
         case Link.VALUE | Link.CLASSES:
             return raw
@@ -70,7 +70,7 @@ def _linked(ensemble: Ensemble, steps: _Steps, raw: str) -> str:
 
 
 class _Steps:
-    """The operators of a graph, one after the other, and the constants that they use."""
+    """The operators of a graph in order, and their constants."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -104,7 +104,7 @@ class _Laid:
 def _laid(tree: Tree) -> _Laid:
     inner = tree.inner
     if not inner.any():
-        # The operator knows no tree of one leaf: any question will do, with the same leaf as either answer.
+        # The operator has no tree of one leaf: use any split with the same leaf on both sides.
         zero, one = np.zeros(1, np.intp), np.ones(1, np.bool_)
         return _Laid(zero, np.zeros(1), ~one, (zero, zero), (one, one), tree.weight)
     number = np.where(inner, np.cumsum(inner), np.cumsum(~inner)) - 1

@@ -1,7 +1,4 @@
-"""What `package create` is asked for, and the little languages of its options.
-
-Here: `CreateOptions`, `COLUMN=field` pairs, `FEATURE=policy` choices. Not here: whether they fit the model.
-"""
+"""The options of `package create` and their syntax: `COLUMN=field` pairs, `FEATURE=policy` policies."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ class CreateOptions:
     """The options of `package create`, as they were written on the command line.
 
     `columns`, `missing`, `nan` and `infinite` are `NAME=VALUE` strings; `features` names the model's columns
-    where the estimator does not know them; tolerances of None are the manifest's defaults; `runtime` is one
+    of an estimator without column names; tolerances of None are the manifest's defaults; `runtime` is one
     of `RUNTIMES`.
     """
 
@@ -52,18 +49,18 @@ class CreateOptions:
 
 @dataclass(frozen=True, slots=True)
 class PolicyOption:
-    """What to do with one kind of unusable value in one feature; `value` only for `Policy.IMPUTE`."""
+    """The policy for one kind of unusable value of a feature; `value` only for `Policy.IMPUTE`."""
 
     policy: Policy
     value: str | None = None
 
 
 def parse_pairs(option: str, texts: Iterable[str], shape: str) -> dict[str, str]:
-    """Read `NAME=VALUE` texts; raise `Misconfigured` with each text that is none, or that repeats a name."""
+    """Read `NAME=VALUE` texts; raise `Misconfigured` with each text of another form or repeated name."""
     found: dict[str, str] = {}
     problems = []
     for text in texts:
-        # The last "=": a column of a CSV may have one in its name, a field path may not.
+        # Split at the last "=": a CSV column may have one in its name, a field path may not.
         name, equals, value = (part.strip() for part in text.rpartition("="))
         if not (name and equals and value):
             problems.append(Problem(option, text, f"is not {shape}", f"write {option} '{shape}'"))
@@ -96,7 +93,7 @@ def parse_policies(option: str, texts: Iterable[str]) -> dict[str, PolicyOption]
 
 
 def attempt(problems: list[Problem], read: Callable[[], T]) -> T | None:
-    """Return what `read` gives; when it is misconfigured, note its problems so that all are told together."""
+    """Return the result of `read`; add the problems of `Misconfigured` to `problems` and return None."""
     try:
         return read()
     except Misconfigured as error:
@@ -115,7 +112,7 @@ def unknown_names(option: str, named: Mapping[str, object], known: Iterable[str]
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:
-    """Return names for a message: all of a few, the first of many."""
+    """Return names for a message: all of them, or the first few."""
     every = list(names)
     shown = ", ".join(every[:limit])
     return f"{shown}, ... ({len(every)} in all)" if len(every) > limit else shown

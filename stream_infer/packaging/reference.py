@@ -1,4 +1,4 @@
-"""`reference.json`: what each feature and the score looked like in the data the model was made from.
+"""Writes `reference.json`: the distribution of each feature and of the score in the training data.
 
 Drift is measured against it. The same data gives the same bytes: sorted keys, no clock, no sampling.
 """
@@ -27,7 +27,7 @@ MAX_CATEGORIES = 100
 def summarise_reference(frame: pd.DataFrame, bound: Sequence[Bound], scores: Scores) -> bytes:
     """Return the reference of the model's columns in `frame` and of its outputs on them, as JSON.
 
-    Instants are in the units of their fields, because that is what the worker sees.
+    Timestamps are in the units of their fields, as the worker reads them.
     """
     outputs = {"score": scores.score, "value": scores.value}
     summary = {
@@ -75,7 +75,7 @@ def _numbers(values: NDArray[np.float64], nulls: int) -> Mapping[str, object]:
 
 
 def _binned(edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    # A constant column has one edge; numpy wants two to count between.
+    # A constant column has one edge; numpy needs two.
     return edges if len(edges) > 1 else np.array([edges[0], np.nextafter(edges[0], np.inf)])
 
 

@@ -1,6 +1,6 @@
-"""Score plain dicts with a package, on the very path that a worker takes: Avro bytes, columns, policy, model.
+"""Scores plain dicts with a package on the worker's own path: Avro bytes, columns, policies, model.
 
-Slower than calling the estimator, on purpose: what it answers is what the worker would.
+Slower than calling the estimator, on purpose: the answers are those of a worker.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Scorer:
 
         An answer is {"label", "score", "value", "class_scores"} (None where the model has no such output; the
         scores of all classes by name), or {"error": {"stage", "class", "message"}} for an event that a worker
-        would send to the dead letters. Raises `ModelFailed` when the model, not single events, is broken.
+        would write to the dead-letter topic. Raises `ModelFailed` when the model, not single events, is
+        broken.
         """
         values: list[bytes | None] = []
         answers: dict[int, ScoredEvent] = {}
@@ -74,7 +75,7 @@ class Scorer:
 
 
 def open_package(path: str | Path) -> Scorer:
-    """Verify and load the package at `path` (a folder or a zip); raise `Refused` when it must not be used."""
+    """Verify and load the package at `path` (a folder or a zip). Raises `Refused`."""
     return make_scorer(verify(Path(path)))
 
 

@@ -1,4 +1,4 @@
-"""What a package says about itself, for people and machines: its digests checked, nothing unpickled."""
+"""The summary of a package for people and machines: digests verified, nothing unpickled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONTAINERS = {"pandas": "a pandas frame", "ndarray": "an array of float64"}
 
 @dataclass(frozen=True, slots=True)
 class PackageSummary:
-    """A verified manifest, in the words of `package inspect`."""
+    """A verified manifest, as `package inspect` prints it."""
 
     path: Path
     manifest: Manifest
@@ -27,7 +27,7 @@ class PackageSummary:
         return {"path": str(self.path), "digest": self.digest, **json.loads(self.manifest.canonical())}
 
     def facts(self) -> list[tuple[str, str]]:
-        """Return what is said once: who made it with what, and what it answers."""
+        """Return name and value of the facts about the whole package."""
         m = self.manifest
         libraries = ", ".join(f"{name} {version}" for name, version in sorted(m.libraries.items()))
         return [
@@ -43,7 +43,7 @@ class PackageSummary:
         ]
 
     def features(self) -> list[Sequence[str]]:
-        """Return a row per feature: name, field, type, the policies, the range seen."""
+        """Return a row per feature: name, field, type, policies, observed range."""
         columns = self.manifest.container.columns
         return [
             (
@@ -57,7 +57,7 @@ class PackageSummary:
         ]
 
     def files(self) -> list[Sequence[str]]:
-        """Return a row per file: name, bytes, the beginning of its digest."""
+        """Return a row per file: name, size in bytes, the first digits of its SHA-256."""
         return [
             (name, f"{entry.size:,}", entry.sha256[:16])
             for name, entry in sorted(self.manifest.files.items())
@@ -65,13 +65,13 @@ class PackageSummary:
 
 
 def summarise_package(path: Path) -> PackageSummary:
-    """Return the summary of the package at `path`; raise `Refused` when it is not as its digests say."""
+    """Return the summary of the package at `path`; raise `Refused` when a digest does not match."""
     verified = verify(path)
     return PackageSummary(path, verified.manifest, verified.digest)
 
 
 def equivalence_text(conversion: Conversion) -> str:
-    """Return in words what was compared and found when the model was converted."""
+    """Return the result of the comparison of a converted model as a sentence."""
     decided = conversion.label_mismatches
     return (
         f"{conversion.rows:,} rows compared, greatest difference {conversion.max_abs_difference:.3g},"

@@ -1,7 +1,7 @@
-"""The model file and the modules that the user made himself: read, and unpickled.
+"""Reads and unpickles the user's model file and modules.
 
-Unpickling runs code. Here it is the code of the person who types the command; a package from elsewhere is
-loaded by `models.load` alone, after its digests.
+Unpickling runs code: here the code of the person who runs the command. Only `models.load` loads packages from
+elsewhere, after verification.
 """
 
 from __future__ import annotations
@@ -74,6 +74,6 @@ def _explained(error: Exception) -> tuple[str, str]:
     if isinstance(error, AttributeError):
         return f"it needs a name ({text})", "give the folder of the module that has it with --code"
     if isinstance(error, pickle.UnpicklingError | EOFError | KeyError | ValueError | IndexError):
-        fix = "give what joblib.dump or pickle.dump wrote"
-        return f"is no joblib or pickle file, or not a whole one ({text})", fix
-    return f"does not load ({text})", "load it with joblib.load and see"
+        fix = "give a file that joblib.dump or pickle.dump wrote"
+        return f"is not a complete joblib or pickle file ({text})", fix
+    return f"does not load ({text})", "try joblib.load on it in this environment"

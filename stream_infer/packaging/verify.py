@@ -1,4 +1,4 @@
-"""Prove a package: every byte against its digests, then the model against its golden rows."""
+"""Verifies a package: every byte against its digests, then the model against its golden rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN_FAILURES = 3
 
 @dataclass(frozen=True, slots=True)
 class VerificationReport:
-    """A package that is whole and answers as it must, and how far its scores are from the golden ones."""
+    """A verified package, and the greatest difference of its scores from the golden ones."""
 
     path: Path
     name: str
@@ -31,8 +31,8 @@ class VerificationReport:
 def verify_package(path: Path) -> VerificationReport:
     """Check all bytes of the package at `path`, load it, and replay its golden rows over the Avro path.
 
-    Raises `Refused`: as `models.package.verify` and `models.load.load` do, `SCHEMA` when `input.avsc` is
-    none, and `GOLDEN` when the model does not answer as the golden rows say.
+    Raises `Refused`: as `models.package.verify` and `models.load.load_model` do, `SCHEMA` when `input.avsc`
+    is not a schema, and `GOLDEN` when the model does not give the golden answers.
     """
     verified = verify(path)
     model = load_model(verified)

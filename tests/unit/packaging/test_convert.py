@@ -106,7 +106,7 @@ def begun_with_a_model() -> Any:
             "FixedThresholdClassifier is none of",
         ),
         (categorical, "categorical features"),
-        (sparse, "no matrix of numbers"),
+        (sparse, "not a matrix of numbers"),
         (begun_with_a_model, "its init is a model of its own"),
     ],
     ids=["linear", "wrapped", "categorical", "sparse", "init"],

@@ -113,7 +113,7 @@ def test_a_model_file_that_is_no_pickle_is_told_without_a_traceback(workshop: Wo
     [problem] = problems(workshop, path, frame_of(EVENTS, ["stops"]))
 
     assert problem.key == "MODEL"
-    assert "is no joblib or pickle file" in problem.message
+    assert "is not a complete joblib or pickle file" in problem.message
 
 
 def test_a_pickle_of_something_else_is_told_what_it_holds(workshop: Workshop) -> None:
@@ -315,7 +315,7 @@ def test_a_package_is_never_written_over_another(workshop: Workshop) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
-        ("golden.json", "[]", "its name ends in none of"),
+        ("golden.json", "[]", "its name must end in"),
         ("golden.csv", "", "cannot be read as csv"),
         ("golden.csv", "stops\n", "has no rows"),
         ("golden.csv", '"a\n', "cannot be read as csv"),
