@@ -128,7 +128,9 @@ def metrics() -> str:
     """Return the page of metrics."""
     return page(
         "Metrics",
-        "On `/metrics` of every worker and monitor. Every metric has the label `pipeline` beside its own.",
+        "On `/metrics` of every worker and monitor. Every metric has the label `pipeline` beside its own. "
+        "Metrics of the process (`process_cpu_seconds_total`, `process_resident_memory_bytes` and others) "
+        "are those of prometheus_client.",
         table(
             ["metric", "kind", "unit", "labels", "meaning"],
             (
