@@ -71,7 +71,8 @@ def send_command(options: SendOptions) -> None:
     row is checked before the first is sent. Events have the framing of `input.framing`; under `confluent`
     their schema is looked up in the registry, and registered if it is missing.
     """
-    from stream_infer.app.send import SendListener, SendRequest, send_file  # noqa: PLC0415 - imports the Kafka client
+    from stream_infer.app.exchange import SendListener  # noqa: PLC0415 - imports the Kafka client
+    from stream_infer.app.send import SendRequest, send_file  # noqa: PLC0415 - imports the Kafka client
     from stream_infer.cli.answers import AnswerPrinter  # noqa: PLC0415 - as above
     from stream_infer.config.settings import load_settings  # noqa: PLC0415 - as above
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from stream_infer.app.answers import Answer
-from stream_infer.app.send import SendListener, SendReport, SendRequest, _Exchange, send_file
+from stream_infer.app.exchange import Exchange, SendListener
+from stream_infer.app.send import SendReport, SendRequest, send_file
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
@@ -68,11 +69,9 @@ def dead_letter(settings: Settings, offset: int) -> FollowedRecord:
     return FollowedRecord(settings.dlq.topic, b"", [(name, text.encode()) for name, text in texts.items()])
 
 
-def exchange(
-    settings: Settings, broker: Broker, answers: list[Answer], stop: Stop | None = None
-) -> _Exchange:
+def exchange(settings: Settings, broker: Broker, answers: list[Answer], stop: Stop | None = None) -> Exchange:
     listener = SendListener(note=lambda _text: None, answer=answers.append)
-    return _Exchange(settings, broker, broker, listener, stop or Stop())  # type: ignore[arg-type]
+    return Exchange(settings, broker, broker, listener, stop or Stop())  # type: ignore[arg-type]
 
 
 def events(count: int) -> Sequence[tuple[int, bytes, bytes | None]]:
