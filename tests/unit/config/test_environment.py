@@ -1,4 +1,4 @@
-"""The environment over the file: `STREAM_INFER_<SECTION>__<KEY>`, and variables that are nobody's."""
+"""The environment over the file: `STREAM_INFER_<SECTION>__<KEY>`, and unknown variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`[kafka]`: what clients get, and that secrets are seen by nobody else."""
+"""`[kafka]`: the properties of each client, and secrets that no message shows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_each_client_gets_its_own_properties_over_the_common_ones() -> None:
     assert (consumer["group.id"], consumer["isolation.level"]) == ("p.score", "read_committed")
 
 
-def test_defaults_of_the_worker_give_way_to_the_user() -> None:
+def test_a_property_of_the_user_replaces_the_default_of_the_worker() -> None:
     found = usable({"producer": {"compression.type": "zstd"}})
 
     assert client.producer(found, transactional_id=None, client_id="c")["compression.type"] == "zstd"
@@ -57,7 +57,7 @@ def test_defaults_of_the_worker_give_way_to_the_user() -> None:
 
 @pytest.mark.parametrize("scope", ["", "producer", "consumer"])
 @pytest.mark.parametrize("name", OWNED)
-def test_what_the_worker_owns_is_refused_with_the_reason(name: str, scope: str) -> None:
+def test_a_property_that_the_worker_sets_is_refused_with_the_reason(name: str, scope: str) -> None:
     table: dict[str, object] = {name: "1"}
 
     [problem] = parsed({"bootstrap.servers": "b:1", **({scope: table} if scope else table)}).problems

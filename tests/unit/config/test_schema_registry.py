@@ -114,7 +114,7 @@ def test_the_environment_wins_with_underscores_for_dots(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_named_without_a_secret(tmp_path: Path, text: str, key: str, says: str) -> None:
+def test_a_wrong_property_is_named_without_a_secret(tmp_path: Path, text: str, key: str, says: str) -> None:
     [problem] = reading(tmp_path, text).problems
 
     assert problem.key == key

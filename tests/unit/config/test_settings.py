@@ -1,4 +1,4 @@
-"""worker.toml as users write it: defaults, paths, derived names; and every way to get it wrong."""
+"""worker.toml as users write it: defaults, paths, derived names, and every problem."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_paths_are_relative_to_the_folder_of_the_file(tmp_path: Path) -> None:
     assert settings.model.package == tmp_path / "models/fraud-1.2.0"
 
 
-def test_a_store_brings_the_topics_that_deploying_needs(tmp_path: Path) -> None:
+def test_a_store_has_default_topics_for_deployment(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, replaced('package = "models/fraud-1.2.0"', 'store = "models/"'))
 
     assert settings.model.store == tmp_path / "models"
@@ -102,7 +102,7 @@ def test_a_dead_letter_topic_follows_the_convention_even_where_the_input_does_no
 
 
 @pytest.mark.parametrize("text", ["2026-01-31T00:00:00Z", '"2026-01-31T00:00:00+00:00"'])
-def test_a_start_may_be_a_moment(tmp_path: Path, text: str) -> None:
+def test_a_start_may_be_a_time(tmp_path: Path, text: str) -> None:
     settings = settings_of(tmp_path, replaced('schema = "s', f'start = {text}\nschema = "s'))
 
     assert settings.input.start_at == datetime(2026, 1, 31, tzinfo=UTC).timestamp() * 1000
@@ -179,7 +179,7 @@ WRONG = {
         "labels.topic",
         "its own topic",
     ),
-    "a delay that is no duration": (LABELS + 'max_delay = "a week"\n', "labels.max_delay", '"7d"'),
+    "a delay that is not a duration": (LABELS + 'max_delay = "a week"\n', "labels.max_delay", '"7d"'),
     "a delay without a unit": (LABELS + "max_early = 60\n", "labels.max_early", '"90s"'),
     "a join that is none": (LABELS + 'join = "hash"\n', "labels.join", "prediction_id"),
     "memory for nothing": (LABELS + "max_pending = 0\n", "labels.max_pending", "1000000"),
@@ -283,12 +283,12 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
     assert keys == expected | {"kafka.producer.acks", "STREAM_INFER_HTTP__HOTS"}
 
 
-def test_what_follows_from_a_wrong_key_is_not_reported_again(tmp_path: Path) -> None:
+def test_a_default_from_a_wrong_key_is_not_a_second_problem(tmp_path: Path) -> None:
     assert [p.key for p in problems_of(tmp_path, replaced('"payments.fraud"', "1"))] == ["pipeline"]
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"a = = 1", "is not TOML"), (b"\xff", "is not UTF-8")])
-def test_a_file_that_is_no_toml_is_one_problem(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_is_not_toml_is_one_problem(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "worker.toml"
     path.write_bytes(content)
 
@@ -305,7 +305,7 @@ def test_a_file_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
     assert "-c" in problem.fix
 
 
-def test_what_is_right_can_be_read_beside_the_problems(tmp_path: Path) -> None:
+def test_valid_settings_are_returned_beside_the_problems(tmp_path: Path) -> None:
     path = tmp_path / "worker.toml"
     path.write_text(replaced('"payments.fraud"', '"A"') + "[http]\nport = 1234\n", "utf-8")
 
@@ -314,6 +314,20 @@ def test_what_is_right_can_be_read_beside_the_problems(tmp_path: Path) -> None:
     assert reading.settings is not None
     assert reading.settings.http.port == 1234
     assert {"pipeline", "output.topic"} <= reading.unusable
+
+
+def test_beside_a_problem_the_schema_may_still_be_left_out_with_a_registry(tmp_path: Path) -> None:
+    path = tmp_path / "worker.toml"
+    registry = '[schema_registry]\nurl = "http://localhost:8081"\n[http]\nport = -1\n'
+    path.write_text(
+        replaced('schema = "schemas/transaction.avsc"', 'framing = "confluent"') + registry, "utf-8"
+    )
+
+    reading = read_settings(path, {})
+
+    assert [problem.key for problem in reading.problems] == ["http.port"]
+    assert reading.settings is not None
+    assert reading.settings.input.schema_path is None
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -366,7 +380,7 @@ KEY = st.sampled_from(
         max_size=6,
     )
 )
-def test_no_document_ends_in_anything_but_problems(document: dict[str, object]) -> None:
+def test_every_document_gives_settings_and_problems(document: dict[str, object]) -> None:
     reading = parse_settings(document, {}, folder=Path())
 
     assert reading.problems

@@ -71,7 +71,7 @@ def test_livez_follows_the_last_sign_of_the_loop(worker: Worker) -> None:
     assert json.loads(body) == {"live": False, "idle_s": 30.5, "max_idle_s": 30.0}
 
 
-def test_readyz_says_what_the_worker_has(worker: Worker) -> None:
+def test_readyz_shows_the_state_of_the_worker(worker: Worker) -> None:
     status, _, body = worker.get("/readyz")
 
     assert status == 200
@@ -88,7 +88,7 @@ def test_readyz_says_what_the_worker_has(worker: Worker) -> None:
     assert [field for field in json.loads(body) if f"`{field}`" not in described] == []
 
 
-def test_readyz_says_what_the_worker_waits_for(worker: Worker) -> None:
+def test_readyz_gives_every_reason_not_to_be_ready(worker: Worker) -> None:
     worker.progress = Progress(active_at=100.0)
 
     status, _, body = worker.get("/readyz")
@@ -144,7 +144,7 @@ def test_nothing_else_is_served_and_nothing_can_be_written(worker: Worker) -> No
     connection.close()
 
 
-def test_a_busy_port_is_found_before_the_start_with_the_way_out() -> None:
+def test_a_busy_port_is_a_problem_with_its_fix_before_the_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         server = HttpServer(Worker().server._server.config.app, port=port)  # type: ignore[arg-type]
@@ -160,7 +160,7 @@ def test_a_busy_port_is_found_before_the_start_with_the_way_out() -> None:
     assert not http_threads()
 
 
-def test_a_host_that_is_not_ours_is_a_problem_of_the_host() -> None:
+def test_a_host_of_another_machine_is_a_problem_of_the_host() -> None:
     with pytest.raises(Misconfigured) as refused:
         listen("192.0.2.1", 0)
 
@@ -223,7 +223,7 @@ def test_the_constructor_binds_nothing(tmp_path: Path) -> None:
     assert not http_threads()
 
 
-def test_readyz_stays_ready_and_says_what_the_worker_goes_on_without(worker: Worker) -> None:
+def test_readyz_stays_ready_and_gives_the_reasons_why_monitoring_is_incomplete(worker: Worker) -> None:
     worker.progress = replace(READY, degraded=("observations.v1 does not exist",))
 
     status, _, body = worker.get("/readyz")

@@ -159,7 +159,7 @@ def test_a_traceback_shows_no_local_variables(form: str) -> None:
     assert "4111" not in stream.getvalue()
 
 
-def test_the_flow_is_told_without_a_line_per_committed_batch(log: io.StringIO) -> None:
+def test_the_flow_is_logged_without_a_line_per_committed_batch(log: io.StringIO) -> None:
     observe = LogObserver(clock=Clock())
 
     observe.started(pipeline="payments.fraud", slot="0", model="fraud", model_version="1.2.0")
@@ -216,7 +216,7 @@ def test_dead_letters_are_summarised_at_once_and_then_every_ten_seconds(log: io.
     ]
 
 
-def test_the_last_dead_letters_are_told_at_the_end(log: io.StringIO) -> None:
+def test_the_last_dead_letters_are_logged_at_the_end(log: io.StringIO) -> None:
     observe = LogObserver(clock=Clock())
     observe(committed(REJECTED))
     observe(committed(REJECTED))
@@ -277,7 +277,7 @@ def test_a_lowered_error_of_librdkafka_respects_the_level() -> None:
     assert stream.getvalue() == ""
 
 
-def test_partitions_that_wait_are_told_with_the_reason_and_when_they_go_on(log: io.StringIO) -> None:
+def test_paused_partitions_are_logged_with_the_reason_and_when_they_resume(log: io.StringIO) -> None:
     observe = LogObserver()
 
     observe(PartitionsPaused((Partition("in", 1), Partition("in", 3)), "the registry is away"))
@@ -292,7 +292,7 @@ def test_partitions_that_wait_are_told_with_the_reason_and_when_they_go_on(log: 
     assert (going["event"], going["level"]) == ("partitions resumed", "info")
 
 
-def test_monitoring_that_is_away_is_told_once_and_that_it_is_back(log: io.StringIO) -> None:
+def test_missing_monitoring_is_logged_once_and_so_is_its_return(log: io.StringIO) -> None:
     observe = LogObserver()
 
     for held in range(3):

@@ -189,7 +189,7 @@ def test_two_workers_in_one_process_do_not_share_a_registry() -> None:
     assert samples(second)["stream_infer_events_consumed_total", ()] == 0
 
 
-def test_what_steers_the_batches_is_shown() -> None:
+def test_the_batch_limit_and_its_costs_are_shown() -> None:
     m = metrics()
 
     m(PACED)
@@ -201,7 +201,7 @@ def test_what_steers_the_batches_is_shown() -> None:
     assert seen["stream_infer_expected_cost_seconds", (("of", "record"),)] == 4e-6
 
 
-def test_partitions_that_wait_are_counted_until_they_go_on() -> None:
+def test_paused_partitions_are_counted_until_they_resume() -> None:
     m = metrics()
 
     m(PartitionsPaused((Partition("in", 0), Partition("in", 1)), "the registry is away"))
@@ -211,7 +211,7 @@ def test_partitions_that_wait_are_counted_until_they_go_on() -> None:
     assert samples(m)["stream_infer_held_partitions", ()] == 0
 
 
-def test_what_is_degraded_and_what_waits_is_shown_until_it_is_over() -> None:
+def test_incomplete_monitoring_and_waiting_records_are_shown_until_it_is_over() -> None:
     m = metrics()
 
     m(Degraded(("observations.v1 does not exist",), 3))
