@@ -1,13 +1,13 @@
-"""The zip form of a package: exactly one byte string per content, and no other is read.
+"""The zip form of a package: the same contents always give the same bytes, and no other zip is read.
 
-A zip can say one thing in two places (local header, central directory) and hide bytes in a third (comments,
-extra fields, gaps); readers disagree on which to believe. So this reader believes nothing: it rebuilds,
-from names and bytes, what `pack_archive` would have written, and refuses a file that differs anywhere.
+A zip repeats its facts (local header, central directory) and can hide bytes (comments, extra fields, gaps);
+readers disagree on which to trust. This reader trusts none: it rebuilds, from names and bytes, the zip that
+`pack_archive` writes, and refuses a file that differs anywhere.
 
 Entries are stored, not deflated. Deflated bytes depend on the library that made them (zlib and zlib-ng
-differ, and Python ships either), so they could not be rebuilt for comparison; and what is not compressed
-cannot be a bomb: reading never takes more memory than the file is long. A model that should be small on disk
-is compressed by joblib itself. Nothing here writes an entry to disk.
+differ, and Python ships either), so they could not be rebuilt for comparison. A stored entry cannot be a
+bomb: reading never takes more memory than the size of the file. joblib can compress the model itself. No
+entry is written to disk.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _unpack(stream: BinaryIO, size: int, guard: ContentsGuard) -> Contents:
 
 
 def _announced(head: bytes, stream: BinaryIO, size: int) -> tuple[_Entry, str]:
-    """Return the entry that a local header announces, when it is a header that `pack_archive` writes."""
+    """Return the entry of a local header; raise `Refused` unless `pack_archive` writes that header."""
     if len(head) < _LOCAL.size:
         raise Refused(_CODE, "the file ends within a header")
     _, _, flags, method, _, _, crc, stored, _, name_length, _ = _LOCAL.unpack(head)
@@ -119,7 +119,7 @@ def _body(entry: _Entry, name: str, stream: BinaryIO) -> bytes:
 
 
 def _place(name: str) -> tuple[bool, str]:
-    """Sort by name, the manifest first: who looks at the first kilobyte sees what the package is."""
+    """Return the sort key: by name, the manifest first, so that the first kilobyte identifies the package."""
     return (name != "manifest.json", name)
 
 

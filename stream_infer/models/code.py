@@ -3,11 +3,10 @@
 A pickle names the module of each function and class, and `pickle` looks that name up in `sys.modules`. Two
 packages may both have a module `features`, and so may the machine. So the modules of a package are in
 `sys.modules` only while they are needed there: during the load of its model, and during each import that its
-own code does later. What was there before comes back afterwards, and no disk is read.
+own code does later. The modules that were there before come back afterwards, and no disk is read.
 
-Later imports (inside a function, at predict) are noticed because the package's modules get an `__import__` of
-their own among their builtins, which is where Python looks for it. `importlib.import_module` is not noticed:
-use an import statement.
+Later imports (inside a function, during predict) are intercepted: the package's modules get an `__import__`
+of their own in their builtins. `importlib.import_module` is not intercepted: use an import statement.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _FOLDER = "code/"
 _SUFFIX = ".py"
 _INIT = "/__init__.py"
 
-# sys.modules is one for the process: who borrows it holds this. Re-entrant, for imports during a load.
+# Held while sys.modules, which the process shares, is changed. Re-entrant, for imports during a load.
 _SYS_MODULES = threading.RLock()
 # A package's own module under one of these names would replace it for everybody while a model loads.
 _TAKEN = sys.stdlib_module_names | {
@@ -89,7 +88,7 @@ class Code:
         return spec
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leave the making of a module to Python (`importlib.abc.Loader`)."""
+        """Leave the creation of a module to Python (`importlib.abc.Loader`)."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module's source, with this package's own `__import__` among its builtins."""

@@ -84,7 +84,7 @@ def _category(array: pa.Array, feature: Feature, column: InputColumn, dtype: Dty
     del feature, dtype
     known = pa.array(column.categories)
     index = pc.index_in(pc.cast(array, known.type), value_set=known)
-    # What is no category is null, as it is for the user who asks pandas for these categories.
+    # A value that is not a category is null, as in pandas with these categories.
     wanted = pd.CategoricalDtype(list(column.categories or ()), ordered=column.ordered)
     return pd.Categorical.from_codes(index.fill_null(-1).to_numpy(), dtype=wanted)
 

@@ -1,7 +1,4 @@
-"""What a package may hold, in either form: how files are named, how many and how large they are.
-
-The two forms themselves are in `folder` and `archive`.
-"""
+"""The rules for the files of a package, in both forms (`folder`, `archive`): names, number, sizes."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ from stream_infer.flow.errors import Refused
 Contents = Mapping[str, bytes]
 
 # ASCII only: a name means the same on every file system, whatever its Unicode form. No part starts with a dot
-# (no `..`, no droppings of file managers), none has a colon or a backslash (drives, streams, separators).
+# (no `..`, no hidden files of file managers), none has a colon or a backslash (drives, streams, separators).
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
 _MAX_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
 class PackageLimits:
-    """How large a package may be before it is refused unread. The zip form has no entries beyond 2 GiB."""
+    """The largest package that is read. The zip form has no entries beyond 2 GiB."""
 
     total_bytes: int = 2**31 - 1
     files: int = 4096
@@ -46,7 +43,7 @@ class ContentsGuard:
         self._bytes = 0
 
     def admit(self, name: str, size_bytes: int) -> None:
-        """Take note of a file that is about to be read; raise `Refused` instead when it may not be."""
+        """Count a file before it is read; raise `Refused` when it breaks a rule."""
         if len(name) > _MAX_NAME or _NAME.fullmatch(name) is None:
             raise Refused(self._code, f"{name[:_MAX_NAME]!r} is not a name that a package may hold")
         if name.casefold() in self._seen:

@@ -1,8 +1,7 @@
-"""A converted model beside the one it was made from: who answers what.
+"""A converted model beside its original.
 
-The graph answers batches of plain numbers up to the size where scikit-learn is as fast; anything else is
-scikit-learn's, so what is refused is refused as before. Of a pipeline only the last step is converted: the
-steps before it stay as they are.
+The graph scores batches of plain numbers up to the size where scikit-learn is as fast. scikit-learn scores
+everything else, and raises as before. Only the last step of a pipeline is converted.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from stream_infer.models.onnx_model import OnnxModel
 
 @dataclass(frozen=True, slots=True)
 class ConvertedModel:
-    """`before` are the steps of a pipeline before its last, or None; `graph` is made of `own`, the last.
+    """`before` are the steps of a pipeline before its last, or None; `graph` was made from `own`, the last.
 
-    `graph` answers batches of up to `up_to_rows`.
+    `graph` scores batches of up to `up_to_rows` rows.
     """
 
     before: Any
@@ -57,7 +56,7 @@ class ConvertedModel:
 
 
 def split_last_step(estimator: Any) -> tuple[Any, Any]:  # noqa: ANN401 - any estimator
-    """Return the steps before the last of a pipeline, or None, and the estimator that answers."""
+    """Return the steps before the last of a pipeline, or None, and the final estimator."""
     while _is_scikit_learns(estimator) and hasattr(estimator, "best_estimator_"):
         estimator = estimator.best_estimator_
     if not (_is_scikit_learns(estimator) and hasattr(estimator, "steps")):
@@ -67,5 +66,5 @@ def split_last_step(estimator: Any) -> tuple[Any, Any]:  # noqa: ANN401 - any es
 
 
 def _is_scikit_learns(estimator: object) -> bool:
-    # A pipeline of somebody else's may do more between its steps.
+    # A pipeline class of another library may do more between its steps.
     return type(estimator).__module__.startswith("sklearn.")

@@ -1,4 +1,4 @@
-"""The dtypes that a frame's column may have: what each can be filled from, and how it spells a null.
+"""The dtypes of frame columns: the Avro types that fill each, and its null.
 
 One table. `column_fill` fills columns, `misfits` finds values that do not fit.
 """
@@ -75,7 +75,7 @@ _TABLE: tuple[tuple[str, Family, Null | None, frozenset[str]], ...] = (
 
 @lru_cache(maxsize=256)
 def dtype_of(name: str) -> Dtype | None:
-    """Return what is known of the dtype that pandas prints as `name`; None for one that cannot be filled."""
+    """Return the dtype that pandas prints as `name`; None for one that cannot be filled."""
     for pattern, family, null, accepts in _TABLE:
         match = re.fullmatch(pattern, name)
         if match is not None:

@@ -1,7 +1,7 @@
-"""The folder form of a package: regular files with plain names, read whole, and nothing else.
+"""The folder form of a package: regular files with plain names, and nothing else.
 
-Reading happens once, into memory: what is hashed afterwards is what was read, so a file that changes later,
-or a folder that is swapped while it is read, changes nothing.
+Files are read once, into memory, and the hash is of these bytes: a file that changes later, or a folder that
+is swapped while it is read, has no effect.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OPEN_FLAGS = (
 
 
 def read_folder(path: Path, limits: PackageLimits) -> Contents:
-    """Return name -> bytes of the folder at `path`; raise `Refused` at anything but plain files."""
+    """Return name -> bytes of the folder at `path`; raise `Refused` for anything but plain files."""
     contents: dict[str, bytes] = {}
     _read_into(contents, path, "", ContentsGuard(_CODE, limits))
     return contents

@@ -124,7 +124,7 @@ def _observe_column(series: pd.Series, kind: str) -> InputColumn:
 
 
 def _observe_null(series: pd.Series) -> Null | None:
-    """Return how a column of objects spells its nulls: what a model sees there depends on it."""
+    """Return the null of a column of objects: the model sees exactly that object."""
     spellings: set[Null] = {_spelling(value) for value in series[series.isna()]}
     if len(spellings) > 1:
         raise Refused(

@@ -1,4 +1,4 @@
-"""From verified bytes to a model that answers. The only importer of joblib in the worker."""
+"""Loads a model from verified bytes. The only importer of joblib in the worker."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from stream_infer.models.scores import Scores
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded estimator and the manifest that it keeps.
+    """A loaded estimator and its manifest.
 
-    `others` are the forms of a converted model one by one: each has to answer as the golden rows say.
+    `others` are the two forms of a converted model; each has to give the golden answers.
     """
 
     manifest: Manifest
@@ -40,24 +40,23 @@ class Model:
     others: tuple[Estimator, ...] = ()
 
     def predict(self, frame: Frame) -> Scores:
-        """Return what the estimator says about `frame` (of `frame_builder.build_frame`).
+        """Return the scores of `frame` (of `frame_builder.build_frame`).
 
         Raises what the estimator raises, and `OutputShapeError` for an answer that is not one per row.
         """
         return predict(self.estimator, self.manifest.output, frame)
 
     def forms(self) -> tuple[Model, ...]:
-        """Return this model once for each form of it that may answer a batch."""
+        """Return one model for each form that may score a batch."""
         return tuple(replace(self, estimator=one, others=()) for one in self.others) or (self,)
 
 
 def load_model(verified: Verified) -> Model:
     """Unpickle the model of a verified package, in this process and from the bytes that were hashed.
 
-    Raises `Refused`: `library_version` (another scikit-learn; a pickle of one may load in another and answer
-    differently), `container`, `load` (whatever unpickling raises), `output` (not the classes or methods that
-    the manifest promises), `runtime` (what runs a converted model is not installed). Other libraries of
-    other versions are for the caller to record.
+    Raises `Refused`: `LIBRARY_VERSION` (another scikit-learn, whose pickles may load and answer differently),
+    `CONTAINER`, `LOAD` (whatever unpickling raises), `OUTPUT` (the classes or methods of the manifest are
+    missing), `RUNTIME` (ONNX Runtime is not installed). The caller checks the versions of other libraries.
     """
     manifest = verified.manifest
     _check_version(manifest.libraries["scikit-learn"])
@@ -116,7 +115,7 @@ def force_one_job(estimator: object) -> None:
 
 
 def _attributes(value: object) -> Iterator[dict[str, Any]]:
-    """Yield the attributes of every object that `value` is made of, once; plain data is not searched."""
+    """Yield the attributes of every object within `value` once; plain data is not searched."""
     stack: list[Any] = [value]
     seen: set[int] = set()
     while stack:

@@ -1,4 +1,4 @@
-"""The manifest of a model package: what is inside, what the model expects and what it answers.
+"""The manifest of a model package: its files, the model's input and its outputs.
 
 Values and their canonical JSON only. `package` reads packages, `frame_builder` builds frames.
 """
@@ -28,7 +28,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Policy(StrEnum):
-    """What happens to a row whose feature is missing, NaN or infinite."""
+    """The policy for a row whose feature is missing, NaN or infinite."""
 
     REJECT = "reject"
     PASS = "pass"  # noqa: S105 - a policy, not a password
@@ -40,7 +40,7 @@ class Feature:
     """One input of the model: `name` in the model's frame, `source` the dotted path in the event.
 
     `type` is the Avro kind of the leaf, `logical` its logical type (`timestamp-millis`, ...) or None: columns
-    carry the raw integers, so this is where the unit of a time is known. `minimum` and `maximum` are the
+    have raw integers, and this is the unit of a time. `minimum` and `maximum` are the
     observed range: information for monitoring, not enforced.
     """
 
@@ -62,7 +62,7 @@ class Feature:
 class InputColumn:
     """One column of the frame that the model was trained on, as pandas prints its dtype.
 
-    `null` is what the column holds where the event has none; None means that it can hold no null.
+    `null` is the column's null; None means that it has none.
     `categories` and `ordered` belong to dtype `category`.
     """
 
@@ -76,7 +76,7 @@ class InputColumn:
 
 @dataclass(frozen=True, slots=True)
 class ModelInput:
-    """What `predict` is called with: a C-contiguous float64 ndarray, or a pandas frame."""
+    """The argument of `predict`: a C-contiguous float64 ndarray, or a pandas frame."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     kind: Literal["ndarray", "pandas"]
@@ -85,11 +85,11 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True)
 class OutputContract:
-    """What the model answers.
+    """The outputs of the model.
 
-    `classes` are `str(class)` in the estimator's order ("-1", "1" for outlier models). `score` says what the
-    score is: a probability, a decision value, or nothing. `label_from` says where the label comes from:
-    `proba` and `decision` spare a second pass over the batch and are recorded only where the golden samples
+    `classes` are `str(class)` in the estimator's order ("-1", "1" for outlier models). `score` is the kind of
+    score: a probability, a decision value, or none. `label_from` is the method that gives the label:
+    `proba` and `decision` save a second pass over the batch and are recorded only where the golden samples
     agree with the estimator's own `predict`. `threshold` is for two classes: at or over it, `classes[1]`.
     """
 
@@ -104,7 +104,7 @@ class OutputContract:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far a score may be from the golden one: `absolute + relative * |golden|`."""
+    """The greatest difference of a score from the golden one: `absolute + relative * |golden|`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     absolute: float = 1e-12
@@ -115,9 +115,9 @@ class Tolerance:
 class Conversion:
     """The proof that the graph in the manifest's `entry` answers as scikit-learn's own model in `original`.
 
-    `rows` were compared, random ones most of them, and are all within the tolerance: `max_abs_difference` is
-    over all of their numbers. `label_mismatches` are rows so near the border that rounding decides.
-    Batches of more than `up_to_rows` are for the original, which is as fast there.
+    `rows` rows were compared, most of them random, all within the tolerance; `max_abs_difference` is over all
+    their numbers. `label_mismatches` counts rows so near the border that rounding decides. The original
+    scores batches of more than `up_to_rows` rows: it is as fast there.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -130,7 +130,7 @@ class Conversion:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """One file of the package: the digest of its bytes and how many they are."""
+    """One file of the package: its SHA-256 and its size in bytes."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     sha256: Sha256
@@ -139,9 +139,9 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything there is to know about a package without loading it.
+    """Everything about a package that is known without loading it.
 
-    `unconverted` says why a conversion that was asked for is not in it.
+    `unconverted` is the reason why a requested conversion is missing.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -199,15 +199,14 @@ class Manifest:
 
 
 _ADAPTER = TypeAdapter(Manifest)
-# Keys that format 1 had not from its beginning: they are left out where they say nothing, so that a package
-# that was made without them keeps its bytes and its digest.
+# Later keys of format 1: left out when None, so that an older package keeps its bytes and its digest.
 _LATER = frozenset({"conversion", "unconverted"})
 
 
 def _refusal(error: ValidationError) -> Refused:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["loc"] == ("format",):
-        return Refused(RefusalCode.FORMAT, "format: not 1, the one that this version reads")
+        return Refused(RefusalCode.FORMAT, "format: this release reads format 1 only")
     key = ".".join(str(part) for part in first["loc"]) or "manifest.json"
     return Refused(RefusalCode.MANIFEST, f"{key}: {first['msg']}")
 

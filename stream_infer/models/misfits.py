@@ -13,7 +13,7 @@ from stream_infer.models.manifest import Feature, InputColumn
 Rows = npt.NDArray[np.int64]
 
 _EXACT = 2**53  # beyond it a float64 skips integers
-_INT64_MAX = 2**63 - 1  # its negative twin is the smallest that is not NaT
+_INT64_MAX = 2**63 - 1  # its negative is the smallest that is not NaT
 _NONE: Rows = np.empty(0, dtype=np.int64)
 
 

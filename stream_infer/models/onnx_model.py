@@ -1,8 +1,8 @@
-"""A model as an ONNX graph, answering as the scikit-learn estimator that it was made from.
+"""A model as an ONNX graph with the answers of the scikit-learn estimator that it was made from.
 
-A graph says how it wants its numbers: `tensor(float)` for an estimator that rounds them to single precision
-before it compares, `tensor(double)` for one that does not. All that follows is done in double precision. The
-library is optional and is imported when a package asks for it. How a graph is made is in `packaging`.
+The type of the graph's input says how numbers are rounded: `tensor(float)` for an estimator that rounds to
+single precision before it compares, `tensor(double)` otherwise. Everything after that is double precision.
+ONNX Runtime is optional and imported only for a package that needs it. `packaging` makes graphs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OUTLIERS = "outlier_detector"
 
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
-    """A session, and what its estimator's answers are. `classes` are its own, for a classifier."""
+    """An inference session and the outputs of its estimator. `classes` are those of a classifier."""
 
     session: Any
     precision: npt.DTypeLike
@@ -38,10 +38,10 @@ class OnnxModel:
     classes: npt.NDArray[Any] | None
 
     def admitted(self, given: Any) -> npt.NDArray[np.floating[Any]] | None:  # noqa: ANN401 - what a preprocessing step gives
-        """Return `given` as the graph takes it, rounded as scikit-learn would; None where it is not for it.
+        """Return `given` as the graph's input, rounded as scikit-learn rounds it, or None.
 
-        Not for it: what is no dense matrix of numbers; infinite values, also those that rounding makes; NaN
-        unless scikit-learn takes it. scikit-learn has opinions of its own on these.
+        None means that scikit-learn must score it: for anything but a dense matrix of numbers, for infinite
+        values (also after rounding), and for NaN unless scikit-learn takes NaN.
         """
         try:
             with np.errstate(over="ignore"):
@@ -81,7 +81,7 @@ class OnnxModel:
 def open_onnx(data: bytes, own: Any) -> OnnxModel:  # noqa: ANN401 - any estimator
     """Return the graph in `data`, which was made from `own`.
 
-    Raises `Refused`: `runtime` when ONNX Runtime is not installed, `load` when it does not take the bytes.
+    Raises `Refused`: `runtime` when ONNX Runtime is not installed, `load` when it rejects the bytes.
     """
     try:
         import onnxruntime  # noqa: PLC0415 - optional, and slow to import

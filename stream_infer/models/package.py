@@ -1,8 +1,8 @@
-"""Reading and writing model packages, folder or zip.
+"""Reads and writes model packages, folder or zip.
 
-Nothing here unpickles, and `load` takes only what `verify` returned: a model is never loaded from bytes whose
-digests were not checked. What a digest cannot say is who made the package; that is for `expected_digest` (a
-digest that came by another way) and for signatures.
+Nothing here unpickles, and `load` takes only the result of `verify`: a model is never loaded from bytes whose
+digests were not checked. A digest does not say who made the package: `expected_digest` does, when it came
+from a trusted source.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from stream_infer.models.contents import DEFAULT_LIMITS, Contents, PackageLimits
 from stream_infer.models.manifest import FileEntry, Manifest
 
 MANIFEST = "manifest.json"
-# A manifest cannot hold its own digest. It is beside it, in the form that `sha256sum -c` reads, so that a
-# byte that flips in the manifest is noticed also by those who were given no digest to expect.
+# The digest of the manifest, in the form of `sha256sum -c`: a flipped byte in the manifest is detected even
+# without an expected digest.
 CHECKSUM = "manifest.sha256"
 REQUIRED = ("golden.avro", "input.avsc", "requirements.txt")
 _MAX_MANIFEST_BYTES = 16 * 2**20
@@ -31,9 +31,9 @@ _PROOF = object()
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A package whose every byte was checked. `files` are the very bytes that were hashed.
+    """A package of which every byte was checked. `files` are the bytes that were hashed.
 
-    Only `verify` makes one; the constructor raises `TypeError` for anybody else.
+    Only `verify` makes one; the constructor raises `TypeError` otherwise.
     """
 
     manifest: Manifest
@@ -71,7 +71,7 @@ def write_package(path: Path, manifest: Manifest, files: Contents) -> Manifest:
 
     A zip when `path` ends in `.zip`, else a folder. The same input gives the same bytes and the same digest,
     which both forms share. The package appears whole, by a rename, or not at all. Raises `FileExistsError`
-    when there is something at `path` (a package never changes) and `Refused` for what `verify` would refuse.
+    when `path` exists (a package never changes) and `Refused` for contents that `verify` would refuse.
     """
     if path.exists():
         raise FileExistsError(f"{path} exists; a package is written once")

@@ -1,6 +1,7 @@
-"""How an estimator is asked: which of its methods, how often, and how its answers become scores.
+"""Scores a frame with an estimator: which methods are called, how often, and how results become scores.
 
-Duck-typed over what scikit-learn's estimators share. Whether an answer keeps the contract is in `scores`.
+Duck-typed over the methods that scikit-learn's estimators share. `scores` checks results against the
+contract.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _OUTLIER = ("-1", "1")
 
 # Estimators whose `predict` is, by their own definition, the class of the largest probability (or of the
 # largest decision value; or the sign of it). Golden samples that agree are not enough: a classifier with a
-# tuned threshold agrees on every sample that is not between the two. Everything else is asked twice, which
-# costs time and is never wrong.
+# tuned threshold agrees on every sample that is not between the two. All others are called twice: slower, and
+# never wrong.
 _LARGEST_WINS = frozenset({
     "BernoulliNB", "CategoricalNB", "ComplementNB", "DecisionTreeClassifier", "EllipticEnvelope",
     "ExtraTreeClassifier", "ExtraTreesClassifier", "GaussianNB", "IsolationForest",
@@ -37,7 +38,7 @@ _LARGEST_WINS = frozenset({
 
 
 class Estimator(Protocol):
-    """What is asked of an estimator; the last two only where its contract says that it has them."""
+    """The methods of an estimator; the last two only where its contract says so."""
 
     def predict(self, frame: Frame) -> npt.NDArray[Any]:
         """Return one answer per row."""
@@ -54,7 +55,7 @@ def contract_of(
 ) -> OutputContract:
     """Return the contract of a fitted `estimator`, trying it on the user's own golden `frame`.
 
-    Raises `Refused(RefusalCode.OUTPUT)` for what cannot be answered in one label and one number.
+    Raises `Refused` for an estimator whose output is not one label and one number.
     """
     if is_regressor(estimator):
         return OutputContract("regressor")
@@ -81,9 +82,9 @@ def contract_of(
 
 
 def contract_violation(estimator: Estimator, contract: OutputContract) -> str | None:
-    """Return why `estimator` cannot keep `contract`, or None. Asks it nothing."""
+    """Return why `estimator` cannot satisfy `contract`, or None. Calls none of its methods."""
     if contract.kind == "classifier" and classes_of(estimator) != contract.classes:
-        return "its classes are not those of the manifest"
+        return "its classes differ from the manifest's"
     method = {"probability": "predict_proba", "decision": "decision_function"}.get(contract.score or "")
     missing = [name for name in ("predict", method) if name is not None and not hasattr(estimator, name)]
     return f"it has no {missing[0]}" if missing else None
@@ -93,12 +94,12 @@ def classes_of(estimator: Estimator) -> tuple[str, ...]:
     """Return the names of the estimator's classes in its own order; raise `Refused` for several outputs."""
     classes = getattr(estimator, "classes_", None)
     if not isinstance(classes, np.ndarray) or classes.ndim != 1:
-        raise Refused(RefusalCode.OUTPUT, f"{type(estimator).__name__} has not one list of classes")
+        raise Refused(RefusalCode.OUTPUT, f"{type(estimator).__name__} has several lists of classes")
     return tuple(str(one) for one in classes)
 
 
 def predict(estimator: Estimator, contract: OutputContract, frame: Frame) -> Scores:
-    """Return what `estimator` says about `frame`, asking it as seldom as the contract allows.
+    """Return the scores of `frame`, with as few calls of `estimator` as the contract allows.
 
     Raises what the estimator raises, and `OutputShapeError` for answers that are not one per row.
     """
@@ -123,7 +124,7 @@ def predict(estimator: Estimator, contract: OutputContract, frame: Frame) -> Sco
 
 
 def _winner(raw: Floats, contract: OutputContract, n: int) -> npt.NDArray[np.intp] | None:
-    """Return the index of each row's class where the numbers tell it, or None where `predict` must."""
+    """Return the index of each row's class, or None where only `predict` determines it."""
     if contract.threshold is not None:
         score = raw[:, 1] if raw.ndim > 1 else _one_per_row(raw, n)
         return (score >= contract.threshold).astype(np.intp)
@@ -193,7 +194,7 @@ def _score_kind(
 
 
 def _last(estimator: Estimator) -> object:
-    """Return the estimator that decides: the last of a pipeline, the best of a search."""
+    """Return the final estimator: the last of a pipeline, the best of a search."""
     while True:
         if hasattr(estimator, "steps"):
             estimator = estimator.steps[-1][1]

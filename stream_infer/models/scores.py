@@ -1,4 +1,4 @@
-"""What a model said about a batch, in columns, and whether that keeps its contract.
+"""The outputs of a model for a batch, in columns, and their check against the contract.
 
 Pure numpy. `predict` asks the estimator.
 """
@@ -22,7 +22,7 @@ _ROUNDING = 1e-9
 
 
 class OutputShapeError(ValueError):
-    """The model answered a batch with something of another length or shape: no row of it can be trusted."""
+    """The model's output has another length or shape than its batch: no row of it can be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Scores:
     """The answers to `len(scores)` rows. A column that the contract does not name is None.
 
     `label` holds `str(class)`; `class_scores` is (n, classes), in the order of the contract. Where each label
-    was chosen among the classes of the contract, `winner` is its index: to look it up is 12 times as slow.
+    was chosen among the classes of the contract, `winner` is its index: a lookup would be 12 times as slow.
     """
 
     label: Labels | None = None
@@ -80,7 +80,7 @@ def _check_shape(scores: Scores, contract: OutputContract, n: int) -> None:
 
 
 def _note_numbers(faults: dict[int, Fault], name: str, column: Floats, *, bounded: bool) -> None:
-    # One pass finds that all is well, which it nearly always is; a NaN fails every comparison.
+    # One pass for the usual case without faults; a NaN fails every comparison.
     low, high = (
         (-_ROUNDING, 1 + _ROUNDING) if bounded else (-np.finfo(np.float64).max, np.finfo(np.float64).max)
     )
@@ -96,10 +96,10 @@ def _note_numbers(faults: dict[int, Fault], name: str, column: Floats, *, bounde
 
 
 def _note_labels(faults: dict[int, Fault], label: Labels, classes: frozenset[str]) -> None:
-    said = label.tolist()
-    if classes.issuperset(said):
+    labels = label.tolist()
+    if classes.issuperset(labels):
         return
-    for row, one in enumerate(said):
+    for row, one in enumerate(labels):
         if one not in classes:
             faults.setdefault(
                 row, (row, DeadLetterClass.OUTPUT_LABEL, "the model's label is not one of its classes")
