@@ -116,7 +116,7 @@ def _integer(kind: str, value: object) -> int:
         raise Misfit(
             f"is a time, and the field a plain {kind}", "give the field a logicalType, or write integers"
         )
-    number = _number(value)
+    number = _number(value, int, float)
     if number is None or number != number // 1:
         raise Misfit("is not a whole number", fix)
     if not -(1 << _BITS[kind]) <= number < 1 << _BITS[kind]:
@@ -125,22 +125,21 @@ def _integer(kind: str, value: object) -> int:
 
 
 def _float(kind: str, value: object) -> float:
-    number = _number(value)
+    number = _number(value, float)
     if number is None:
         raise Misfit(f"is not a {kind}", "write a number such as 12.5")
     return float(number)
 
 
-def _number(value: object) -> int | float | None:
-    """Return the number that `value` is or says; None when it is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
-        return None
+def _number(value: object, *parsers: Callable[[str], int | float]) -> int | float | None:
+    """Return the number that `value` is, or that the first of `parsers` finds in its text; else None."""
     if isinstance(value, (int, float)):
-        return value
-    text = str(value)
-    for parse in (int, float):
+        return None if isinstance(value, bool) else value
+    if not isinstance(value, (str, Decimal)) or "_" in str(value):  # Python takes 1_000, pandas does not
+        return None
+    for parse in parsers:
         try:
-            return None if "_" in text else parse(text)
+            return parse(str(value))
         except ValueError:
             continue
     return None
