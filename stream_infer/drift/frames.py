@@ -56,7 +56,7 @@ class ObservationFrame:
     """One window of one partition under one model, or a part of it. Offsets and times are inclusive.
 
     `first_offset` to `last_offset` are records that were seen, `window_first_offset` to `window_last_offset`
-    the range that the window covers. `records` counts every record, `dead_letters` those turned away,
+    the range that the window covers. `records` counts every record, `dead_letters` the rejected ones,
     `sampled` the rows behind `signals`.
     """
 

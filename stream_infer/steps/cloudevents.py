@@ -10,7 +10,7 @@ from stream_infer.flow.records import Header
 def headers(event_id: str, event_type: str, source: str, time_ms: int) -> tuple[Header, ...]:
     """Return the headers of an event of `event_type` ("drift.detected") that happened at `time_ms`.
 
-    `source` names who says it, as a path; `event_id` is unique within it.
+    `source` is the producer of the event, as a path; `event_id` is unique within it.
     """
     time = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
     attributes = {

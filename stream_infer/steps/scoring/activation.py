@@ -1,7 +1,7 @@
-"""The announcement of a model: which offsets of which partitions it answers from now on.
+"""The event `model.activated`: from which offset of which partitions a model answers.
 
-It is committed with the first batch that the model answers under an assignment, so it is exactly as true as
-the predictions themselves: aborted with them, and made anew from the batch that is read again.
+It is committed with the first batch that the model answers under an assignment, so it holds exactly when the
+predictions do: aborted with them, and made anew from the batch that is read again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stream_infer.steps import cloudevents
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What was announced last, and under which assignment."""
+    """The model that was announced last, and the assignment that it was announced under."""
 
     digest: str
     generation: int
@@ -28,9 +28,9 @@ class Announced:
 
 
 class Announcer:
-    """Announces each serving model once per assignment. `announced` is kept by the step, which may forget it.
+    """Announces each serving model once per assignment. The step keeps `Announced`, and may forget it.
 
-    `differences` tells what a package was made for and is not here, and serves all the same.
+    `differences` gives the tolerated differences between what a package was made for and this worker.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Announcer:
     def announce(
         self, batch: Batch, serving: ServingModel, before: Announced | None
     ) -> tuple[Announced, Output | None]:
-        """Return what is announced after `batch`, and the event if there is something new to say."""
+        """Return what is announced after `batch`, and the event if model or assignment is new."""
         manifest = serving.model.manifest
         now = Announced(serving.model.digest, serving.generation, batch.assignment, manifest.version)
         if now == before:
@@ -76,8 +76,8 @@ class Announcer:
         ]
         first = min(batch.cursor.spans)
         from_version = before.version if before and before.digest != digest else None
-        came = f"replaces {from_version}" if from_version else "serves"
-        differs = "; ".join(self._differences(manifest))
+        action = f"replaces {from_version}" if from_version else "serves"
+        differences = "; ".join(self._differences(manifest))
         return {
             "id": f"{self._pipeline}/{self._instance}/{EventType.MODEL_ACTIVATED}/{serving.generation}/"
             f"{first.topic}/{first.index}/{batch.cursor.spans[first].first}",
@@ -85,8 +85,8 @@ class Announcer:
             "severity": "info",
             "time": batch.received_ms,
             "pipeline": self._pipeline,
-            "summary": f"{manifest.name} {manifest.version} {came} on {self._instance}, "
-            f"in {len(ranges)} partitions" + (f", although {differs}" if differs else ""),
+            "summary": f"{manifest.name} {manifest.version} {action} on {self._instance}, "
+            f"in {len(ranges)} partitions" + (f", although {differences}" if differences else ""),
             "model_version": manifest.version,
             "model_digest": digest,
             "instance": self._instance,
@@ -97,5 +97,5 @@ class Announcer:
                 "to_version": manifest.version,
                 "to_digest": digest,
             },
-            "attributes": {"differences": differs} if differs else {},
+            "attributes": {"differences": differences} if differences else {},
         }

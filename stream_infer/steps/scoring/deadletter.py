@@ -1,7 +1,7 @@
-"""Dead letters: the record as it came, and why it was turned away, in headers (DESIGN 1.5).
+"""Dead letters: the record as it came, with the reason in headers.
 
-Names of headers follow Kafka 4.4's own (KIP-1191) where it has them. Whether a record is turned away is
-decided elsewhere; where dead letters go is the sink's.
+Names of headers follow KIP-1191 (dead letter queues of Kafka Streams) where it has them. Which record is
+rejected is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from stream_infer.flow.records import Batch, Channel, Header, Headers, Output, R
 from stream_infer.steps.scoring.size import headers_bytes, record_bytes
 
 MESSAGE_LIMIT = 1000
-"""Characters of a message: names of fields are the producer's, and need not be short."""
+"""Most characters of a message: it may quote field names, which are the producer's and may be long."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterContext:
-    """What all dead letters of a worker share: the consumer group and the topic's limit for one record."""
+    """The same for all dead letters of a worker: the consumer group, and the topic's limit for one record."""
 
     group_id: str
     limit_bytes: int
@@ -32,7 +32,7 @@ class _Letter:
 
 
 def dead_letters(
-    batch: Batch, rejected: Sequence[Rejected], head: DeadLetterContext, *, model_version: str
+    batch: Batch, rejected: Sequence[Rejected], context: DeadLetterContext, *, model_version: str
 ) -> Output:
     """Return one dead letter for each of `rejected`, in their order.
 
@@ -40,7 +40,7 @@ def dead_letters(
     record over the limit goes by reference: without its value, then its headers, then its key, until it
     fits.
     """
-    letters = [_letter(batch, reject, head, model_version) for reject in rejected]
+    letters = [_letter(batch, reject, context, model_version) for reject in rejected]
     return Output(
         channel=Channel.DEAD_LETTERS,
         rows=[reject.row for reject in rejected],
@@ -50,38 +50,38 @@ def dead_letters(
     )
 
 
-def _letter(batch: Batch, reject: Rejected, head: DeadLetterContext, model_version: str) -> _Letter:
+def _letter(batch: Batch, reject: Rejected, context: DeadLetterContext, model_version: str) -> _Letter:
     row = reject.row
     key, value, original = batch.keys[row], batch.values[row], batch.headers[row] or ()
-    reason = _reason(batch, reject, head, model_version)
+    reason = _reason(batch, reject, context, model_version)
     whole = _Letter(key, value, (*original, *reason))
-    if _fits(whole, head):
+    if _fits(whole, context):
         return whole
     if value is not None:
         reason.append(_header("streaminfer.value.omitted", len(value)))
     by_reference = _Letter(key, None, (*original, *reason))
-    if _fits(by_reference, head):
+    if _fits(by_reference, context):
         return by_reference
     if original:
         reason.append(_header("streaminfer.headers.omitted", headers_bytes(original)))
     bare = _Letter(key, None, tuple(reason))
-    if key is None or _fits(bare, head):
+    if key is None or _fits(bare, context):
         return bare
     reason.append(_header("streaminfer.key.omitted", len(key)))
     return _Letter(None, None, tuple(reason))
 
 
-def _fits(letter: _Letter, head: DeadLetterContext) -> bool:
-    return record_bytes(letter.key, letter.value, letter.headers) <= head.limit_bytes
+def _fits(letter: _Letter, context: DeadLetterContext) -> bool:
+    return record_bytes(letter.key, letter.value, letter.headers) <= context.limit_bytes
 
 
-def _reason(batch: Batch, reject: Rejected, head: DeadLetterContext, model_version: str) -> list[Header]:
+def _reason(batch: Batch, reject: Rejected, context: DeadLetterContext, model_version: str) -> list[Header]:
     source = batch.source(reject.row)
     return [
         _header("__dlq.errors.topic", source.topic),
         _header("__dlq.errors.partition", source.index),
         _header("__dlq.errors.offset", batch.offset[reject.row]),
-        _header("__dlq.errors.group", head.group_id),
+        _header("__dlq.errors.group", context.group_id),
         _header("__dlq.errors.message", reject.message[:MESSAGE_LIMIT]),
         _header("streaminfer.error.stage", reject.stage.value),
         _header("streaminfer.error.class", reject.error_class),

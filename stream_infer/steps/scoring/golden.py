@@ -1,8 +1,7 @@
-"""Golden samples: events with the answers they must give, computed from the user's own frame.
+"""Golden samples: events with the expected answers, which were computed from the user's own frame.
 
-An Avro container file in memory; where it is kept is the package's business. An answer agrees when it is
-within the tolerance of the manifest: linear models differ by some 1e-15 between batch sizes and memory
-layouts.
+An Avro container file in memory, kept in the package. An answer agrees when it is within the tolerance of the
+manifest: linear models differ by some 1e-15 between batch sizes and memory layouts.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _SYNC_MARKER = hashlib.sha256(b"io.streaminfer.package.v1.Golden").digest()[:16]
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """One event, as the bare datum in the package's input schema, and what the model must say about it."""
+    """One event, as the bare datum in the package's input schema, and the expected answer."""
 
     event: bytes
     label: str | None = None
@@ -62,9 +61,9 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class GoldenReport:
-    """How a replay went: `rows` replayed, the greatest difference of a number, and each row that disagrees.
+    """The result of a replay: the number of rows, the greatest difference of a number, and the failures.
 
-    `failures` say which row and why, without payload. A row that was turned away is a failure too.
+    A failure names the row that disagrees and the reason, without payload. A rejected row is a failure too.
     """
 
     rows: int
@@ -74,7 +73,7 @@ class GoldenReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there is something to compare, and all of it agrees."""
+        """Whether there are rows, and all of them agree."""
         return self.rows > 0 and not self.failures
 
 
@@ -110,9 +109,9 @@ def read_golden(data: bytes) -> list[Golden]:
 
 
 def replay(model: Model, schema: Schema, golden: bytes) -> GoldenReport:
-    """Send the golden events through decode, policy, container and predict, and compare the answers.
+    """Decode the golden events, apply policies, predict, and compare the answers with the expected ones.
 
-    `schema` is the package's input schema. A converted model is asked in both of its forms. Raises `Refused`
+    `schema` is the package's input schema. A converted model predicts in both of its forms. Raises `Refused`
     when the file or the schema does not fit the model.
     """
     rows = read_golden(golden)
@@ -132,32 +131,32 @@ def _replay(model: Model, schema: Schema, rows: Sequence[Golden]) -> GoldenRepor
     except ModelFailed as failed:
         raise Refused(RefusalCode.GOLDEN, f"on the golden samples, {failed}") from None
     places = {int(decoded.rows[row]): place for place, row in enumerate(inferred.rows.tolist())}
-    turned_away = {reject.row: reject.error_class for reject in decoded.rejected}
-    turned_away |= {int(decoded.rows[reject.row]): reject.error_class for reject in inferred.rejected}
-    return _compare(rows, places, inferred, turned_away, model)
+    rejected = {reject.row: reject.error_class for reject in decoded.rejected}
+    rejected |= {int(decoded.rows[reject.row]): reject.error_class for reject in inferred.rejected}
+    return _compare(rows, places, inferred, rejected, model)
 
 
 def _compare(
     rows: Sequence[Golden],
     places: Mapping[int, int],
     inferred: Inferred,
-    turned_away: Mapping[int, str],
+    rejected: Mapping[int, str],
     model: Model,
 ) -> GoldenReport:
     contract, tolerance = model.manifest.output, model.manifest.tolerance
     failures: list[str] = []
     greatest = 0.0
     mismatches = 0
-    for index, wanted in enumerate(rows):
+    for index, expected in enumerate(rows):
         if index not in places:
-            failures.append(f"golden row {index} was turned away: {turned_away[index]}")
+            failures.append(f"golden row {index} was rejected: {rejected[index]}")
             continue
         found = row_of(inferred.scores, places[index], contract)
-        difference, agrees = _numbers(found, wanted, tolerance)
+        difference, agrees = _compare_numbers(found, expected, tolerance)
         greatest = max(greatest, difference)
         if not agrees:
             failures.append(f"golden row {index} differs by {difference:.3g}")
-        if found.label != wanted.label and not tied(wanted, contract, tolerance):
+        if found.label != expected.label and not tied(expected, contract, tolerance):
             mismatches += 1
             failures.append(f"golden row {index} has another label")
     return GoldenReport(len(rows), greatest, mismatches, failures)
@@ -176,14 +175,14 @@ def row_of(scores: Scores, place: int, contract: OutputContract) -> Golden:
     )
 
 
-def _numbers(found: Golden, wanted: Golden, tolerance: Tolerance) -> tuple[float, bool]:
+def _compare_numbers(found: Golden, expected: Golden, tolerance: Tolerance) -> tuple[float, bool]:
     """Return the greatest difference of all numbers, and whether all are within tolerance."""
-    pairs = [(found.score, wanted.score), (found.value, wanted.value)]
-    # A golden row may know all class scores, which the contract did not ask the model for.
-    if found.class_scores is not None and wanted.class_scores is not None:
-        if found.class_scores.keys() != wanted.class_scores.keys():
+    pairs = [(found.score, expected.score), (found.value, expected.value)]
+    # A golden row may have all class scores although the contract does not ask for them.
+    if found.class_scores is not None and expected.class_scores is not None:
+        if found.class_scores.keys() != expected.class_scores.keys():
             return np.inf, False
-        pairs += [(score, wanted.class_scores[name]) for name, score in found.class_scores.items()]
+        pairs += [(score, expected.class_scores[name]) for name, score in found.class_scores.items()]
     if any((a is None) != (b is None) for a, b in pairs):
         return np.inf, False
     numbers = [(a, b) for a, b in pairs if a is not None and b is not None]
@@ -196,23 +195,23 @@ def slack(golden: _Numbers, tolerance: Tolerance) -> _Numbers:
     return tolerance.absolute + tolerance.relative * abs(golden)
 
 
-def tied(wanted: Golden, contract: OutputContract, tolerance: Tolerance) -> bool:
+def tied(expected: Golden, contract: OutputContract, tolerance: Tolerance) -> bool:
     """Return whether the golden answer is so close to another label that rounding decides between them."""
-    if wanted.class_scores is not None and len(wanted.class_scores) > 1 and contract.threshold is None:
-        second, first = sorted(wanted.class_scores.values())[-2:]
+    if expected.class_scores is not None and len(expected.class_scores) > 1 and contract.threshold is None:
+        second, first = sorted(expected.class_scores.values())[-2:]
         return first - second <= 2 * slack(first, tolerance)
-    border = _border(contract)
+    threshold = _decision_threshold(contract)
     return (
-        wanted.score is not None
-        and border is not None
-        and abs(wanted.score - border) <= slack(border, tolerance)
+        expected.score is not None
+        and threshold is not None
+        and abs(expected.score - threshold) <= slack(threshold, tolerance)
     )
 
 
-def _border(contract: OutputContract) -> float | None:
-    """Return the score at which a label with only one other turns into it."""
+def _decision_threshold(contract: OutputContract) -> float | None:
+    """Return the score at which the label of two classes changes, if one score decides it."""
     if contract.threshold is not None:
         return contract.threshold
-    if len(contract.classes) != 2:  # noqa: PLR2004 - with more, one score does not tell how far the second is
+    if len(contract.classes) != 2:  # noqa: PLR2004 - with more, one score does not decide
         return None
     return 0.5 if contract.score == "probability" else 0.0

@@ -1,7 +1,6 @@
-"""From columns of events to scores: feature policy, container, predict, output contract.
+"""From columns of events to scores: feature policies, input frame, predict, output contract.
 
-The one path that a worker, a batch file, `open_package` and the golden samples share. Bytes are not known
-here.
+A worker, a batch file, `open_package` and the golden samples share this path. It knows no bytes.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from stream_infer.steps.scoring.isolate import Budget, Isolated, isolate
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """`scores` of `rows` (ascending rows of the given columns), and the other rows with the reason.
+    """The scores of `rows` (ascending rows of the given columns), and the rejected rows with the reason.
 
-    `answered` counts rows on which the model answered at all, `raised` those on which it raised.
+    `answered` counts rows on which the model did not raise, `raised` those on which it did.
     """
 
     rows: NDArray[np.intp]
@@ -42,34 +41,34 @@ class _Answer:
 
 
 def infer(model: Model, columns: Columns, budget: Budget) -> Inferred:
-    """Score every row of `columns`, which hold each feature's source; raise `ModelFailed` over budget."""
+    """Score every row of `columns`, which hold each feature's source. Raises `ModelFailed` over budget."""
     if not len(next(iter(columns.values()))):
         return Inferred(np.empty(0, np.intp), Scores(), (), answered=0, raised=0)
-    judged = policy.apply_policies(columns, model.manifest)
+    passed = policy.apply_policies(columns, model.manifest)
 
     def predict(start: int, stop: int) -> _Answer:
         # A frame of its own for each call: a model that writes into its input spoils no later answer.
-        part = {path: column.slice(start, stop - start) for path, column in judged.columns.items()}
+        part = {path: column.slice(start, stop - start) for path, column in passed.columns.items()}
         scores = model.predict(build_frame(part, model.manifest))
         return _Answer(scores, check_scores(scores, model.manifest.output, stop - start))
 
-    isolated = isolate(predict, len(judged.rows), budget)
+    isolated = isolate(predict, len(passed.rows), budget)
     rejected = _rejected(isolated)
     raised = len(isolated.poison)
-    keep = np.ones(len(judged.rows), dtype=np.bool_)
+    keep = np.ones(len(passed.rows), dtype=np.bool_)
     keep[[reject.row for reject in rejected]] = False
     scores = _select([part.answer.scores for part in isolated.parts], _answered(keep, isolated))
     return Inferred(
-        rows=judged.rows[keep],
+        rows=passed.rows[keep],
         scores=scores,
-        rejected=sorted([*judged.rejected, *move_rows(rejected, judged.rows)], key=lambda reject: reject.row),
-        answered=len(judged.rows) - raised,
+        rejected=sorted([*passed.rejected, *move_rows(rejected, passed.rows)], key=lambda reject: reject.row),
+        answered=len(passed.rows) - raised,
         raised=raised,
     )
 
 
 def move_rows(rejected: Sequence[Rejected], rows: NDArray[np.intp]) -> list[Rejected]:
-    """Return `rejected` with row `i` called `rows[i]`."""
+    """Return `rejected` with row `rows[i]` in place of row `i`."""
     return [Rejected(int(rows[r.row]), r.stage, r.error_class, r.message) for r in rejected]
 
 
@@ -96,12 +95,12 @@ def _rejected(isolated: Isolated[_Answer]) -> list[Rejected]:
 
 
 def _answered(keep: NDArray[np.bool_], isolated: Isolated[_Answer]) -> NDArray[np.bool_]:
-    """Return `keep` of the rows that the parts hold: poison rows are in none."""
+    """Return `keep` without the poison rows, which are in no part."""
     return np.delete(keep, [bad.row for bad in isolated.poison]) if isolated.poison else keep
 
 
 def _select(parts: Sequence[Scores], keep: NDArray[np.bool_]) -> Scores:
-    """Return the rows of `parts`, one after the other, that are to keep."""
+    """Return the rows of `parts`, one after the other, where `keep` is true."""
     if len(parts) == 1 and keep.all():
         return parts[0]
     joined = {}

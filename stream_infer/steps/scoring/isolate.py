@@ -1,12 +1,13 @@
-"""Find the rows on which a model raises, by halving the batch, and tell them from a model that has failed.
+"""The isolation of poison rows, on which a model raises: the batch is halved until single rows are left.
 
-What a model is and what its answers mean does not live here: an answer is whatever `predict` returns.
+A model that raises on more rows than bad data explains has failed. Models and their answers are not known
+here: an answer is the result of `predict`.
 
-Why the limits are what they are. One poison row among `n` costs about log2(n) predicts, and the 19 rows that
-any batch may have, up to 160. A fixed limit near that (128 find 8 rows of 4,000) would halt the worker on
-0.2 % of poison, and again after each restart, because catching up reads large batches. So the limit grows
-with the batch until the share of poison decides: finding 5 % of a batch costs up to 0.45 predicts a row. What
-a slow model may cost in time is `expired`, the caller's clock.
+The limits: one poison row among `n` costs about log2(n) predicts, and the 19 rows that any batch may have, up
+to 160. A fixed limit near that (128 find 8 rows of 4,000) would halt the worker on 0.2 % of poison, and again
+after each restart, because catching up reads large batches. So the limit grows with the batch until the share
+of poison decides: finding 5 % of a batch costs up to 0.45 predicts a row. The time that a slow model may take
+is limited by `expired`, the caller's clock.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ def _never() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What isolating may cost: predicts (the larger of two limits) and the time that the caller allows."""
+    """The limits of isolation: predicts (the larger of two numbers), and the time that the caller allows."""
 
     predicts: int = 192
     predicts_per_row: float = 0.5
     expired: Callable[[], bool] = _never
 
     def limit(self, rows: int) -> int:
-        """Return how many predicts a batch of `rows` may cost."""
+        """Return the most predicts that a batch of `rows` may take."""
         return max(self.predicts, int(rows * self.predicts_per_row))
 
 
@@ -58,7 +59,7 @@ class BatchPart(Generic[Answer]):
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A row on which the model raises, and the type and place of the error; its text would quote payload."""
+    """A row on which the model raises, with type and place of the error; its text could quote payload."""
 
     row: int
     error: type[Exception]
@@ -75,7 +76,7 @@ class Isolated(Generic[Answer]):
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """How many rows in succession one model has raised on, with no answer in between."""
+    """The number of rows in succession on which one model has raised, without an answer in between."""
 
     digest: str = ""
     rows: int = 0
@@ -92,7 +93,7 @@ class Streak:
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """Rows still to answer; `suspect` when the whole raised and the other half did not."""
+    """Rows without an answer yet; `suspect` if they must hold the fault: the other half of them did not."""
 
     start: int
     stop: int
@@ -111,10 +112,9 @@ class _Range:
 def isolate(predict: Callable[[int, int], Answer], rows: int, budget: Budget = Budget()) -> Isolated[Answer]:
     """Return the answers of `predict(start, stop)` for all rows but the single ones on which it raises.
 
-    A range that raises is halved until one row is left. When its left half answers, the right half is not
-    asked as a whole: it must hold the fault. Each single row is asked, so a model that dislikes the
-    company of rows, not a row, loses none. Raises `ModelFailed` when more rows raise than bad data
-    explains, or over budget.
+    A range that raises is halved until one row is left. When the left half answers, the right half is halved
+    at once: it must hold the fault. A row is poison only if it raises alone, so none is lost for the company
+    it was in. Raises `ModelFailed` when more rows raise than bad data explains, or over budget.
     """
     parts: list[BatchPart[Answer]] = []
     poison: list[Poison] = []
@@ -123,23 +123,23 @@ def isolate(predict: Callable[[int, int], Answer], rows: int, budget: Budget = B
     tolerated = max(TOLERATED_ROWS, int(rows * TOLERATED_SHARE))
     spent = 0
     while pending:
-        asked = pending.pop()
-        if asked.suspect and asked.size > 1:
-            pending.extend(asked.halves())
+        part = pending.pop()
+        if part.suspect and part.size > 1:
+            pending.extend(part.halves())
             continue
         if spent and (spent >= limit or budget.expired()):
             raise ModelFailed(
                 f"the model raises; {spent} predicts found {len(poison)} of {rows} rows to blame"
             )
         spent += 1
-        answer = _ask(predict, asked)
+        answer = _ask(predict, part)
         if isinstance(answer, BatchPart):
             parts.append(answer)
-            if asked.is_left:
-                twin = pending.pop()
-                pending.append(_Range(twin.start, twin.stop, suspect=True))
-        elif asked.size > 1:
-            pending.extend(asked.halves())
+            if part.is_left:
+                other = pending.pop()
+                pending.append(_Range(other.start, other.stop, suspect=True))
+        elif part.size > 1:
+            pending.extend(part.halves())
         else:
             poison.append(answer)
             if len(poison) > tolerated:
@@ -149,14 +149,14 @@ def isolate(predict: Callable[[int, int], Answer], rows: int, budget: Budget = B
     return Isolated(parts, poison)
 
 
-def _ask(predict: Callable[[int, int], Answer], asked: _Range) -> BatchPart[Answer] | Poison:
+def _ask(predict: Callable[[int, int], Answer], part: _Range) -> BatchPart[Answer] | Poison:
     try:
-        return BatchPart(asked.start, asked.stop, predict(asked.start, asked.stop))
+        return BatchPart(part.start, part.stop, predict(part.start, part.stop))
     except MemoryError:
         # The process is short of memory: no row is to blame, a dead letter would throw good data away.
         raise ModelFailed("the model ran out of memory") from None
     except Exception as error:  # noqa: BLE001 - foreign code may raise anything
-        return Poison(asked.start, type(error), error_cause(error))
+        return Poison(part.start, type(error), error_cause(error))
 
 
 def error_cause(error: Exception) -> str:

@@ -1,8 +1,7 @@
-"""What scoring with one model needs beyond the model: which fields to decode, and where the event's time is.
+"""The scoring plan of a model: the fields of the event to decode, and the field that holds its time.
 
-A plan depends on the package (its features read fields of the event), so each model has its own. Making
-one is pure and checks everything that could fail, so whoever replaces a model makes its plan before the
-swap.
+A plan depends on the package, whose features read fields of the event, so each model has its own. Making one
+is pure and checks everything that could fail, so the plan of a candidate is made before the swap.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _READABLE = {
     "string": _TEXT,
     "enum": _TEXT,
 }
-"""Kind of a feature -> kinds of field that Avro's promotions turn into it (an enum is a string)."""
+"""Kind of a feature -> kinds of field that Avro promotes to it (an enum is a string)."""
 
 _UNITS_PER_MS = {
     None: 1,
@@ -43,11 +42,11 @@ _UNITS_PER_MS = {
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """How the input is written, and which of its fields a prediction carries.
+    """The framing and schemas of the input, and the fields that a prediction copies from the event.
 
-    `event_time` and `copy` are dotted paths; without `event_time` the record's own timestamp counts. With
-    a `reader`, events of all `writers` are resolved to it. Under the Confluent framing there is a reader, and
-    the writers are those that are `registered` by then; see `Decoder`.
+    `event_time` and `copy` are dotted paths; without `event_time` the record's own timestamp counts. With a
+    `reader`, events of all `writers` are resolved to it. Under the Confluent framing there is a reader, and
+    the writers are those in `registered`; see `Decoder`.
     """
 
     framing: Framing
@@ -60,7 +59,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class EventTime:
-    """A field that holds the time of the event: whole units since 1970, so many to a millisecond."""
+    """The field with the time of the event: whole units since 1970, `units_per_ms` to a millisecond."""
 
     path: str
     units_per_ms: int
@@ -68,7 +67,7 @@ class EventTime:
 
 @dataclass(frozen=True, slots=True)
 class ScoringPlan:
-    """The decoder for what one model reads, and what the prediction takes from the event."""
+    """The decoder of the fields that one model reads, and the event fields that a prediction takes."""
 
     decoder: Decoder
     event_time: EventTime | None
@@ -90,12 +89,12 @@ def plan_scoring(model: Model, events: Events) -> ScoringPlan:
     event_time = None
     if events.event_time is not None:
         event_time = EventTime(events.event_time, _UNITS_PER_MS[known[events.event_time].logical])
-    wanted = [feature.source for feature in model.manifest.features]
-    wanted += [*events.copy, *([event_time.path] if event_time else [])]
+    paths = [feature.source for feature in model.manifest.features]
+    paths += [*events.copy, *([event_time.path] if event_time else [])]
     decoder = Decoder(
         events.framing,
         events.writers,
-        list(dict.fromkeys(wanted)),
+        list(dict.fromkeys(paths)),
         reader=events.reader,
         registered=events.registered,
     )
@@ -116,7 +115,7 @@ def check_feature(feature: Feature, leaf: Leaf | None, schema: Schema) -> None:
     where = f"feature '{feature.name}' reads '{feature.source}'"
     if leaf is None:
         raise Refused(
-            RefusalCode.SCHEMA, f"{where}, which is {_what(feature.source, schema)} in {schema.name}"
+            RefusalCode.SCHEMA, f"{where}, which is {_found(feature.source, schema)} in {schema.name}"
         )
     if leaf.kind not in _READABLE[feature.type]:
         raise Refused(RefusalCode.SCHEMA, f"{where} as {feature.type}; in {schema.name} it is {leaf.kind}")
@@ -143,17 +142,17 @@ def _imputation(feature: Feature) -> object:
 
 
 def field_problems(events: Events, known: Mapping[str, Leaf], schema: Schema) -> Iterator[Problem]:
-    """Yield what is wrong with the configured fields, given the leaves of `schema`."""
+    """Yield the problems of the configured fields, given the leaves of `schema`."""
     fix = "name a scalar field, nested ones with dots"
     for path in events.copy:
         if path not in known:
-            yield Problem("output.copy", path, f"{_what(path, schema)} in {schema.name}", fix)
+            yield Problem("output.copy", path, f"{_found(path, schema)} in {schema.name}", fix)
     time = events.event_time
     if time is not None and time not in known:
-        yield Problem("input.event_time", time, f"{_what(time, schema)} in {schema.name}", fix)
+        yield Problem("input.event_time", time, f"{_found(time, schema)} in {schema.name}", fix)
     elif time is not None and not _is_time(known[time]):
-        what = known[time].logical or known[time].kind
-        message = f"{what} in {schema.name}, which is no point in time"
+        kind = known[time].logical or known[time].kind
+        message = f"{kind} in {schema.name}, which is no point in time"
         yield Problem("input.event_time", time, message, "name a timestamp, or a long of milliseconds")
 
 
@@ -162,7 +161,7 @@ def units_per_ms(leaf: Leaf) -> int | None:
     return _UNITS_PER_MS[leaf.logical] if _is_time(leaf) else None
 
 
-def _what(path: str, schema: Schema) -> str:
+def _found(path: str, schema: Schema) -> str:
     return other_fields(schema).get(path, "not a field")
 
 

@@ -1,8 +1,7 @@
-"""What happens to a value that is missing, NaN, infinite or too long for its column, feature by feature.
+"""Policies for values that are missing, NaN, infinite or out of range for their column, feature by feature.
 
-Estimators disagree about such values (one raises for the whole batch, another accepts them silently), so
-the answer is the package's, not the estimator's. How a null looks to the model is `models.frame_builder`'s
-business.
+Estimators treat such values differently (one raises for the whole batch, another accepts them silently), so
+the package decides, not the estimator. `models.frame_builder` gives a null the form that the model needs.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ Columns = Mapping[str, pa.Array]
 Mask = NDArray[np.bool_]
 
 EXACT_LIMIT = 2**53
-"""Beyond it not every whole number is a float64."""
+"""Beyond it a float64 does not hold every whole number."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyResult:
-    """The features of the rows that pass; `rows[i]` is the row of the given columns that row `i` was."""
+    """The features of the rows that pass; `rows[i]` is the row of the given columns that became row `i`."""
 
     columns: Columns
     rows: NDArray[np.intp]
@@ -45,43 +44,43 @@ class _Fault:
 
 
 def apply_policies(columns: Columns, manifest: Manifest) -> PolicyResult:
-    """Impute, pass or reject what is no ordinary value; a row is rejected once, for the first reason."""
+    """Impute, pass or reject exceptional values; a row is rejected once, for the first reason."""
     imputed = {feature.source: columns[feature.source] for feature in manifest.features}
-    refused: dict[int, Rejected] = {}
+    rejected: dict[int, Rejected] = {}
     for feature in manifest.features:
         for fault in _faults(columns[feature.source], feature):
             if fault.policy is Policy.IMPUTE:
                 column = imputed[feature.source]
                 if _turns_float(column, feature):
-                    _refuse(refused, _inexact_rows(column), *_inexact(feature.name))
+                    _reject(rejected, _inexact_rows(column), *_inexact(feature.name))
                 imputed[feature.source] = _impute(column, fault.mask, feature)
             elif fault.policy is Policy.REJECT:
-                _refuse(refused, np.flatnonzero(fault.mask), fault.error_class, fault.message)
+                _reject(rejected, np.flatnonzero(fault.mask), fault.error_class, fault.message)
     for name, rows in misfits(imputed, manifest).items():
-        _refuse(refused, rows, *_misfit(name, manifest))
-    return _split(imputed, refused)
+        _reject(rejected, rows, *_misfit(name, manifest))
+    return _split(imputed, rejected)
 
 
-def _split(columns: Columns, refused: Mapping[int, Rejected]) -> PolicyResult:
+def _split(columns: Columns, rejected: Mapping[int, Rejected]) -> PolicyResult:
     count = len(next(iter(columns.values())))
-    if not refused:
+    if not rejected:
         return PolicyResult(columns, np.arange(count, dtype=np.intp), ())
     keep = np.ones(count, dtype=np.bool_)
-    keep[list(refused)] = False
+    keep[list(rejected)] = False
     mask = pa.array(keep)
     kept = {path: column.filter(mask) for path, column in columns.items()}
-    return PolicyResult(kept, np.flatnonzero(keep), [refused[row] for row in sorted(refused)])
+    return PolicyResult(kept, np.flatnonzero(keep), [rejected[row] for row in sorted(rejected)])
 
 
-def _refuse(
-    refused: dict[int, Rejected], rows: NDArray[np.integer], error_class: DeadLetterClass, message: str
+def _reject(
+    rejected: dict[int, Rejected], rows: NDArray[np.integer], error_class: DeadLetterClass, message: str
 ) -> None:
     for row in rows.tolist():
-        refused.setdefault(row, Rejected(row, Stage.VALIDATE, error_class, message))
+        rejected.setdefault(row, Rejected(row, Stage.VALIDATE, error_class, message))
 
 
 def _faults(column: pa.Array, feature: Feature) -> list[_Fault]:
-    """Return what is wrong with a column; one look at the whole when nothing is."""
+    """Return the faults of a column; a single pass finds out that there are none."""
     faults, name = [], f"feature '{feature.name}'"
     if column.null_count:
         missing = column.is_null().to_numpy(zero_copy_only=False)
@@ -111,7 +110,7 @@ def _faults(column: pa.Array, feature: Feature) -> list[_Fault]:
 
 
 def _missing(feature: Feature) -> Policy:
-    # The model's column was never seen with a null: what the writer's schema may send, it cannot pass on.
+    # The model never saw a null in this column, so a null of the writer's cannot pass.
     if feature.missing is Policy.PASS and not feature.nullable:
         return Policy.REJECT
     return feature.missing

@@ -1,7 +1,7 @@
 """Predictions as columns of the record type `Prediction`: one vectorised pass per column, none per record.
 
-What is inside a prediction lives here; its bytes are `avro.encode`'s, its key and partition are
-`score`'s.
+Only the fields of a prediction are made here: `avro.encode` writes its bytes, `prediction_output` adds key
+and partition.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def prediction_columns(
         "model_name": pa.repeat(manifest.name, count),
         "model_version": pa.repeat(manifest.version, count),
         "model_digest": pa.repeat(model.digest, count),
-        **_answers(scores, manifest.output),
+        **_output_columns(scores, manifest.output),
         "copied": _copied(columns, plan.copy, count),
     }
 
@@ -76,25 +76,25 @@ def _event_times(batch: Batch, rows: Rows, columns: Columns, field: EventTime | 
     return pa.array(np.where(column.is_null().to_numpy(zero_copy_only=False), stamps, times))
 
 
-def _answers(scores: Scores, contract: OutputContract) -> dict[str, pa.Array]:
-    """Return the columns that the model fills; the others keep their default."""
-    answers = {}
+def _output_columns(scores: Scores, contract: OutputContract) -> dict[str, pa.Array]:
+    """Return the columns that the model answers; the others keep their default."""
+    columns = {}
     classes = pa.array(contract.classes, pa.string())
     if scores.winner is not None:
-        answers["label"] = classes.take(pa.array(scores.winner))
+        columns["label"] = classes.take(pa.array(scores.winner))
     elif scores.label is not None:
-        answers["label"] = pa.array(scores.label, pa.string())
+        columns["label"] = pa.array(scores.label, pa.string())
     if scores.score is not None:
-        answers["score"] = pa.array(scores.score)
+        columns["score"] = pa.array(scores.score)
     if scores.value is not None:
-        answers["value"] = pa.array(scores.value)
+        columns["value"] = pa.array(scores.value)
     if contract.class_scores and scores.class_scores is not None:
         count = len(scores.class_scores)
         names = classes.take(pa.array(np.tile(np.arange(len(classes)), count)))
         offsets = pa.array(np.arange(count + 1, dtype=np.int32) * len(classes))
         items = pa.array(np.ascontiguousarray(scores.class_scores).ravel())
-        answers["class_scores"] = pa.MapArray.from_arrays(offsets, names, items)
-    return answers
+        columns["class_scores"] = pa.MapArray.from_arrays(offsets, names, items)
+    return columns
 
 
 def _copied(columns: Columns, paths: Sequence[str], count: int) -> pa.Array:

@@ -1,4 +1,4 @@
-"""How large a record is on the wire: an upper bound, so that what fits here is never refused by a broker."""
+"""The size of a record on the wire: an upper bound, so no broker refuses a record that fits here."""
 
 from __future__ import annotations
 

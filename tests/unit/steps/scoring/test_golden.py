@@ -116,10 +116,10 @@ def test_rows_that_are_turned_away_are_failures() -> None:
     )
 
     assert report.failures == [
-        "golden row 1 was turned away: truncated",
-        "golden row 2 was turned away: nan",
-        "golden row 3 was turned away: raised",
-        "golden row 4 was turned away: output_nan",
+        "golden row 1 was rejected: truncated",
+        "golden row 2 was rejected: nan",
+        "golden row 3 was rejected: raised",
+        "golden row 4 was rejected: output_nan",
     ]
     assert report.max_abs_difference == 0.0
 
