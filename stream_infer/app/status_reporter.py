@@ -154,9 +154,13 @@ class StatusReporter:
 
 @contextmanager
 def status_reporters(
-    settings: Settings, member: GroupMember, events: RecordWriter
+    settings: Settings, member: GroupMember, events: Callable[[], RecordWriter]
 ) -> Iterator[Sequence[StatusReporter]]:
-    """Hold the status reporter of this worker; none where the model is fixed or nothing is monitored."""
+    """Hold the status reporter of this worker; none where the model is fixed or nothing is monitored.
+
+    `events` makes the writer of events. It is not called where there is no reporter: the record may have no
+    id in the registry then.
+    """
     if settings.model.store is None or settings.monitoring.topic is None:
         yield ()
         return
@@ -167,7 +171,7 @@ def status_reporters(
         instance=settings.worker.slot,
         status_topic=settings.model.status_topic,
         events_topic=settings.monitoring.topic,
-        events=events,
+        events=events(),
     )
     publisher.open()
     try:

@@ -81,7 +81,7 @@ def run_scoring(
         sweep = stack.enter_context(between_batches())
         member = GroupMember(settings.kafka, settings.group_id, settings.worker.slot)
         reporters = stack.enter_context(
-            status_reporters(settings, member, event_writer(settings, ready.schema_ids))
+            status_reporters(settings, member, partial(event_writer, settings, ready.schema_ids))
         )
         desired = stack.enter_context(desired_source(settings))
         active = stack.enter_context(follow_active_model(ready, desired, reporters, run_child))

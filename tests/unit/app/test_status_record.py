@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import fastavro
 import pytest
 
 from stream_infer.app.fleet import SERVES_SINCE, parse_status
-from stream_infer.app.status_reporter import StatusReporter
+from stream_infer.app.kit.member import GroupMember
+from stream_infer.app.kit.records import event_writer
+from stream_infer.app.status_reporter import StatusReporter, status_reporters
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.avro.schemas import parse_schema
+from stream_infer.config.settings import parse_settings
 from stream_infer.flow.records import Headers
 from stream_infer.rollout.deployment import PackageRef
 from stream_infer.rollout.status import DeployerStatus, ServedPackage
@@ -123,3 +127,19 @@ def test_a_worker_writes_since_when_it_serves_as_field_and_as_header() -> None:
     assert parse_status(starting or b"", no_headers).serves_since is None
     assert parse_status(serving or b"").serves_since == 2_000
     assert dict(headers) == {SERVES_SINCE: b"2000"}
+
+
+def test_a_worker_with_a_fixed_model_needs_no_writer_of_events(tmp_path: Path) -> None:
+    document = {
+        "pipeline": "lab.cells",
+        "kafka": {"bootstrap.servers": "localhost:9092"},
+        "input": {"topics": ["events"], "framing": "confluent"},
+        "schema_registry": {"url": "http://localhost:8081"},
+        "model": {"package": "cells-1.0.0"},
+    }
+    settings = parse_settings(document, {}, folder=tmp_path).settings
+    assert settings is not None
+    member = GroupMember(settings.kafka, settings.group_id, "0")
+
+    with status_reporters(settings, member, partial(event_writer, settings, {})) as reporters:
+        assert reporters == ()
