@@ -103,6 +103,10 @@ class DeadLetterClass(DocumentedEnum):
 
     NULL_VALUE = "null_value", "The record has no value (a tombstone), and tombstones are dead letters."
     EMPTY = "empty", "The value has no bytes."
+    INVALID_HEADERS = (
+        "invalid_headers",
+        "A header name of the record is not UTF-8; the dead letter has none of its headers.",
+    )
     BAD_MAGIC = "bad_magic", "The value does not begin as the configured framing does."
     UNKNOWN_SCHEMA = "unknown_schema", "No known schema has the id or fingerprint that the value names."
     SCHEMA_INCOMPATIBLE = (

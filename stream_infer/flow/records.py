@@ -50,6 +50,8 @@ class Batch:
     `partition[i]` indexes `partitions`. `timestamp_ms` is the record's own timestamp, `received_ms` the wall
     clock at which the batch was read (both Unix milliseconds). A null value is a tombstone.
 
+    `unreadable_headers` are the rows whose headers cannot be decoded; `headers` has None there.
+
     `positions` is the next offset of every partition that the reader owns, at the moment before this batch;
     `assignment` counts how often what it owns has changed. `ended` are those that had nothing more to read
     after this batch, where the reader takes note of that.
@@ -64,6 +66,7 @@ class Batch:
     values: Sequence[bytes | None]
     headers: Sequence[Headers | None]
     received_ms: int
+    unreadable_headers: Collection[int] = ()
     positions: Mapping[Partition, int] = field(default_factory=dict)
     assignment: int = 0
     ended: Collection[Partition] = ()

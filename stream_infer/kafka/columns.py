@@ -6,7 +6,7 @@ Numbers become `array`s: numpy reads their buffer without a copy, and one row is
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import compress
 from operator import itemgetter
 from typing import cast
@@ -24,6 +24,10 @@ Reading 50,000 took 0.98 us a message at once, 0.86 in chunks of 2,000 to 8,000,
 """
 
 
+# The client raises either for a header name that is not UTF-8 (confluent-kafka 2.16).
+_UNDECODABLE = (UnicodeDecodeError, SystemError)
+
+
 class Gathered:
     """Messages of `topics` in columns, in offset order within each partition."""
 
@@ -37,6 +41,7 @@ class Gathered:
         self._keys: list[bytes | None] = []
         self._values: list[bytes | None] = []
         self._headers: list[Headers | None] = []
+        self._unreadable: list[int] = []
 
     def __len__(self) -> int:
         return len(self._values)
@@ -51,7 +56,18 @@ class Gathered:
         self._timestamp_ms += array("q", map(itemgetter(1), map(Message.timestamp, messages)))
         self._keys += map(Message.key, messages)
         self._values += map(Message.value, messages)
-        self._headers += cast("map[Headers | None]", map(Message.headers, messages))
+        self._add_headers(messages)
+
+    def _add_headers(self, messages: Sequence[Message]) -> None:
+        found = cast("Iterator[Headers | None]", map(Message.headers, messages))
+        while True:
+            try:
+                self._headers.extend(found)
+            except _UNDECODABLE:  # the iterator goes on behind the message that raised
+                self._unreadable.append(len(self._headers))
+                self._headers.append(None)
+            else:
+                return
 
     def without(self, partitions: Collection[Partition]) -> Gathered:
         """Return the messages of all other partitions."""
@@ -66,6 +82,8 @@ class Gathered:
         others._keys = list(compress(self._keys, kept))
         others._values = list(compress(self._values, kept))
         others._headers = list(compress(self._headers, kept))
+        rows = {row: at for at, row in enumerate(compress(range(len(self)), kept))}
+        others._unreadable = [rows[row] for row in self._unreadable if row in rows]
         return others
 
     def batch(self, received_ms: int, *, lease: object = None) -> Batch:
@@ -97,12 +115,21 @@ class Gathered:
             values=self._values,
             headers=self._headers,
             received_ms=received_ms,
+            unreadable_headers=self._unreadable,
         )
 
     @property
     def newest_ms(self) -> int:
         """The latest timestamp."""
         return max(self._timestamp_ms)
+
+
+def headers_of(message: Message) -> Headers | None:
+    """Return the headers of `message`; None when a header name is not UTF-8."""
+    try:
+        return cast("Headers", message.headers() or [])
+    except _UNDECODABLE:
+        return None
 
 
 def partition_of(message: Message) -> Partition:

@@ -118,4 +118,5 @@ def _before(batch: Batch, first: Mapping[int, int]) -> Batch | None:
         keys=[batch.keys[row] for row in rows],
         values=[batch.values[row] for row in rows],
         headers=[batch.headers[row] for row in rows],
+        unreadable_headers=[at for at, row in enumerate(rows) if row in set(batch.unreadable_headers)],
     )

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream_infer.flow.errors import BrokerUnreachable, Fatal
 from stream_infer.flow.records import Headers
+from stream_infer.kafka.columns import headers_of
 from stream_infer.kafka.error_policy import error_of, is_unreachable
 
 _ASK_S = 10.0
@@ -56,8 +56,7 @@ class Tail:
     def _entry(self, message: Message) -> Entry | None:
         error = message.error()
         if error is None:
-            headers = cast("Headers", message.headers() or [])
-            return Entry(message.key() or b"", message.value(), headers)
+            return Entry(message.key() or b"", message.value(), headers_of(message) or ())
         if is_end(error, message):
             self._unread.discard(message.partition() or 0)
         return None

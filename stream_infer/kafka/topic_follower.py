@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from stream_infer.flow.errors import BrokerUnreachable
 from stream_infer.flow.records import Headers
+from stream_infer.kafka.columns import headers_of
 from stream_infer.kafka.error_policy import error_of
 from stream_infer.kafka.standalone_reader import is_end, partitions_of, standalone_consumer
 
@@ -78,4 +78,4 @@ def _record(message: Message) -> FollowedRecord | None:
     if error is not None:
         is_end(error, message)
         return None
-    return FollowedRecord(message.topic() or "", message.value(), cast("Headers", message.headers() or []))
+    return FollowedRecord(message.topic() or "", message.value(), headers_of(message) or ())

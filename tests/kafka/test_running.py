@@ -18,6 +18,7 @@ from tests.support.clients import admin
 from tests.support.events import Event, Framing, Poison, generate, poisoned, send
 from tests.support.log import read_all
 from tests.support.pipeline import Pipeline
+from tests.support.raw_producer import produce_raw_header
 from tests.support.worker_process import Group, Worker, until
 
 COUNT = 400
@@ -102,6 +103,30 @@ def test_tombstones_that_are_skipped_are_counted_and_answered_by_nothing(
     assert len(tested.answered()) == len(good)
     assert read_all(tested.bootstrap, tested.dead_letters) == []
     assert group.committed() == len(tested.answered()) + len(tombstones)
+
+
+def test_a_header_name_that_is_no_text_makes_one_dead_letter_and_the_worker_goes_on(
+    tested: Pipeline, events: list[Event], start_worker: Start
+) -> None:
+    group = Group(tested)
+    good = [event for event in events if event.poison is None]
+    value = good[0].value or b""
+    send(tested.bootstrap, tested.input, good[: len(good) // 2])
+    produce_raw_header(tested.bootstrap, tested.input, 1, value, b"\xff\xfe")
+    send(tested.bootstrap, tested.input, good[len(good) // 2 :])
+    worker = start_worker(tested.write_config("0"))
+    until("all are answered", lambda: group.committed() == len(good) + 1, worker)
+    assert worker.terminate() == 0
+
+    [letter] = read_all(tested.bootstrap, tested.dead_letters)
+    headers = dict(letter.headers)
+    assert letter.value == value
+    assert (headers["streaminfer.error.class"], headers["streaminfer.error.stage"]) == (
+        b"invalid_headers",
+        b"decode",
+    )
+    assert b"headers are left out" in (headers["__dlq.errors.message"] or b"")
+    assert len(tested.answered()) == len(good)
 
 
 def lose(tested: Pipeline, partition: int, before: int) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from stream_infer.avro.decode import Decoded
 from stream_infer.avro.encode import Encoder
-from stream_infer.flow.records import Batch, Outcome, Output, Rejected
+from stream_infer.flow.codes import DeadLetterClass
+from stream_infer.flow.records import Batch, Outcome, Output, Rejected, Stage
 from stream_infer.models.active import ActiveModel, ServingModel
 from stream_infer.models.load import Model
 from stream_infer.steps.observing.observe import Observe
@@ -98,6 +99,8 @@ class Score:
         model, version = serving.model, serving.model.manifest.version
         plan = self._plan_of(model)
         present = self._present(batch)
+        skipped, unreadable = len(batch) - len(present), _unreadable(batch, present)
+        present = np.setdiff1d(present, [one.row for one in unreadable]) if unreadable else present
         decoded = plan.decoder.decode(cells_of(batch.values, present), cells_of(batch.headers, present))
         readable = present[_as_rows(decoded.rows)]
         inferred = infer(model, decoded.columns, budget)
@@ -108,6 +111,7 @@ class Score:
             batch, readable[inferred.rows], decoded.columns, inferred, model, plan
         )
         rejected = [
+            *unreadable,
             *move_rows(decoded.rejected, present),
             *move_rows(inferred.rejected, readable),
             *written.rejected,
@@ -123,7 +127,7 @@ class Score:
             outputs=[output for output in outputs if len(output)],
             predicted=len(written.output),
             rejected=rejected,
-            skipped=len(batch) - len(present),
+            skipped=skipped,
             model_version=version,
             degraded=degraded,
         )
@@ -163,6 +167,15 @@ class Score:
         if self._skips_tombstones and None in batch.values:
             return np.asarray([row for row, value in enumerate(batch.values) if value is not None], np.intp)
         return np.arange(len(batch), dtype=np.intp)
+
+
+def _unreadable(batch: Batch, present: Rows) -> list[Rejected]:
+    """Return a reject for each present row whose headers cannot be decoded; nearly always none."""
+    if not batch.unreadable_headers:
+        return []
+    message = "A header name is not UTF-8; the headers are left out."
+    rows = sorted(set(batch.unreadable_headers).intersection(present.tolist()))
+    return [Rejected(row, Stage.DECODE, DeadLetterClass.INVALID_HEADERS, message) for row in rows]
 
 
 def _as_rows(rows: Sequence[int]) -> Rows:

@@ -3,11 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_infer.flow.records import Partition, Span
+from stream_infer.kafka import columns
 from stream_infer.kafka.columns import Gathered, partition_of
 
 
@@ -33,10 +35,10 @@ ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3)), min_size=1, max
 
 def gathered(read: list[Any], topics: list[str], chunk: int) -> Gathered:
     """Return `read`, added in chunks."""
-    columns = Gathered(topics)
+    made = Gathered(topics)
     for first in range(0, len(read), chunk):
-        columns.add(read[first : first + chunk])
-    return columns
+        made.add(read[first : first + chunk])
+    return made
 
 
 @given(topics=TOPICS, rows=ROWS, chunk=st.integers(1, 40))
@@ -79,3 +81,40 @@ def test_numbers_are_taken_as_they_are_and_one_of_them_is_a_plain_int() -> None:
     assert np.asarray(batch.offset).dtype == np.int64
     assert type(batch.offset[0]) is int
     assert type(batch.partition[0]) is int
+
+
+def test_headers_that_cannot_be_decoded_cost_no_other_record_its_headers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = messages(["a"], [(0, 0)] * 4)
+    odd = {
+        1: SystemError("a result with an exception set"),
+        3: UnicodeDecodeError("utf-8", b"\xff", 0, 1, ""),
+    }
+
+    class Decoding:
+        partition = Message.partition
+        offset = Message.offset
+        timestamp = Message.timestamp
+        key = Message.key
+        value = Message.value
+
+        @staticmethod
+        def headers(message: Message) -> object:
+            if (row := read.index(message)) in odd:
+                raise odd[row]
+            return message.headers()
+
+    monkeypatch.setattr(columns, "Message", Decoding)
+
+    batch = gathered(read, ["a"], 4).batch(7)
+
+    assert batch.headers == [[("from", b"a")], None, [("from", b"a")], None]
+    assert batch.unreadable_headers == [1, 3]
+
+
+def test_rows_with_unreadable_headers_keep_their_place_when_partitions_are_dropped() -> None:
+    made = gathered(messages(["a"], [(0, 0), (0, 1), (0, 0), (0, 1)]), ["a"], 4)
+    made._unreadable = [1, 2, 3]
+
+    assert made.without({Partition("a", 0)}).batch(7).unreadable_headers == [0, 1]

@@ -264,3 +264,21 @@ def test_a_model_that_writes_into_its_input_spoils_no_other_answer() -> None:
     outcome = score(model(Estimator()))(batch([event(1.0), event(RAISES), event(3.0), event(4.0)]))
 
     assert [p["score"] for p in predictions(outcome)] == [0.5, 0.25, 0.2]
+
+
+def test_a_record_whose_headers_cannot_be_decoded_is_a_dead_letter() -> None:
+    outcome = score()(batch([event(), event(), event()], unreadable_headers=[1]))
+
+    [reject] = outcome.rejected
+    assert (reject.row, reject.stage, reject.error_class) == (1, Stage.DECODE, "invalid_headers")
+    assert list(output(outcome, Channel.PREDICTIONS).rows) == [0, 2]
+    assert (outcome.predicted, outcome.skipped) == (2, 0)
+    assert len(output(outcome, Channel.DEAD_LETTERS)) == 1
+
+
+def test_a_skipped_tombstone_is_skipped_whatever_its_headers() -> None:
+    skipping = score(settings=replace(SETTINGS, tombstones=Tombstones.SKIP))
+
+    outcome = skipping(batch([event(), None], unreadable_headers=[1]))
+
+    assert (outcome.predicted, outcome.skipped, outcome.rejected) == (1, 1, [])
