@@ -1,8 +1,8 @@
-"""The Confluent wire format: how a record names the schema that its value was written with.
+"""The Confluent wire format: a record names the schema that its value was written with.
 
-A *head* is what names it, as it stands on the wire: 00 and the id as four bytes, or 01 and a GUID of sixteen.
-It comes before the datum, or in a header of the record; the header counts first, as for Confluent's own
-deserializers. What a head means is for a registry to say, which is not asked here: a `Writer` is its answer.
+A *head* is that name as bytes on the wire: 00 and the id as four bytes, or 01 and a GUID of sixteen. It comes
+before the datum, or in a header of the record; the header counts first, as for Confluent's own deserializers.
+A registry resolves a head to a `Writer`; it is not asked here.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _BEHIND_ID = itemgetter(slice(_ID_SIZE, None))
 _NAME = itemgetter(0)
 
 NO_HEAD = b""
-"""Stands for a head where a record has none."""
+"""The head of a record that has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Why no value of a writer can be read: the class of its dead letters, and a sentence."""
+    """A writer whose values cannot be read: the class of its dead letters, and the reason in a sentence."""
 
     error_class: DeadLetterClass
     reason: str
@@ -54,8 +54,8 @@ def guid_head(guid: bytes) -> bytes:
 def heads(values: Sequence[bytes | None], headers: Sequence[Headers | None]) -> list[bytes]:
     """Return the head of each record, `NO_HEAD` where it has none."""
     present = cast("Sequence[bytes]", values) if all(values) else [value or b"" for value in values]
-    return _one_writer(present, headers) or [
-        _located(value, named)[0] for value, named in zip(present, headers, strict=True)
+    return _same_head(present, headers) or [
+        _locate(value, of_record)[0] for value, of_record in zip(present, headers, strict=True)
     ]
 
 
@@ -63,23 +63,23 @@ def split_heads(
     values: Sequence[bytes], headers: Sequence[Headers | None]
 ) -> tuple[list[bytes], list[bytes]]:
     """Return the head of each record, and the datum behind it."""
-    found = _one_writer(values, headers)
+    found = _same_head(values, headers)
     if found:
         return found, list(map(_BEHIND_ID, values))
-    located = [_located(value, named) for value, named in zip(values, headers, strict=True)]
-    data = [value[start:] for value, (_, start) in zip(values, located, strict=True)]
-    return [head for head, _ in located], data
+    positions = [_locate(value, of_record) for value, of_record in zip(values, headers, strict=True)]
+    data = [value[start:] for value, (_, start) in zip(values, positions, strict=True)]
+    return [head for head, _ in positions], data
 
 
-def _one_writer(values: Sequence[bytes], headers: Sequence[Headers | None]) -> list[bytes] | None:
-    """Return the heads where all records name one writer by its id, as most batches do; found out in C."""
-    if not values or _any_named(headers):
+def _same_head(values: Sequence[bytes], headers: Sequence[Headers | None]) -> list[bytes] | None:
+    """Return the heads if all records name one writer by its id, as in most batches; no Python per record."""
+    if not values or _any_in_header(headers):
         return None
     head = values[0][:_ID_SIZE]
     return [head] * len(values) if _is_id(head) and all(map(bytes.startswith, values, repeat(head))) else None
 
 
-def _any_named(headers: Sequence[Headers | None]) -> bool:
+def _any_in_header(headers: Sequence[Headers | None]) -> bool:
     return any(headers) and HEADER in map(_NAME, chain.from_iterable(filter(None, headers)))
 
 
@@ -87,11 +87,11 @@ def _is_id(head: bytes) -> bool:
     return len(head) == _ID_SIZE and head[0] == ID_MAGIC
 
 
-def _located(value: bytes, headers: Headers | None) -> tuple[bytes, int]:
-    """Return the head, and where in the value the datum begins. The first header of the name counts."""
-    named = next((content for name, content in headers or () if name == HEADER), None)
-    if named is not None:
-        return _head(named), 0
+def _locate(value: bytes, headers: Headers | None) -> tuple[bytes, int]:
+    """Return the head, and the position of the datum in the value. The first header of the name counts."""
+    in_header = next((content for name, content in headers or () if name == HEADER), None)
+    if in_header is not None:
+        return _head(in_header), 0
     head = _head(value)
     return head, len(head)
 

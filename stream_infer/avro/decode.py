@@ -1,7 +1,8 @@
-"""From the values of records to columns and rejects: the decoder that the scoring step calls once per batch.
+"""From the values of records to columns and rejected rows: the decoder that a step calls once per batch.
 
-Here: which value belongs to which writer, and the columns of several writers in the order of the input. How
-one writer's data is read is in `writer_decoder`, how a record names its writer in `framing` and `confluent`.
+Here values are assigned to their writers, and the columns of several writers merged in the order of the
+input. The data of one writer is read in `writer_decoder`; how a record names its writer is in `framing` and
+`confluent`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Columns = Mapping[str, pa.Array]
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Columns by path; `rows[i]` is the input row of their row i, ascending. Others are in `rejected`."""
+    """Columns by path; `rows[i]` is the input row of their row i, ascending. The other rows are rejected."""
 
     columns: Columns
     rows: Sequence[int]
@@ -39,8 +40,8 @@ class Decoder:
     """Decodes batches of values into the leaves of `reader` at `paths`.
 
     `writers` are all schemas that values may be written with; framing `NONE` cannot tell them apart and takes
-    the first. `reader` is the first writer unless given. The Confluent framing takes none of `writers`:
-    `registered` has its own by head, and may gain some between two batches; a head with a schema keeps it.
+    the first. `reader` is the first writer unless given. The Confluent framing ignores `writers`: its writers
+    are `registered` by head, where new ones may appear between two batches; a head keeps its schema.
     Raises `ValueError` without a reader and for a path that is no leaf of it.
     """
 
@@ -68,7 +69,7 @@ class Decoder:
         self._paths = tuple(paths)
         self._kinds = tuple(ARROW[known[path].kind] for path in paths)
         used = {Framing.NONE: writers[:1], Framing.CONFLUENT: ()}.get(framing, writers)
-        self._origins = {
+        self._decoders = {
             head(framing, writer): writer_decoder(writer.root, reader.root, self._paths) for writer in used
         }
         self._empty_is_datum = framing is Framing.NONE and is_zero_width(writers[0].root)
@@ -76,15 +77,15 @@ class Decoder:
     def decode(
         self, values: Sequence[bytes | None], headers: Sequence[Headers | None] | None = None
     ) -> Decoded:
-        """Return the columns of all values that can be read, and why each other one cannot.
+        """Return the columns of all values that can be read, and the reasons for the others.
 
-        `headers` are those of the records; only the Confluent framing looks at them.
+        `headers` are those of the records; only the Confluent framing reads them.
         """
         pieces: list[DecodedRows] = []
         rows, present, rejected = self._present(values)
         heads, data = self._split(rows, present, headers or [None] * len(values))
-        for source, mine, datum in self._by_writer(rows, heads, data, rejected):
-            decoded, refused = source.decode(mine, datum)
+        for decoder, rows_of, data_of in self._by_writer(rows, heads, data, rejected):
+            decoded, refused = decoder.decode(rows_of, data_of)
             pieces.extend(decoded)
             rejected.extend(refused)
         merged = _merge(pieces, self._kinds)
@@ -92,7 +93,7 @@ class Decoder:
         return Decoded(dict(zip(self._paths, merged.arrays, strict=True)), merged.rows, rejected)
 
     def _present(self, values: Sequence[bytes | None]) -> tuple[Sequence[int], list[bytes], list[Rejected]]:
-        """Return the values that are there, with their rows. Nearly always that is all of them."""
+        """Return the values that are not null or empty, with their rows: nearly always all of them."""
         if all(values):
             return range(len(values)), cast("list[bytes]", values), []
         rows: list[int] = []
@@ -124,31 +125,31 @@ class Decoder:
     def _by_writer(
         self, rows: Sequence[int], heads: list[bytes], data: list[bytes], rejected: list[Rejected]
     ) -> Sequence[tuple[WriterDecoder, Sequence[int], list[bytes]]]:
-        """Return the data of each writer; add values whose writer is not known to `rejected`."""
+        """Return the data of each writer; add values of unknown writers to `rejected`."""
         if not HEAD_SIZE[self._framing]:
-            return [(self._origins[b""], rows, data)]
+            return [(self._decoders[b""], rows, data)]
         found = set(heads)
-        self._meet(found)
-        known = found & self._origins.keys()
+        self._add_registered(found)
+        known = found & self._decoders.keys()
         if known == found and len(found) == 1:
-            return [(self._origins[heads[0]], rows, data)]
+            return [(self._decoders[heads[0]], rows, data)]
         groups: dict[bytes, tuple[list[int], list[bytes]]] = {start: ([], []) for start in sorted(known)}
         for row, start, datum in zip(rows, heads, data, strict=True):
             if start in groups:
                 groups[start][0].append(row)
                 groups[start][1].append(datum)
             else:
-                rejected.append(self._stranger(row, start))
-        return [(self._origins[start], mine, of_mine) for start, (mine, of_mine) in groups.items()]
+                rejected.append(self._unknown_writer(row, start))
+        return [(self._decoders[start], rows_of, data_of) for start, (rows_of, data_of) in groups.items()]
 
-    def _meet(self, found: set[bytes]) -> None:
-        """Prepare for writers that were registered since the last batch."""
-        for start in found - self._origins.keys():
+    def _add_registered(self, found: set[bytes]) -> None:
+        """Make decoders for writers that were registered since the last batch."""
+        for start in found - self._decoders.keys():
             writer = self._registered.get(start)
             if isinstance(writer, Schema):
-                self._origins[start] = writer_decoder(writer.root, self._reader.root, self._paths)
+                self._decoders[start] = writer_decoder(writer.root, self._reader.root, self._paths)
 
-    def _stranger(self, row: int, start: bytes) -> Rejected:
+    def _unknown_writer(self, row: int, start: bytes) -> Rejected:
         writer = self._registered.get(start)
         if isinstance(writer, Unusable):
             return _rejected(row, writer.error_class, writer.reason)

@@ -1,7 +1,7 @@
 """Default values: from the JSON of a schema to a Python value of the field's type.
 
-Bytes come as text with one character a byte; a record takes the defaults of fields that its own default
-leaves out. Where a default is used is in `resolve` and `encode`.
+Bytes are text with one character a byte; a record takes the defaults of the fields that its own default
+leaves out. `resolve` and `encode` use the values.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ class DefaultRefused(ValueError):
 
 
 def value(kind: Type, json: object) -> object:
-    """Return the value of `kind` that `json` stands for; raise `DefaultRefused` when it stands for none."""
+    """Return the value of `kind` that `json` stands for. Raises `DefaultRefused` when it is none."""
     match kind:
         case Scalar():
             return _scalar(kind, json)
         case Enum() if json in kind.symbols:
             return json
         case Fixed() if isinstance(json, str) and len(json) == kind.size:
-            return _octets(json)
+            return _bytes(json)
         case Array() if isinstance(json, list):
             return [value(kind.items, item) for item in json]
         case Map() if isinstance(json, dict):
@@ -40,7 +40,7 @@ def _scalar(kind: Scalar, json: object) -> object:
         case ("null", None) | ("boolean", bool()) | ("string", str()):
             return json
         case "bytes", str(text):
-            return _octets(text)
+            return _bytes(text)
         case "float" | "double", int(number) | float(number) if json is not True and json is not False:
             return float(number)
         case "int" | "long", int(number) if json is not True and json is not False:
@@ -50,7 +50,7 @@ def _scalar(kind: Scalar, json: object) -> object:
     raise DefaultRefused(f"a default that is not {kind.kind}")
 
 
-def _octets(text: str) -> bytes:
+def _bytes(text: str) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError as error:

@@ -40,7 +40,7 @@ class Encoder:
     def __init__(self, schema: Schema, framing: Framing, *, schema_id: int | None = None) -> None:
         self._record = schema.root
         self._head = head(framing, schema, schema_id)
-        self._bulk = _bulk(schema.root)
+        self._fast = _fast_writer(schema.root)
         self._parsed = fastavro.parse_schema(_named(schema.root, {schema.root.name}))
 
     def encode(self, columns: Mapping[str, pa.Array]) -> list[bytes]:
@@ -59,19 +59,21 @@ class Encoder:
                 _require(field.type, columns[field.name], field.name)
             elif field.default is NO_DEFAULT:
                 raise ValueError(f"The field {field.name} has no column and no default.")
-        data = self._by_row(columns, rows) if self._bulk is None else self._in_bulk(self._bulk, columns, rows)
+        data = (
+            self._by_row(columns, rows) if self._fast is None else self._in_batch(self._fast, columns, rows)
+        )
         return [self._head + datum for datum in data] if self._head else data
 
-    def _in_bulk(self, bulk: FastWriter, columns: Mapping[str, pa.Array], rows: int) -> list[bytes]:
+    def _in_batch(self, fast: FastWriter, columns: Mapping[str, pa.Array], rows: int) -> list[bytes]:
         arrays = []
-        for field, target in zip(bulk.fields, bulk.target, strict=True):
+        for field, target in zip(fast.fields, fast.target, strict=True):
             column = columns.get(field.name)
             if column is None:
                 arrays.append(pa.repeat(pa.scalar(field.default, target.type), rows))
                 continue
             arrays.append(_fitted(column, field.type, target.type))
-        batch = pa.record_batch(arrays, names=bulk.target.names)
-        (data,) = pyruhvro.serialize_record_batch(batch, bulk.schema, 1)
+        batch = pa.record_batch(arrays, names=fast.target.names)
+        (data,) = pyruhvro.serialize_record_batch(batch, fast.schema, 1)
         encoded: list[bytes] = data.to_pylist()
         return encoded
 
@@ -95,14 +97,14 @@ class Encoder:
 
 @dataclass(frozen=True, slots=True)
 class FastWriter:
-    """What pyruhvro writes: its schema, and for each field with bytes the Arrow field that it takes."""
+    """A record type that pyruhvro writes: its schema, and the Arrow field of each field that has bytes."""
 
     schema: str
     fields: Sequence[Field]
     target: pa.Schema
 
 
-def _bulk(record: Record) -> FastWriter | None:
+def _fast_writer(record: Record) -> FastWriter | None:
     fields = [field for field in record.fields if not is_null(field.type)]
     if not fields or not all(map(_is_flat, fields)):
         return None
@@ -116,7 +118,7 @@ def _bulk(record: Record) -> FastWriter | None:
 
 
 def _fitted(column: pa.Array, kind: Type, target: pa.DataType) -> pa.Array:
-    """Return `column` with the type, and in records the names, that pyruhvro takes."""
+    """Return `column` with the type, and in records the names, that pyruhvro expects."""
     if column.type == target:
         return column
     match kind:
@@ -135,7 +137,7 @@ def _fitted(column: pa.Array, kind: Type, target: pa.DataType) -> pa.Array:
 
 
 def _child(column: pa.StructArray, name: str) -> pa.Array:
-    """Return a field of records, null where the record is: at no cost where none is, as nearly always."""
+    """Return a field of records, null where the record is; free where no record is null, as nearly always."""
     return pc.struct_field(column, name) if column.null_count else column.field(name)
 
 
@@ -161,7 +163,7 @@ def _rows(columns: Mapping[str, pa.Array]) -> int:
 
 
 def _require(kind: Type, values: pa.Array, path: str) -> None:
-    """Refuse what neither writer would: a null where the type has none, and an int beyond 32 bits."""
+    """Refuse values that the writers accept and must not: a null without a null type, an int over 32 bits."""
     kind, nullable = without_null(kind)
     if values.null_count and not nullable and not isinstance(kind, Union) and not is_null(kind):
         raise ValueError(f"The field {path} has a null, and its type does not.")
@@ -182,7 +184,7 @@ def _require(kind: Type, values: pa.Array, path: str) -> None:
 
 
 def _value(kind: Type, value: object) -> object:
-    """Return what fastavro takes for `value` as Arrow gives it: a map comes as a list of pairs."""
+    """Return an Arrow value in the form that fastavro expects: a map comes as a list of pairs."""
     kind, _ = without_null(kind)
     match kind, value:
         case Map(), list():
@@ -198,7 +200,7 @@ def _value(kind: Type, value: object) -> object:
 
 
 def _without_logical_types(kind: Type, defined: set[str]) -> object:
-    """Return `kind` as JSON of raw values: fastavro would otherwise want datetimes and decimals."""
+    """Return `kind` as JSON without logical types: fastavro would otherwise expect datetimes and decimals."""
     match kind:
         case Scalar():
             return kind.kind

@@ -1,14 +1,14 @@
-"""Read many data at once into Arrow columns, through pyruhvro, and point at the rows it cannot have read.
+"""A reader of many data at once into Arrow columns, through pyruhvro; it names the rows that may be bad.
 
-pyruhvro (0.4) gives up a whole batch for one bad row without saying which, does not look whether a record
-ends where its bytes end, and takes any bytes for a string. So:
+pyruhvro (0.4) refuses a whole batch for one bad row without naming it, does not check whether a record ends
+where its bytes end, and accepts any bytes for a string. So:
 
-1. each datum is followed by eight random bytes that the schema calls a double: they come back as they were
-   only when the record ended exactly where the datum did;
+1. each datum is followed by eight random bytes that the schema calls a double: they come back unchanged only
+   when the record ended exactly where the datum did;
 2. strings are checked by Arrow, afterwards, all at once;
-3. a batch that fails is halved until the failing rows stand in small groups.
+3. a batch that fails is halved until the failing rows are in small groups.
 
-Which rows of a group are wrong, and why, is for `strict` to say.
+`strict` finds the bad rows of a group, and the reasons.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ MAX_SUSPECTS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class FastReader:
-    """A schema for pyruhvro, what follows each datum, and the types of columns that hold Avro bytes."""
+    """A schema for pyruhvro, the guard after each datum, and the types of columns that hold Avro bytes."""
 
     schema: str
     guard: bytes
     binary: Mapping[int, pa.DataType]
 
     def read(self, data: Sequence[bytes]) -> tuple[pa.RecordBatch | None, Sequence[int]]:
-        """Return the columns of all rows; or None and suspects, among which every bad row is."""
+        """Return the columns of all rows; or None and suspect rows, which include every bad row."""
         guarded = [datum + self.guard for datum in data]
         batch = self._attempt(guarded)
         if batch is None:
-            return None, self._sift(guarded)
+            return None, self._suspects(guarded)
         shifted = self._shifted(batch)
         return (None, shifted) if shifted else (batch, ())
 
@@ -61,7 +61,7 @@ class FastReader:
             return None
 
     def _shifted(self, batch: pa.RecordBatch) -> Sequence[int]:
-        """Return the rows that did not end where their datum did."""
+        """Return the rows whose record did not end where its datum did."""
         expected = struct.unpack("<q", self.guard)[0]
         same = pc.equal(batch.column(batch.num_columns - 1).view(pa.int64()), expected)
         return () if same.true_count == len(same) else pc.indices_nonzero(pc.invert(same)).to_pylist()
@@ -75,7 +75,7 @@ class FastReader:
         batch.validate(full=True)
         return batch
 
-    def _sift(self, guarded: list[bytes]) -> Sequence[int]:
+    def _suspects(self, guarded: list[bytes]) -> Sequence[int]:
         """Return the suspects of a batch that cannot be read, in ascending order."""
         suspects: list[int] = []
         unreadable = [(0, len(guarded))]
@@ -97,7 +97,7 @@ class FastReader:
 
 
 def fast_reader(record: Record) -> FastReader | None:
-    """Return a reader of `record` data, or None when pyruhvro has no form for it."""
+    """Return a reader of `record` data, or None when pyruhvro cannot read it."""
     schema = pyruhvro_schema.rewrite(record, guard=_GUARD)
     if schema is None:
         return None
@@ -105,21 +105,21 @@ def fast_reader(record: Record) -> FastReader | None:
         empty = pyruhvro.deserialize_array([], schema)
         kinds = [pyruhvro_schema.untext(field.type) for field in empty.schema]
         binary = {i: kind for i, kind in enumerate(kinds) if kind != empty.schema.field(i).type}
-        bulk = FastReader(schema, _guard(secrets.token_bytes), binary)
-        bulk.checked(empty)
+        reader = FastReader(schema, _guard(secrets.token_bytes), binary)
+        reader.checked(empty)
         if any(
             pyruhvro_schema.has_union(kind) for kind in binary.values()
         ):  # `view` loses rows of a null branch (pyarrow 26)
             return None
     except ValueError:
         return None
-    return bulk
+    return reader
 
 
 def _guard(draw: Callable[[int], bytes]) -> bytes:
-    """Return eight different bytes, which a datum that ends one to seven bytes late or early cannot show.
+    """Return eight different bytes: a record that ends one to seven bytes late or early does not show them.
 
-    As a double they are not NaN, whose bits are not safe in everyone's hands.
+    As a double they are not NaN, whose bits a library may change.
     """
     while True:
         guard = draw(_GUARD_SIZE)

@@ -1,8 +1,7 @@
-"""How a datum is wrapped in a record's value: which bytes say who wrote it.
+"""The framing of a datum in a record's value: the bytes before it that name its writer's schema.
 
-A framing puts bytes of one length before the datum, which name its writer; another framing is another row in
-`head` and `HEAD_SIZE`. What the Confluent framing allows beyond that is in `confluent`; what follows the
-head, in `decode` and `encode`.
+These bytes (the head) have one length for each framing. `confluent` has what the Confluent framing allows
+beyond that; `decode` and `encode` treat the datum behind the head.
 """
 
 from __future__ import annotations

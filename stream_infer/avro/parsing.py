@@ -1,8 +1,8 @@
-"""From the JSON of a schema to a tree of types, refusing what must not meet a decoder.
+"""From the JSON of a schema to a tree of types; schemas that are unsafe for a decoder are refused.
 
-The limits are here because a schema decides what a few bytes can cost: a recursive record ends the process
-(fastavro overflows its stack on 5 kB), an array of nothing loops for as long as its count says, and a record
-that doubles itself through names grows to 2^depth columns. `schemas.parse` is the way in.
+A schema decides how much work a few bytes can cause, hence the limits: a recursive record ends the process
+(fastavro overflows its stack on 5 kB), an array of items without bytes loops as often as its count says, and
+a record that doubles itself through names grows to 2^depth columns. `schemas.parse_schema` is the entry.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ _FULL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 class SchemaRefused(ValueError):
-    """A schema that is not Avro, or that no event may have: one clear sentence."""
+    """A schema that is not Avro, or not accepted for events; the message is one sentence."""
 
 
 @dataclass(slots=True)
 class SchemaParser:
-    """The names met so far in one schema; None stands for a type that is still being read.
+    """The named types of one schema so far; None stands for a type that is still being read.
 
-    `size` holds depth and field count of every type with a name, names expanded.
+    `size` has depth and number of fields of every type, with names expanded, by the identity of the type.
     """
 
     named: dict[str, Type | None] = field(default_factory=dict)
     size: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def type(self, json: object, namespace: str, depth: int) -> Type:
-        """Return the type that `json` describes inside `namespace`, at `depth` of nesting."""
+        """Return the type that `json` describes inside `namespace`, `depth` levels deep."""
         if depth > MAX_DEPTH:
             raise SchemaRefused(f"The schema is nested more than {MAX_DEPTH} deep.")
         kind = self._read(json, namespace, depth)

@@ -1,17 +1,17 @@
-"""A schema rewritten for pyruhvro: the same bytes, in types that it reads without a panic or a blind spot.
+"""A schema rewritten for pyruhvro: the same bytes, in types that it reads without a panic or a wrong value.
 
 pyruhvro 0.4 panics on `bytes`, `fixed` and some logical types, cuts an int beyond 32 bits, and builds no
-struct without fields. The same bytes can be called something else:
+struct without fields. The same bytes are described in other types:
 
-- logical types, names, aliases and docs fall away; record names are fresh, a field is named `f` and its
+- logical types, names, aliases and docs are left out; record names are new, a field is named `f` and its
 index;
-- int is long: the reader of the column sees what does not fit;
+- int is long, so that a value beyond 32 bits can be found in the column;
 - bytes is a record around a string named `raw`, which `untext` turns into binary before UTF-8 is checked;
 - fixed is a record of doubles and floats, when its size allows;
 - fields without bytes are left out; `[null, nothing]` is an enum of two symbols;
 - each branch of a general union is a record of its own, so that two branches never look alike.
 
-What cannot be said this way is None, and `strict` reads it.
+A type that cannot be described this way gives None, and `strict` reads it.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ Shape = str | dict[str, object] | list[object]
 _Fresh = Callable[[], str]
 
 
-class _Unsayable(Exception):
-    """The type has no form for pyruhvro."""
+class _Unsupported(Exception):
+    """pyruhvro has no equivalent of the type."""
 
 
 def rewrite(record: Record, *, guard: str | None = None) -> str | None:
@@ -57,7 +57,7 @@ def rewrite(record: Record, *, guard: str | None = None) -> str | None:
     names = (f"n{number}" for number in count())
     try:
         fields = _fields(record, names.__next__)
-    except _Unsayable:
+    except _Unsupported:
         return None
     if guard is not None:
         fields.append({"name": guard, "type": "double"})
@@ -83,7 +83,7 @@ def untext(kind: pa.DataType) -> pa.DataType:
 
 
 def has_union(kind: pa.DataType) -> bool:
-    """Tell whether there is a union in `kind`, at any depth."""
+    """Return whether there is a union in `kind`, at any depth."""
     inner = (kind.field(index).type for index in range(kind.num_fields))
     return pa.types.is_union(kind) or any(map(has_union, inner))
 
@@ -128,14 +128,14 @@ def _record(fresh: _Fresh, fields: list[object]) -> Shape:
 
 def _words(kind: Fixed) -> list[object]:
     if kind.size % 4 or kind.size > MAX_FIXED:
-        raise _Unsayable
+        raise _Unsupported
     words = ["double"] * (kind.size // 8) + ["float"] * (kind.size % 8 // 4)
     return [{"name": name(index), "type": word} for index, word in enumerate(words)]
 
 
 def _item(kind: Type, fresh: _Fresh) -> Shape:
     if _slots(kind) > MAX_SLOTS_PER_BYTE * _least_bytes(kind):
-        raise _Unsayable
+        raise _Unsupported
     return _shape(kind, fresh)
 
 
@@ -146,7 +146,7 @@ def _union(kind: Union, fresh: _Fresh) -> Shape:
     if nullable:
         return ["null" if is_null(branch) else _shape(branch, fresh) for branch in kind.branches]
     if len(kind.branches) > MAX_BRANCHES:
-        raise _Unsayable
+        raise _Unsupported
     return [_branch(branch, fresh) for branch in kind.branches]
 
 
@@ -158,7 +158,7 @@ def _branch(kind: Type, fresh: _Fresh) -> Shape:
 
 
 def _slots(kind: Type) -> int:
-    """Return how many slots of 8 bytes one value of `kind` may take in columns, items of arrays aside."""
+    """Return the slots of 8 bytes that one value of `kind` may take in columns, without items of arrays."""
     match kind:
         case Enum():
             # Three slots a letter: 64 MB of enums in arrays stay below the 2 GB of an Arrow string column.

@@ -1,6 +1,6 @@
-"""Single records, written and read one at a time: events and statuses, of which there are few.
+"""Single records, written and read one at a time: monitoring events and statuses, which are few.
 
-Batches of events and predictions are `decode`'s and `encode`'s business.
+`decode` and `encode` are for batches of events and predictions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RecordWriter:
         self._head = head(framing, schema, schema_id)
 
     def write(self, record: Mapping[str, object]) -> bytes:
-        """Return the value of `record`; fields left out take their default. `ValueError` if it misfits."""
+        """Return the value of `record`; missing fields take their default. Raises `ValueError`."""
         buffer = io.BytesIO(self._head)
         buffer.seek(len(self._head))
         fastavro.schemaless_writer(buffer, self._parsed, dict(record), strict_allow_default=True)

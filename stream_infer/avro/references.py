@@ -1,7 +1,7 @@
-"""One schema out of several: the types that a schema names but leaves to others are put where it names them.
+"""One schema out of several: types that a schema refers to are defined inside it.
 
-A registry keeps shared types as schemas of their own, to which others refer. Avro wants a type to be defined
-where it is first used, so that is where each definition goes. Whether the whole is a schema, `schemas` says.
+A registry keeps shared types as schemas of their own, to which others refer. Avro defines a type where it is
+first used, so each definition goes there. `schemas` checks the result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _DEFINING = frozenset({"record", "error", "enum", "fixed"})
 
 
 def inline_references(text: str, referred: Sequence[str]) -> str:
-    """Return `text` with the types of the schemas `referred` defined in it; raise `SchemaRefused`."""
+    """Return `text` with the types of the schemas `referred` defined in it. Raises `SchemaRefused`."""
     if not referred:
         return text
     named: dict[str, object] = {}
@@ -26,30 +26,30 @@ def inline_references(text: str, referred: Sequence[str]) -> str:
         if name is None:
             raise SchemaRefused("A schema that is referred to defines no type with a name.")
         named[name] = definition
-    return json.dumps(_Placing(named).placed(_json(text), "", 0))
+    return json.dumps(_Inliner(named).inline(_json(text), "", 0))
 
 
 @dataclass(slots=True)
-class _Placing:
-    """The definitions at hand, and the names that are defined by now."""
+class _Inliner:
+    """The definitions by name, and the names that are defined in the schema so far."""
 
     named: Mapping[str, object]
     defined: set[str] = field(default_factory=set)
 
-    def placed(self, kind: object, namespace: str, depth: int) -> object:
-        """Return `kind`, which stands in `namespace`, with definitions in place of names."""
+    def inline(self, kind: object, namespace: str, depth: int) -> object:
+        """Return `kind`, whose namespace is `namespace`, with definitions in place of names."""
         if depth > 2 * MAX_DEPTH:
             raise SchemaRefused(f"The schema is nested more than {MAX_DEPTH} deep.")
         if isinstance(kind, str):
             return self._named(kind, namespace, depth)
         if isinstance(kind, list):
-            return [self.placed(branch, namespace, depth + 1) for branch in kind]
+            return [self.inline(branch, namespace, depth + 1) for branch in kind]
         if not isinstance(kind, dict):
             return kind
         name = _full_name(kind, namespace)
         if name is None:
             inner = {key: kind[key] for key in ("type", "items", "values") if key in kind}
-            return {**kind, **{key: self.placed(each, namespace, depth + 1) for key, each in inner.items()}}
+            return {**kind, **{key: self.inline(each, namespace, depth + 1) for key, each in inner.items()}}
         self.defined.add(name)
         space, _, short = name.rpartition(".")
         # The namespace is written out: a definition may stand inside that of another namespace now.
@@ -61,13 +61,13 @@ class _Placing:
     def _field(self, json_field: object, namespace: str, depth: int) -> object:
         if not isinstance(json_field, dict) or "type" not in json_field:
             return json_field
-        return {**json_field, "type": self.placed(json_field["type"], namespace, depth)}
+        return {**json_field, "type": self.inline(json_field["type"], namespace, depth)}
 
     def _named(self, name: str, namespace: str, depth: int) -> object:
         full = name if "." in name or not namespace else f"{namespace}.{name}"
         if full in self.defined or full not in self.named:
             return name
-        return self.placed(self.named[full], "", depth + 1)
+        return self.inline(self.named[full], "", depth + 1)
 
 
 def _full_name(kind: object, namespace: str) -> str | None:

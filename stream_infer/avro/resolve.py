@@ -1,9 +1,9 @@
-"""Where a reader's leaf is in what a writer wrote: Avro's schema resolution, once per writer and path.
+"""Avro's schema resolution, once per writer and path: the place of a reader's leaf in a writer's record.
 
 The rules: a field is found by its name, else by the reader's aliases for it; records and enums agree when
 their unqualified names do, or by alias; int goes to long, float and double, long to float and double, float
-to double; a field that the writer does not have is the reader's default. What depends on a value (a null that
-the reader does not know, a symbol, an int beyond 32 bits) is checked on the column.
+to double; a field that the writer does not have is the reader's default. Values are checked on the column:
+a null or a symbol that the reader does not know, an int beyond 32 bits.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _PROMOTIONS = {"int": ("long", "float", "double"), "long": ("float", "double"), 
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """The symbols that a reader's enum knows, and the one that stands for others, if any."""
+    """The symbols of a reader's enum, and the one that replaces unknown ones, if any."""
 
     known: Sequence[str]
     default: str | None
@@ -50,10 +50,10 @@ class Symbols:
 
 @dataclass(frozen=True, slots=True)
 class ReadField:
-    """A leaf that the writer has: the indices of the fields that lead to it, and what becomes of its values.
+    """A leaf that the writer has: the indices of the fields that lead to it, and the conversion of values.
 
-    `source` and `target` are kinds of leaves. `symbols` is None unless the writer knows symbols that the
-    reader does not.
+    `source` and `target` are kinds of leaves. `symbols` is None unless the writer has symbols that the reader
+    does not have.
     """
 
     indices: tuple[int, ...]
@@ -64,7 +64,7 @@ class ReadField:
 
     @property
     def raw(self) -> pa.DataType:
-        """The type of the column as decoded: an int is read as a long, so that a wider one can be seen."""
+        """The type of the column as decoded: an int is read as a long, so that a wider one can be found."""
         return pa.int64() if self.source == "int" else ARROW[self.source]
 
 
@@ -78,14 +78,14 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Incompatible:
-    """A leaf that no row of this writer can have, and why."""
+    """A leaf that no row of this writer can have, and the reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """Rows whose value cannot be the reader's: a mask, a class and a sentence."""
+    """Rows whose value the reader cannot have: a mask, a class and a sentence."""
 
     mask: pa.BooleanArray
     error_class: DeadLetterClass
@@ -96,7 +96,7 @@ Plan = ReadField | Constant | Incompatible
 
 
 def resolve_path(path: str, writer: Record, reader: Record) -> Plan:
-    """Return where the leaf at `path` of `reader` is in data of `writer`."""
+    """Return the plan to read the leaf at `path` of `reader` from data of `writer`."""
     indices: tuple[int, ...] = ()
     nullable = False
     written: Type = writer
@@ -120,10 +120,10 @@ def resolve_path(path: str, writer: Record, reader: Record) -> Plan:
     return _leaf(path, written, read, indices, nullable=nullable)
 
 
-def finish_column(column: pa.Array, taken: ReadField) -> tuple[pa.Array, Sequence[Unfit]]:
-    """Return `column`, of type `taken.raw`, in the reader's type, and the rows that have no place in it."""
+def finish_column(column: pa.Array, field: ReadField) -> tuple[pa.Array, Sequence[Unfit]]:
+    """Return `column`, of type `field.raw`, in the reader's type, and the rows that do not fit it."""
     unfit = []
-    if column.null_count and not taken.nullable:
+    if column.null_count and not field.nullable:
         unfit.append(
             Unfit(
                 column.is_null(),
@@ -131,13 +131,13 @@ def finish_column(column: pa.Array, taken: ReadField) -> tuple[pa.Array, Sequenc
                 "A value is null, which the reader refuses.",
             )
         )
-    if taken.symbols is not None:
-        column, unknown = _known(column, taken.symbols)
+    if field.symbols is not None:
+        column, unknown = _known(column, field.symbols)
         unfit.extend(unknown)
-    if taken.source == "int":
+    if field.source == "int":
         column, wide = _narrowed(column)
         unfit.extend(wide)
-    return column.cast(ARROW[taken.target], safe=False), unfit
+    return column.cast(ARROW[field.target], safe=False), unfit
 
 
 def _known(column: pa.Array, symbols: Symbols) -> tuple[pa.Array, Sequence[Unfit]]:

@@ -1,9 +1,9 @@
-"""Read one datum, strictly: the judge of rows that the bulk reader turned away, and the way for odd schemas.
+"""A strict reader of one datum: for rows that `fast_reader` suspects, and for schemas that it cannot read.
 
-Why not fastavro's reader: it takes a negative enum or union index for one from the end, a boolean byte of 7
-for true, and bytes that follow the datum in silence; and it does not say where it stopped. This one accepts
-exactly what `bulk` accepts (a property test compares them on any bytes) and names what is wrong. On valid
-data it agrees with fastavro (a property test too). Like `bulk`, it drops the bits of a ten-byte varint beyond
+Why not fastavro's reader: it reads a negative enum or union index from the end, a boolean byte of 7 as true,
+ignores bytes that follow the datum, and does not tell where it stopped. This one accepts exactly what
+`fast_reader` accepts (a property test compares them on any bytes) and names the fault. On valid data it
+agrees with fastavro (a property test too). Like `fast_reader`, it drops the bits of a ten-byte varint beyond
 the 64th.
 """
 
@@ -161,7 +161,7 @@ def _sequence(parts: tuple[Read, ...]) -> Read:
 
 
 def _blocks(item: Read) -> Read:
-    """Read items until a block of none; a negative count is followed by a size that nobody needs."""
+    """Read items until a block of none; a negative count is followed by a size, which is not needed."""
 
     def read(data: bytes, at: int) -> tuple[object, int]:
         values: list[object] = []
@@ -171,7 +171,7 @@ def _blocks(item: Read) -> Read:
                 return values, at
             if number < 0:
                 _, at = _long(data, at)
-                # -(2**63) has no opposite in 64 bits: pyruhvro takes it for a block of none, and goes on
+                # -(2**63) has no opposite in 64 bits: pyruhvro reads it as a block of none, and continues
                 number = -number if number > -(2**63) else 0
             for _ in range(number):
                 value, at = item(data, at)

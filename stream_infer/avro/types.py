@@ -1,7 +1,7 @@
-"""Avro types as a tree of frozen values: what every other module of this package walks.
+"""Avro types as a tree of frozen values, which every other module of this package walks.
 
-A named type that is used twice is the same object twice. How JSON becomes such a tree is in `parsing`; what
-the bytes of a type look like is in `wire` and `strict`.
+A named type that is used twice is the same object twice. `parsing` makes the tree from JSON, `strict` and
+`pyruhvro_schema` know the bytes of a type.
 """
 
 from __future__ import annotations
@@ -92,12 +92,12 @@ Type = Scalar | Enum | Fixed | Array | Map | Union | Record
 
 
 def is_null(kind: Type) -> bool:
-    """Tell whether `kind` is the type null."""
+    """Return whether `kind` is the type null."""
     return isinstance(kind, Scalar) and kind.kind == "null"
 
 
 def without_null(kind: Type) -> tuple[Type, bool]:
-    """Return what `kind` is when it is not null, and whether it may be: `[null, T]` gives `(T, True)`."""
+    """Return `kind` without null, and whether it may be null: `[null, T]` gives `(T, True)`."""
     if isinstance(kind, Union) and len(kind.branches) == 2:  # noqa: PLR2004 - null and the other
         first, second = kind.branches
         if is_null(first) != is_null(second):
@@ -106,7 +106,7 @@ def without_null(kind: Type) -> tuple[Type, bool]:
 
 
 def is_zero_width(kind: Type) -> bool:
-    """Tell whether values of `kind` take no bytes at all."""
+    """Return whether values of `kind` take no bytes at all."""
     if isinstance(kind, Record):
         return all(is_zero_width(field.type) for field in kind.fields)
     if isinstance(kind, Fixed):
@@ -115,7 +115,7 @@ def is_zero_width(kind: Type) -> bool:
 
 
 def describe_type(kind: Type) -> str:
-    """Name `kind` in a sentence: "an array", "a union of int and string"."""
+    """Return `kind` in words: "an array", "a union of int and string"."""
     match kind:
         case Scalar():
             return f"{kind.kind} ({kind.logical})" if kind.logical else kind.kind

@@ -1,7 +1,7 @@
-"""One writer's data, from bytes to the columns that the reader asked for.
+"""One writer's data, from bytes to the columns of the reader.
 
-The bulk reader takes what it can, the strict reader judges what is left; both give the same raw columns, and
-from there on there is one path. Which bytes belong to which writer is decided in `decode`.
+The fast reader reads what it can, the strict reader the rest; both give the same raw columns, which are then
+converted in one way. `decode` assigns data to their writers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_BYTES = 2**26
 
 @dataclass(frozen=True, slots=True)
 class DecodedRows:
-    """Some rows of the input, with one array per path; rows in no certain order."""
+    """Some rows of the input in any order, with one array per path."""
 
     rows: Rows
     arrays: Sequence[pa.Array]
@@ -34,35 +34,37 @@ class DecodedRows:
 
 @dataclass(frozen=True, slots=True)
 class WriterDecoder:
-    """A writer's schema as seen by a reader. `fast` is None for what only the strict reader can read."""
+    """A writer's schema resolved to a reader's. `fast` is None where only the strict reader can read.
+
+    `columns` is the column of `fast` by the index of the writer's field.
+    """
 
     plans: Sequence[Plan]
     fast: fast_reader.FastReader | None
     columns: Mapping[int, int]
-    judge: Callable[[bytes], Sequence[object]]
+    read_strictly: Callable[[bytes], Sequence[object]]
     max_bytes: int = MAX_BYTES
 
     def decode(self, rows: Rows, data: Sequence[bytes]) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
-        """Return the columns of `data`, whose input rows are `rows`, and what was turned away."""
+        """Return the columns of `data`, whose input rows are `rows`, and the rejected rows."""
         reason = next((plan.reason for plan in self.plans if isinstance(plan, Incompatible)), None)
         if reason is not None:
             return (), [_rejected(row, DeadLetterClass.SCHEMA_INCOMPATIBLE, reason) for row in rows]
         if sum(map(len, data)) > self.max_bytes and len(data) > 1:
             return self._in_halves(rows, data)
         if self.fast is None:
-            return self._judged(rows, data)
+            return self._all_strictly(rows, data)
         batch, suspects = self.fast.read(data)
         if batch is not None:
-            return self._finished(rows, self._extracted(batch))
-        rejected = self._convicted(suspects, rows, data)
+            return self._converted(rows, self._extracted(batch))
+        rejected = self._check(suspects, rows, data)
         bad = {item.row for item in rejected}
         good = [(row, datum) for row, datum in zip(rows, data, strict=True) if row not in bad]
         rows, data = [row for row, _ in good], [datum for _, datum in good]
         batch, suspects = self.fast.read(data)
-        # Both readers accept the same bytes (a property test says so); were it not so, the strict one is
-        # right.
+        # Both readers accept the same bytes (a property test); if they did not, the strict one would decide.
         pieces, unfit = (
-            self._judged(rows, data) if batch is None else self._finished(rows, self._extracted(batch))
+            self._all_strictly(rows, data) if batch is None else self._converted(rows, self._extracted(batch))
         )
         return pieces, (*rejected, *unfit)
 
@@ -88,21 +90,23 @@ class WriterDecoder:
             arrays.append(column)
         return arrays
 
-    def _convicted(self, suspects: Sequence[int], rows: Rows, data: Sequence[bytes]) -> Sequence[Rejected]:
+    def _check(self, suspects: Sequence[int], rows: Rows, data: Sequence[bytes]) -> Sequence[Rejected]:
         rejected = []
         for at in suspects:
             try:
-                self.judge(data[at])
+                self.read_strictly(data[at])
             except strict.Malformed as error:
                 rejected.append(_rejected(rows[at], error.error_class, str(error)))
         return rejected
 
-    def _judged(self, rows: Rows, data: Sequence[bytes]) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
-        """Read every row strictly."""
+    def _all_strictly(
+        self, rows: Rows, data: Sequence[bytes]
+    ) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
+        """Read every row with the strict reader."""
         good, records, rejected = [], [], []
         for row, datum in zip(rows, data, strict=True):
             try:
-                records.append(self.judge(datum))
+                records.append(self.read_strictly(datum))
                 good.append(row)
             except strict.Malformed as error:
                 rejected.append(_rejected(row, error.error_class, str(error)))
@@ -114,13 +118,13 @@ class WriterDecoder:
             else pa.nulls(len(records))
             for plan in self.plans
         ]
-        pieces, unfit = self._finished(good, arrays)
+        pieces, unfit = self._converted(good, arrays)
         return pieces, (*rejected, *unfit)
 
-    def _finished(
+    def _converted(
         self, rows: Rows, raw: Sequence[pa.Array]
     ) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
-        """Return one piece in the reader's types, without the rows whose values are not the reader's."""
+        """Return one piece in the reader's types, without the rows whose values do not fit."""
         arrays = []
         rejected: dict[int, Rejected] = {}
         for plan, column in zip(self.plans, raw, strict=True):
@@ -133,7 +137,7 @@ class WriterDecoder:
                     arrays.append(array)
                 case Constant():
                     arrays.append(pa.repeat(pa.scalar(plan.value, resolve.ARROW[plan.target]), len(rows)))
-                case Incompatible():  # `decode` has turned every row away
+                case Incompatible():  # `decode` has rejected every row
                     arrays.append(pa.nulls(len(rows)))
         if not rejected:
             return (DecodedRows(rows, arrays),), ()
@@ -145,7 +149,7 @@ class WriterDecoder:
 
 
 def writer_decoder(writer: Record, reader: Record, paths: Sequence[str]) -> WriterDecoder:
-    """Return what decodes data of `writer` into the leaves of `reader` at `paths`."""
+    """Return the decoder of `writer` data into the leaves of `reader` at `paths`."""
     plans = tuple(resolve.resolve_path(path, writer, reader) for path in paths)
     widths = [index for index, field in enumerate(writer.fields) if not is_zero_width(field.type)]
     columns = {index: at for at, index in enumerate(widths)}

@@ -1,7 +1,7 @@
-"""A log in memory with a source and a sink on it, and faults by script: for tests of steps and of the loop.
+"""A log in memory with a source and a sink, and scripted faults: for tests of steps and of the loop.
 
-The world of a consumer group in one object: records in partitions, committed positions, visible outputs, and
-who owns what. It keeps the contracts of `flow.ports` and is checked by the same suites as Kafka.
+`MemoryLog` holds the state of a consumer group: records in partitions, committed positions, visible outputs,
+and the assignment. Source and sink keep the contracts of `flow.ports` and pass the same test suites as Kafka.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from stream_infer.flow.records import Batch, Channel, Cursor, Headers, Outcome, 
 
 
 class Crashed(Exception):
-    """The process died here. Make a new source, step and sink on the same log to go on."""
+    """The process died here. To continue, make a new source, step and sink on the same log."""
 
 
 class Fault(Enum):
-    """What happens at a commit."""
+    """The fault of one commit."""
 
     NONE = "the commit succeeds"
     ABORT = "nothing becomes visible, `Aborted` is raised"
@@ -42,7 +42,7 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """One committed output: channel, wanted partition (None: by key), and what was written."""
+    """One committed output record: channel, partition (None: by key), key, value and headers."""
 
     channel: Channel
     partition: int | None
@@ -62,12 +62,12 @@ class MemoryLog:
     owned: frozenset[Partition] | None = None
 
     def assign(self, owned: Iterable[Partition] | None) -> None:
-        """Give the member that reads next these partitions (None: all of them), in a new generation."""
+        """Assign these partitions (None: all) to the member that reads next, in a new generation."""
         self.owned = None if owned is None else frozenset(owned)
         self.generation += 1
 
     def position(self, partition: Partition) -> int:
-        """Return the next offset of `partition` that is not yet answered."""
+        """Return the next offset of `partition` without a committed answer."""
         return self.positions.get(partition, 0)
 
 
@@ -91,7 +91,7 @@ class MemorySource:
             self._next = {p: self._log.position(p) for p in self._owned()}
             self._paused.clear()
 
-    def read(self, limit: int, wait_s: float) -> Batch | None:  # noqa: ARG002 - memory never has to wait
+    def read(self, limit: int, wait_s: float) -> Batch | None:  # noqa: ARG002 - memory does not wait
         self._follow_assignment()
         positions = dict(self._next)
         rows: list[tuple[Partition, int]] = []
@@ -154,7 +154,7 @@ class MemorySource:
 
 
 class MemorySink:
-    """Makes outcomes visible in a `MemoryLog`, all or nothing, with the faults of `script`, one a commit."""
+    """Makes outcomes visible in a `MemoryLog`, all or nothing; `script` has one fault for each commit."""
 
     def __init__(self, log: MemoryLog, script: Iterable[Fault] = ()) -> None:
         self._log = log

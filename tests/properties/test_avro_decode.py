@@ -194,12 +194,12 @@ def shown(decoded: Decoded) -> str:
 
 
 def strictly(decoder: Decoder) -> Decoder:
-    decoder._origins = {head: replace(origin, fast=None) for head, origin in decoder._origins.items()}
+    decoder._decoders = {head: replace(one, fast=None) for head, one in decoder._decoders.items()}
     return decoder
 
 
 def row_by_row(decoder: Decoder) -> Decoder:
-    decoder._origins = {head: replace(origin, max_bytes=0) for head, origin in decoder._origins.items()}
+    decoder._decoders = {head: replace(one, max_bytes=0) for head, one in decoder._decoders.items()}
     return decoder
 
 

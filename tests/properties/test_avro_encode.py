@@ -79,12 +79,12 @@ def test_predictions_are_encoded_as_fastavro_does_and_decode_to_themselves(
 @given(st.lists(RECORDS, min_size=1, max_size=5))
 def test_both_ways_of_encoding_write_the_same_bytes(rows: list[dict[str, Any]]) -> None:
     columns = {field.name: column(field.name, rows) for field in PREDICTION.root.fields}
-    in_bulk = Encoder(PREDICTION, Framing.NONE)
+    in_batch = Encoder(PREDICTION, Framing.NONE)
     by_row = Encoder(PREDICTION, Framing.NONE)
-    by_row._bulk = None
+    by_row._fast = None
 
-    assert in_bulk._bulk is not None
-    assert in_bulk.encode(columns) == by_row.encode(columns)
+    assert in_batch._fast is not None
+    assert in_batch.encode(columns) == by_row.encode(columns)
 
 
 LONGS = st.integers(-(2**63), 2**63 - 1)
@@ -109,7 +109,7 @@ FRAMES = st.builds(
 @given(st.lists(FRAMES, max_size=4), TEXTS)
 def test_frames_are_encoded_as_fastavro_does(frames: list[ObservationFrame], pipeline: str) -> None:
     encoder = Encoder(OBSERVATION, Framing.NONE)
-    assert encoder._bulk is not None
+    assert encoder._fast is not None
 
     data = encoder.encode(frame_columns(pipeline, frames))
 

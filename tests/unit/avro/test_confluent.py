@@ -104,13 +104,13 @@ def test_a_writer_that_is_registered_later_is_met_without_touching_the_others() 
     registered: dict[bytes, Writer] = {id_head(1): OLD}
     reading = decoder(registered)
     assert classes(reading.decode([id_head(1) + OLD_1, id_head(2) + NEW_3])) == {1: "unknown_schema"}
-    before = reading._origins[id_head(1)]
+    before = reading._decoders[id_head(1)]
 
     registered[id_head(2)] = NEW
     decoded = reading.decode([id_head(1) + OLD_1, id_head(2) + NEW_3])
 
     assert decoded.columns["n"].to_pylist() == [1, 3]
-    assert reading._origins[id_head(1)] is before
+    assert reading._decoders[id_head(1)] is before
 
 
 def test_a_schema_that_was_unknown_is_read_once_it_is_known() -> None:
