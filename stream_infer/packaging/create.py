@@ -12,26 +12,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from stream_infer.common.durable import draft_of
-from stream_infer.flow.errors import Misconfigured, Problem, Refused
+from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.models.frame_builder import unsupported
 from stream_infer.models.manifest import Conversion, Feature, Manifest, OutputContract, Tolerance
-from stream_infer.models.package import write_package
-from stream_infer.models.scores import Scores
 from stream_infer.packaging import contract, event_builder, expected, frames
 from stream_infer.packaging.apply_policies import apply_frame_policies
 from stream_infer.packaging.binding import Bound, bind, feature_names
 from stream_infer.packaging.convert import ENTRY, ORIGINAL, Faster, Gain, convert
-from stream_infer.packaging.datum import encode_datum
+from stream_infer.packaging.golden_file import golden_file
 from stream_infer.packaging.inputs import PackageInputs, Samples, read_inputs
 from stream_infer.packaging.options import CreateOptions, unknown_names
+from stream_infer.packaging.publish import publish_package
 from stream_infer.packaging.reference import summarise_reference
 from stream_infer.packaging.summary import equivalence_text
-from stream_infer.packaging.verify import VerificationReport, verify_package
-from stream_infer.steps.scoring.golden import Golden, write_golden
 
 LIBRARIES = ("joblib", "numpy", "scikit-learn", "scipy")
 
@@ -118,7 +113,7 @@ def create_package(options: CreateOptions) -> CreateReport:
     files = _files(bound, agreed, golden, reference, manifest.libraries)
     if isinstance(faster, Faster):
         files = {**files, ENTRY: faster.graph}
-    report = _publish(options.output, manifest, files, notes)
+    report = publish_package(options.output, manifest, files, notes)
     return CreateReport(
         path=options.output,
         name=report.name,
@@ -252,7 +247,9 @@ def _files(
     files = {
         ORIGINAL: model.data,
         "input.avsc": bound.material.input.data,
-        "golden.avro": _golden(bound, samples.golden.loc[golden.rows], agreed.output, scores),
+        "golden.avro": golden_file(
+            samples.golden.loc[golden.rows], bound.columns, bound.material.input.schema, agreed.output, scores
+        ),
         "requirements.txt": "".join(f"{name}=={pinned}\n" for name, pinned in libraries.items()).encode(),
         **model.code,
     }
@@ -260,49 +257,3 @@ def _files(
         seen = expected.outputs(model.estimator, reference.input, agreed.output)
         files["reference.json"] = summarise_reference(samples.reference, bound.columns, seen)
     return files
-
-
-def _golden(bound: _Bound, frame: pd.DataFrame, output: OutputContract, scores: Scores) -> bytes:
-    schema = bound.material.input.schema
-    rows = []
-    for row, event in enumerate(event_builder.build_events(frame, bound.columns, schema)):
-        try:
-            datum = encode_datum(schema, event)
-        except ValueError as error:
-            fix = "give rows that your events can carry"
-            raise Misconfigured([Problem("--golden", f"row {frame.index[row]}", str(error), fix)]) from error
-        rows.append(_golden_row(datum, scores, row, output.classes))
-    return write_golden(rows)
-
-
-def _golden_row(event: bytes, scores: Scores, row: int, classes: Sequence[str]) -> Golden:
-    per_class = scores.class_scores
-    return Golden(
-        event=event,
-        label=None if scores.label is None else str(scores.label[row]),
-        score=None if scores.score is None else float(scores.score[row]),
-        value=None if scores.value is None else float(scores.value[row]),
-        class_scores=None
-        if per_class is None
-        else dict(zip(classes, np.asarray(per_class[row]).tolist(), strict=True)),
-    )
-
-
-def _publish(
-    output: Path, manifest: Manifest, files: Mapping[str, bytes], notes: Sequence[str]
-) -> VerificationReport:
-    """Write a draft beside `output`, verify it, and rename it; a draft that fails is removed."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with draft_of(output) as draft:
-            write_package(draft, manifest, files)
-            report = verify_package(draft)
-            draft.rename(output)
-    except Refused as error:
-        key = error.reason.partition(":")[0]
-        if error.code == "manifest" and key in {"name", "version"}:
-            fix = "use letters, digits, dots, dashes and underscores; begin with a letter or a digit"
-            problem = Problem(f"--{key}", str(getattr(manifest, key)), "is not a valid package name", fix)
-            raise Misconfigured([problem]) from error
-        raise Refused(error.code, "; ".join([error.reason, *notes])) from error
-    return report
