@@ -10,8 +10,8 @@ Why rows of a partition that moved to another member cannot be committed:
 3. A member that was removed commits with the metadata of its last assignment (the lease). The group
    coordinator refuses a stale generation or member id, and the transaction aborts. The metadata is never
    taken at commit: a removed member would get an empty one, which the coordinator does not check.
-4. Metadata fences members, not partitions: a batch read in an older epoch may hold rows of a partition that
-   left since. `check` refuses it before anything is written.
+4. Metadata fences members, not partitions: a batch of an older epoch may hold rows of a partition that left.
+   `check` refuses it before anything is written.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from stream_infer.flow.errors import Aborted, Fatal
 from stream_infer.flow.records import Channel, Cursor, Outcome, Output, Partition
 from stream_infer.kafka.assignment import Assignment
 from stream_infer.kafka.publish import CommitUnknown, Publisher
-from stream_infer.kafka.rebalance import toppars
+from stream_infer.kafka.toppars import toppars
 
 _ADMIN_S = 10.0
 

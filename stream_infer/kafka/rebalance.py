@@ -6,7 +6,7 @@ librdkafka calls them inside `poll` and `consume`, never between a read and its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -15,6 +15,7 @@ from stream_infer.flow.events import AssignmentChanged
 from stream_infer.flow.records import Partition
 from stream_infer.kafka.assignment import Assignment
 from stream_infer.kafka.offsets import StartOffsets
+from stream_infer.kafka.toppars import resume_partitions, toppars
 
 _ADMIN_S = 10.0
 
@@ -82,9 +83,8 @@ class RebalanceListener:
         partitions = [Partition(tp.topic, tp.partition) for tp in gone]
         if self._leader in map(_key, gone):
             partitions += [p for p in self._assignment.positions if p.topic in self._companions]
-        resume_partitions(
-            consumer, self._assignment, partitions
-        )  # librdkafka keeps a pause beyond an assignment
+        # librdkafka keeps a pause beyond an assignment.
+        resume_partitions(consumer, self._assignment, partitions)
         self._assignment.revoke(partitions)
         consumer.incremental_unassign(toppars(partitions))
         self._note(kind)
@@ -105,15 +105,3 @@ class RebalanceListener:
 
 def _key(one: TopicPartition) -> tuple[str, int]:
     return one.topic, one.partition
-
-
-def resume_partitions(consumer: Consumer, assignment: Assignment, partitions: Collection[Partition]) -> None:
-    """Let `consumer` read those of `partitions` again that are paused."""
-    resumed = assignment.resume(partitions)
-    if resumed:
-        consumer.resume(toppars(resumed))
-
-
-def toppars(partitions: Collection[Partition]) -> list[TopicPartition]:
-    """Return `partitions` as the client names them."""
-    return [TopicPartition(p.topic, p.index) for p in partitions]

@@ -6,36 +6,18 @@ partitions go on. An outage of the registry costs time, never a record.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from stream_infer.avro.confluent import NO_HEAD, heads
 from stream_infer.flow.events import PartitionsPaused
-from stream_infer.flow.ports import Observer, Source
+from stream_infer.flow.ports import Observer
 from stream_infer.flow.records import Batch, Cursor, Partition, Span
+from stream_infer.kafka.pausable_source import PausableSource
 from stream_infer.kafka.writer_schemas import WriterSchemas
 
 # A healthy registry answers within this time; an unhealthy one delays the other partitions no longer.
 _PATIENCE_S = 0.25
-
-
-class PausableSource(Source, Protocol):
-    """A source that can pause partitions."""
-
-    @property
-    def paused(self) -> Collection[Partition]:
-        """The owned partitions that are paused."""
-
-    def pause(self, offsets: Mapping[Partition, int]) -> None:
-        """Pause these partitions; `resume` continues at `offsets`. Partitions of other members are ignored.
-
-        Rewinding a paused partition moves the offset to continue at. A partition that is revoked and assigned
-        again is not paused.
-        """
-
-    def resume(self, partitions: Collection[Partition]) -> None:
-        """Resume these partitions."""
 
 
 class SchemaGatedSource:

@@ -21,7 +21,8 @@ from stream_infer.kafka.committing import Committer
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import Publisher
 from stream_infer.kafka.reading import BatchReader
-from stream_infer.kafka.rebalance import RebalanceListener, resume_partitions, toppars
+from stream_infer.kafka.rebalance import RebalanceListener
+from stream_infer.kafka.toppars import resume_partitions, toppars
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
-"""The contract of a source that can pause partitions: see `schema_gate.PausableSource`."""
+"""The contract of a source that can pause partitions: see `kafka.pausable_source`."""
 
 from __future__ import annotations
 
 from typing import cast
 
 from stream_infer.flow.records import Batch, Partition
-from stream_infer.kafka.schema_gate import PausableSource
+from stream_infer.kafka.pausable_source import PausableSource
 from tests.contracts.rigs import Rig, copy_of, read_all, values_by_partition
 
 

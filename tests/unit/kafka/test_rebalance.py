@@ -13,7 +13,8 @@ from stream_infer.flow.errors import BrokerUnreachable, Fatal
 from stream_infer.flow.events import AssignmentChanged
 from stream_infer.flow.records import Partition
 from stream_infer.kafka.assignment import Assignment
-from stream_infer.kafka.rebalance import RebalanceListener, resume_partitions
+from stream_infer.kafka.rebalance import RebalanceListener
+from stream_infer.kafka.toppars import resume_partitions
 
 LEAD, OTHER = Partition("frames", 0), Partition("frames", 1)
 LABELS = [Partition("labels", index) for index in range(2)]
