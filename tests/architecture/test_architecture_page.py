@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from stream_infer.flow.codes import EventType
 from tests.architecture.tree import ROOT
 
@@ -45,6 +47,17 @@ def test_every_thread_of_a_worker_has_a_line() -> None:
 
     assert named
     assert [name for name in named if f"`{name}`" not in section("Threads and processes")] == []
+
+
+KERNEL = ("flow", "common", "runtime", "kafka", "rollout", "store", "steps/scoring", "steps/observing")
+
+
+@pytest.mark.parametrize("folder", KERNEL)
+def test_every_file_of_the_kernel_has_a_line(folder: str) -> None:
+    listed = PAGE.partition(f"\n### {folder}\n")[2].partition("\n##")[0]
+    there = {path.name for path in (PACKAGE / folder).glob("*.py")} - {"__init__.py"}
+
+    assert set(re.findall(r"^\| `(\w+\.py)` \|", listed, re.MULTILINE)) == there, "docs/architecture.md"
 
 
 def test_every_module_that_it_names_exists() -> None:
