@@ -1,4 +1,4 @@
-"""A slot holds one serving model and replaces it whole."""
+"""`ActiveModel` holds one serving model and replaces it atomically."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from stream_infer.models.load import Model
 from tests.unit.models.builders import manifest
 
 
-def test_a_swap_returns_the_old_lineup_and_serves_the_new() -> None:
+def test_swap_returns_the_previous_model_and_serves_the_new_one() -> None:
     model = Model(manifest(), "sha256:0", LinearRegression().fit(np.eye(2), [0, 1]))
     first, second = ServingModel(model, 1), ServingModel(model, 2)
-    slot = ActiveModel(first)
+    active = ActiveModel(first)
 
-    held = slot.current
-    old = slot.swap(second)
+    before = active.current
+    old = active.swap(second)
 
-    assert held is old is first
-    assert slot.current is second
+    assert before is old is first
+    assert active.current is second

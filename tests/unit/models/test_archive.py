@@ -1,4 +1,4 @@
-"""A zip that says anything else than the writer would have said is refused, whatever its trick."""
+"""Only the canonical zip of a package is accepted; every other archive is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def refusal(path: Path) -> Refused:
     return refused.value
 
 
-def test_other_zip_readers_read_it(tmp_path: Path) -> None:
+def test_an_archive_is_readable_by_other_zip_readers(tmp_path: Path) -> None:
     contents = files()
     write_package(tmp_path / "p.zip", manifest(), contents)
 
@@ -60,11 +60,11 @@ def test_other_zip_readers_read_it(tmp_path: Path) -> None:
         "é",
     ],
 )
-def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_outside_the_package_is_refused(tmp_path: Path, name: str) -> None:
     entry = b"x"
     whole = b"".join(archive.pack_archive({"manifest.json": entry}))
     raw = name.encode()
-    # By hand: zipfile itself would clean some of these names.
+    # Written by hand: zipfile would normalise some of these names.
     head = bytearray(whole[:30])
     struct.pack_into("<H", head, 26, len(raw))
     (tmp_path / "p.zip").write_bytes(bytes(head) + raw + entry)
@@ -115,13 +115,13 @@ def unsorted(target: zipfile.ZipFile) -> None:
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("forge", [link, duplicate, other_case, extra_field, comment, dated, unsorted])
-def test_a_zip_of_another_maker_is_refused(tmp_path: Path, forge: Forge) -> None:
+def test_a_zip_that_is_not_canonical_is_refused(tmp_path: Path, forge: Forge) -> None:
     path = forged(tmp_path / "p.zip", forge)
 
     assert refusal(path).code == "unsafe_archive"
 
 
-def test_a_bomb_is_refused_before_it_grows(tmp_path: Path) -> None:
+def test_a_zip_bomb_is_refused_before_decompression(tmp_path: Path) -> None:
     def bomb(target: zipfile.ZipFile) -> None:
         target.writestr("manifest.json", bytes(64 * 2**20))
 
@@ -139,7 +139,7 @@ def test_a_bomb_is_refused_before_it_grows(tmp_path: Path) -> None:
     assert peak < 2**20
 
 
-def test_a_size_that_lies_takes_no_memory(tmp_path: Path) -> None:
+def test_a_false_size_in_a_header_allocates_no_memory(tmp_path: Path) -> None:
     whole = bytearray(b"".join(archive.pack_archive({"manifest.json": b"{}"})))
     struct.pack_into("<II", whole, 18, 2**31 - 100, 2**31 - 100)
     (tmp_path / "p.zip").write_bytes(whole)
@@ -167,7 +167,7 @@ def test_an_encrypted_entry_is_refused(tmp_path: Path) -> None:
 
 
 def test_overlapping_entries_are_refused(tmp_path: Path) -> None:
-    # Two entries of the directory that point to one and the same local header.
+    # Two entries of the central directory point to the same local header.
     whole = b"".join(archive.pack_archive({"manifest.json": b"{}"}))
     at = whole.index(b"PK\x01\x02")
     end = whole.index(b"PK\x05\x06")
@@ -178,7 +178,7 @@ def test_overlapping_entries_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "p.zip").code == "unsafe_archive"
 
 
-def test_bytes_before_or_after_are_refused(tmp_path: Path) -> None:
+def test_bytes_before_or_after_the_archive_are_refused(tmp_path: Path) -> None:
     write_package(tmp_path / "good.zip", manifest(), files())
     whole = (tmp_path / "good.zip").read_bytes()
     (tmp_path / "before.zip").write_bytes(b"#!/bin/sh\n" + whole)
@@ -188,7 +188,7 @@ def test_bytes_before_or_after_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "after.zip").code == "unsafe_archive"
 
 
-def test_a_zip_cut_short_anywhere_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_zip_is_refused(tmp_path: Path) -> None:
     whole = b"".join(archive.pack_archive({"manifest.json": b"{}", "a": b"1"}))
 
     for length in range(4, len(whole)):

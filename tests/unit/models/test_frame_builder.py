@@ -107,7 +107,7 @@ NAN = float("nan")
         ("long", [10**12], frame_of([1e12], "float64"), "timestamp-millis"),
     ],
 )  # fmt: skip
-def test_a_column_comes_back_with_its_dtype_and_null(
+def test_a_column_keeps_its_dtype_and_its_null(
     kind: str, events: list[Any], own: pd.DataFrame, logical: str | None
 ) -> None:
     described = manifest(**framed(own, {"x": kind}, {"x": logical} if logical else None))
@@ -117,8 +117,8 @@ def test_a_column_comes_back_with_its_dtype_and_null(
     frame = build_frame(columns({"x": kind}, {"x": events}), described)
 
     assert_frame_equal(frame, own, check_exact=True)
-    for seen, wanted in zip(frame["x"].tolist(), own["x"].tolist(), strict=True):
-        assert seen is wanted or type(seen) is type(wanted)
+    for seen, expected in zip(frame["x"].tolist(), own["x"].tolist(), strict=True):
+        assert seen is expected or type(seen) is type(expected)
 
 
 @pytest.mark.parametrize("kinds", [{"x": "double"}, {"x": "double", "s": "string"}])
@@ -130,7 +130,7 @@ def test_no_rows_make_an_empty_frame_of_the_same_dtypes(kinds: dict[str, str]) -
     assert_frame_equal(frame, own.iloc[:0])
 
 
-def test_a_frame_of_floats_is_laid_out_as_pandas_lays_it_out() -> None:
+def test_a_frame_of_floats_has_the_memory_layout_of_pandas() -> None:
     own = pd.read_csv(io.StringIO("a,b\n1.5,2.5\n3.5,\n"))
     kinds = {"a": "double", "b": "double"}
 
@@ -140,7 +140,7 @@ def test_a_frame_of_floats_is_laid_out_as_pandas_lays_it_out() -> None:
     assert frame.to_numpy().flags.f_contiguous == own.to_numpy().flags.f_contiguous
 
 
-def test_cells_of_a_frame_can_be_written_by_the_model() -> None:
+def test_the_frame_is_writable_for_the_model() -> None:
     kinds = {"a": "double", "b": "boolean", "c": "long"}
     own = pd.DataFrame({"a": [1.0], "b": [True], "c": [1]})
 
@@ -171,7 +171,7 @@ def test_an_array_is_contiguous_float64_in_the_order_of_the_features() -> None:
     np.testing.assert_array_equal(matrix, [[1.0, 1.0, 2.0**53, 0.5, NAN], [NAN] * 5])
 
 
-def test_a_slice_of_a_larger_array_is_read_from_its_own_start() -> None:
+def test_a_slice_is_read_from_its_offset() -> None:
     kinds = {"d": "double", "b": "boolean"}
     events = columns(kinds, {"d": [1.0, 2.0, None, 4.0], "b": [True, False, True, None]})
     part = {path: array.slice(1, 2) for path, array in events.items()}
@@ -203,7 +203,7 @@ def test_a_slice_of_a_larger_array_is_read_from_its_own_start() -> None:
         ("double", "float64", "nan", None, [None, NAN, 1e300], []),
     ],
 )
-def test_what_a_column_cannot_hold_is_named_and_never_rounded(
+def test_a_value_that_a_column_cannot_hold_is_reported_and_never_rounded(
     kind: str, dtype: str, null: Any, logical: str | None, events: list[Any], rows: list[int]
 ) -> None:
     described = manifest(
@@ -236,7 +236,7 @@ def test_what_a_column_cannot_hold_is_named_and_never_rounded(
         ("double", InputColumn("x", "period[D]", "nat"), None),
     ],
 )
-def test_a_column_that_cannot_be_filled_is_known_before_any_event(
+def test_a_column_that_cannot_be_filled_is_reported_before_any_event(
     kind: str, column: InputColumn, logical: str | None
 ) -> None:
     described = manifest(
@@ -259,7 +259,7 @@ def test_whole_numbers_of_a_float_field_are_a_column_of_floats() -> None:
     assert describe_input(own, {"x": "long"}).columns == (InputColumn("x", "int64"),)
 
 
-def test_a_text_column_that_happens_to_be_empty_is_a_column_of_text() -> None:
+def test_an_empty_text_column_stays_a_text_column() -> None:
     own = pd.read_csv(io.StringIO("x,y\n,1\n,2\n"))
 
     assert own["x"].dtype == "float64"
@@ -277,13 +277,13 @@ def test_a_text_column_that_happens_to_be_empty_is_a_column_of_text() -> None:
         (np.array([["a"]]), {"x": "string"}),
     ],
 )
-def test_a_frame_without_a_container_is_refused(own: Any, kinds: dict[str, str]) -> None:
+def test_an_unsupported_frame_is_refused(own: Any, kinds: dict[str, str]) -> None:
     with pytest.raises(Refused) as refused:
         describe_input(own, kinds)
 
     assert refused.value.code == "container"
 
 
-def test_a_column_of_the_event_that_is_not_there_is_an_error() -> None:
+def test_a_missing_event_column_is_an_error() -> None:
     with pytest.raises(KeyError):
         build_frame({"event.other": pa.array([1.0])}, manifest())

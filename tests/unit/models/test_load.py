@@ -1,4 +1,4 @@
-"""A model that comes out of its package answers as the user's own estimator does on the user's own frame."""
+"""A loaded model predicts as the user's estimator on the user's frame."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ EVENTS: dict[str, list[Any]] = {
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return a folder of the user's own modules, importable as they are while he trains."""
+    """Return a folder of the user's modules, importable as during training."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -76,7 +76,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def trained_away(home: Path, source: str, function: str, module: str = "own_steps") -> bytes:
-    """Return the pickle of a model over the user's own function, whose module is gone afterwards."""
+    """Return the pickle of a model with the user's function, and remove the function's module."""
     (home / f"{module}.py").write_text(source)
     importlib.invalidate_caches()
     imported = importlib.import_module(module)
@@ -94,7 +94,7 @@ def loaded(path: Path, model: bytes, code: Mapping[str, str]) -> Model:
     return load_model(verify(path))
 
 
-def test_a_bare_estimator_on_numbers_answers_as_it_did(tmp_path: Path) -> None:
+def test_an_estimator_on_numbers_predicts_as_before_packaging(tmp_path: Path) -> None:
     x, y = make_classification(200, 5, random_state=1)
     own = LogisticRegression().fit(x, y)
     kinds = {f"f{i}": "double" for i in range(5)}
@@ -111,7 +111,7 @@ def test_a_bare_estimator_on_numbers_answers_as_it_did(tmp_path: Path) -> None:
     assert model.manifest.output.label_from == "proba"
 
 
-def test_a_pipeline_on_a_csv_frame_answers_as_it_did_on_the_users_frame(tmp_path: Path) -> None:
+def test_a_pipeline_predicts_as_on_the_users_csv_frame(tmp_path: Path) -> None:
     own = pd.read_csv(io.StringIO(CSV), parse_dates=["at"])
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
     texts = make_pipeline(
@@ -137,19 +137,19 @@ def test_a_pipeline_on_a_csv_frame_answers_as_it_did_on_the_users_frame(tmp_path
     assert scores.label.tolist() == estimator.predict(own).tolist()
 
 
-def test_an_unseen_category_answers_as_on_the_users_frame(tmp_path: Path) -> None:
+def test_an_unseen_category_gets_the_prediction_of_the_users_frame(tmp_path: Path) -> None:
     trained = pd.DataFrame({"c": ["a", "b", None, "a"]})
     estimator = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
     estimator.fit(trained, [0, 1, 1, 0])
     model = packaged(tmp_path / "p", estimator, trained, {"c": "string"})
-    asked = pd.DataFrame({"c": ["zzz", None, "b"]})
+    unseen = pd.DataFrame({"c": ["zzz", None, "b"]})
 
     scores = model.predict(build_frame(columns({"c": "string"}, {"c": ["zzz", None, "b"]}), model.manifest))
 
-    np.testing.assert_array_equal(scores.score, estimator.predict_proba(asked)[:, 1])
+    np.testing.assert_array_equal(scores.score, estimator.predict_proba(unseen)[:, 1])
 
 
-def test_null_strings_are_the_trap_that_the_sentinel_avoids() -> None:
+def test_the_null_of_a_text_column_changes_predictions_so_the_manifest_keeps_it() -> None:
     own = pd.DataFrame({"c": pd.Series(["a", None, "b", None], dtype=object)})
     encoder = OneHotEncoder(handle_unknown="ignore").fit(own)
     with_nan = own.where(own.notna(), np.nan).astype(object)
@@ -163,7 +163,7 @@ def test_null_strings_are_the_trap_that_the_sentinel_avoids() -> None:
     assert (encoder.transform(rebuilt) != encoder.transform(own)).nnz == 0
 
 
-def test_a_regressor_answers_with_values(tmp_path: Path) -> None:
+def test_a_regressor_predicts_values(tmp_path: Path) -> None:
     x, y = make_regression(50, 3, random_state=1)
     own = LinearRegression().fit(x, y)
     model = packaged(tmp_path / "p", own, x, {"a": "double", "b": "double", "c": "double"})
@@ -175,7 +175,7 @@ def test_a_regressor_answers_with_values(tmp_path: Path) -> None:
     assert check_scores(scores, model.manifest.output, 50) == []
 
 
-def test_more_classes_than_two_score_the_label(tmp_path: Path) -> None:
+def test_a_multiclass_score_is_the_probability_of_the_label(tmp_path: Path) -> None:
     x, y = make_classification(200, 5, n_informative=4, n_redundant=0, n_classes=3, random_state=1)
     own = RandomForestClassifier(5, random_state=1).fit(x, y * 10)
     model = packaged(tmp_path / "p", own, x, {f"f{i}": "double" for i in range(5)})
@@ -188,7 +188,7 @@ def test_more_classes_than_two_score_the_label(tmp_path: Path) -> None:
     assert scores.label.tolist() == [str(one) for one in own.predict(x)]
 
 
-def test_an_outlier_model_answers_as_its_predict_and_decision_function(tmp_path: Path) -> None:
+def test_an_outlier_model_gives_its_predict_and_decision_function(tmp_path: Path) -> None:
     x, _ = make_classification(100, 4, random_state=1)
     own = IsolationForest(n_estimators=10, random_state=1).fit(x)
     model = packaged(tmp_path / "p", own, x, {f"f{i}": "double" for i in range(4)})
@@ -202,7 +202,7 @@ def test_an_outlier_model_answers_as_its_predict_and_decision_function(tmp_path:
     assert check_scores(scores, model.manifest.output, 100) == []
 
 
-def test_the_users_own_function_comes_with_the_package(home: Path) -> None:
+def test_the_users_function_is_loaded_from_the_package(home: Path) -> None:
     source = "def double(x):\n    return [[2 * v for v in row] for row in x]\n"
     model = trained_away(home, source, "double")
 
@@ -214,7 +214,7 @@ def test_the_users_own_function_comes_with_the_package(home: Path) -> None:
     assert "own_steps" not in sys.modules
 
 
-def test_two_packages_with_one_module_name_each_get_their_own(home: Path) -> None:
+def test_two_packages_may_use_one_module_name_for_different_code(home: Path) -> None:
     source = "def step(x):\n    return x\n"
     model = trained_away(home, source, "step")
 
@@ -229,7 +229,7 @@ def test_two_packages_with_one_module_name_each_get_their_own(home: Path) -> Non
     ]
 
 
-def test_a_module_of_the_process_is_untouched_by_one_of_the_same_name(home: Path) -> None:
+def test_a_package_module_does_not_replace_a_module_of_the_process(home: Path) -> None:
     source = "def step(x):\n    return x\n"
     model = trained_away(home, source, "step")
     (home / "own_steps.py").write_text("mine = True\n")
@@ -242,7 +242,7 @@ def test_a_module_of_the_process_is_untouched_by_one_of_the_same_name(home: Path
     assert sys.modules["own_steps"] is mine
 
 
-def test_own_modules_import_each_other_early_late_and_relatively(home: Path) -> None:
+def test_package_modules_import_each_other_at_load_at_call_and_relatively(home: Path) -> None:
     flat = "import own_folder.inner\ndef step(x):\n    import own_kit.late\n    return own_kit.late.of(x)\n"
     late = "from . import factor\nfrom .early import C\ndef of(x):\n    return C(factor).x * x\n"
     dataclass = "from dataclasses import dataclass\n@dataclass\nclass C:\n    x: int\n"
@@ -292,14 +292,14 @@ def test_a_package_is_loaded_while_another_thread_imports() -> None:
 
 
 @pytest.mark.parametrize("name", ["json", "numpy", "stream_infer"])
-def test_a_module_that_would_replace_one_of_the_workers_is_refused(home: Path, name: str) -> None:
+def test_a_module_name_that_the_worker_uses_is_refused(home: Path, name: str) -> None:
     with pytest.raises(Refused) as refused:
         loaded(home / "p", pickled(LinearRegression()), {name: ""})
 
     assert refused.value.code == "code"
 
 
-def test_a_traceback_names_the_file_in_the_package(home: Path) -> None:
+def test_a_traceback_shows_the_file_in_the_package(home: Path) -> None:
     model = trained_away(home, "def step(x):\n    return x\n", "step")
     broken = loaded(home / "p", model, {"own_steps": "def step(x):\n    raise ValueError('row')\n"})
 
@@ -310,13 +310,13 @@ def test_a_traceback_names_the_file_in_the_package(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_part_of_a_model_starts_jobs_of_its_own(tmp_path: Path) -> None:
+def test_every_part_of_a_loaded_model_has_n_jobs_1(tmp_path: Path) -> None:
     x, y = make_classification(40, 4, random_state=1)
     inner = ColumnTransformer([("scale", StandardScaler(), [0])])
     outer = ColumnTransformer([("inner", inner, [0, 1])])
     pipeline = Pipeline([("columns", outer), ("forest", RandomForestClassifier(3))])
     own = GridSearchCV(pipeline, {"forest__max_depth": [2]}, cv=2).fit(x, y)
-    # Set after the fit: the parts that were fitted are clones of those that the parameters lead to.
+    # Set after the fit: the fitted parts are clones of the parameters.
     for part in fitted_parts(own):
         part.n_jobs = 2
 
@@ -331,7 +331,7 @@ def fitted_parts(search: Any) -> list[Any]:
     return [search, outer, outer.named_transformers_["inner"], forest]
 
 
-def test_a_model_of_another_scikit_learn_is_refused(tmp_path: Path) -> None:
+def test_a_model_of_another_scikit_learn_release_is_refused(tmp_path: Path) -> None:
     made_with = manifest(libraries={"scikit-learn": "1.2.3"})
     write_package(tmp_path / "p", made_with, files(pickled(LinearRegression())))
 
@@ -341,7 +341,7 @@ def test_a_model_of_another_scikit_learn_is_refused(tmp_path: Path) -> None:
     assert refused.value.code == "library_version"
 
 
-def test_another_patch_release_and_other_libraries_are_no_reason(tmp_path: Path) -> None:
+def test_another_patch_release_and_other_libraries_are_accepted(tmp_path: Path) -> None:
     minor = ".".join(sklearn.__version__.split(".")[:2])
     made_with = manifest(libraries={"scikit-learn": f"{minor}.99", "numpy": "1.0.0"})
     write_package(tmp_path / "p", made_with, files(pickled(LinearRegression())))
@@ -349,7 +349,7 @@ def test_another_patch_release_and_other_libraries_are_no_reason(tmp_path: Path)
     assert isinstance(load_model(verify(tmp_path / "p")).estimator, LinearRegression)
 
 
-def test_a_pickle_that_says_another_version_than_the_manifest_is_refused(
+def test_a_pickle_of_another_version_than_the_manifest_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sklearn.base.__version__", "0.1.0")
@@ -380,7 +380,7 @@ class Leaves:
         (pickled(StandardScaler()), "output"),
     ],
 )
-def test_what_does_not_load_is_refused(tmp_path: Path, model: bytes, code: str) -> None:
+def test_a_model_that_does_not_load_is_refused(tmp_path: Path, model: bytes, code: str) -> None:
     write_package(tmp_path / "p", manifest(), files(model))
 
     with pytest.raises(Refused) as refused:
@@ -399,7 +399,7 @@ def test_what_does_not_load_is_refused(tmp_path: Path, model: bytes, code: str) 
         (LinearRegression(), OutputContract("classifier", ("0", "1"))),
     ],
 )
-def test_a_model_that_cannot_keep_its_contract_is_refused(
+def test_a_model_without_the_outputs_of_its_contract_is_refused(
     tmp_path: Path, trained: Any, promised: OutputContract
 ) -> None:
     x, y = make_classification(20, 4, random_state=1)
@@ -410,7 +410,7 @@ def test_a_model_that_cannot_keep_its_contract_is_refused(
     assert refused.value.code == "output"
 
 
-def test_a_frame_that_cannot_be_assembled_is_refused_before_unpickling(tmp_path: Path) -> None:
+def test_an_unsupported_frame_is_refused_before_unpickling(tmp_path: Path) -> None:
     own = pd.DataFrame({"x": ["a"]})
     described = manifest(**{**framed(own, {"x": "string"}), "features": manifest().features})
     write_package(tmp_path / "p", described, files(b"not a pickle"))

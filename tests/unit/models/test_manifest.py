@@ -29,7 +29,7 @@ PROOF = asdict(CONVERTED["conversion"])
 
 
 @pytest.mark.parametrize("changes", [{}, PANDAS, CONVERTED, {"unconverted": "it is a line"}])
-def test_what_is_written_is_what_is_read(changes: dict[str, Any]) -> None:
+def test_a_manifest_survives_a_round_trip(changes: dict[str, Any]) -> None:
     written = manifest(**changes)
 
     read = Manifest.parse(written.canonical())
@@ -39,7 +39,7 @@ def test_what_is_written_is_what_is_read(changes: dict[str, Any]) -> None:
     assert read.digest == written.digest
 
 
-def test_a_package_that_says_nothing_of_conversion_keeps_the_bytes_that_it_had_before_there_was_any() -> None:
+def test_a_manifest_without_conversion_has_the_bytes_of_earlier_releases() -> None:
     assert not {"conversion", "unconverted"} & json.loads(manifest().canonical()).keys()
 
 
@@ -86,7 +86,7 @@ def test_an_imputed_value_keeps_its_type(impute: Any) -> None:
         (lambda d: d.update(runtime="treelite"), "runtime"),
     ],
 )
-def test_a_wrong_manifest_is_refused_by_the_key_that_is_wrong(
+def test_an_invalid_manifest_is_refused_with_its_invalid_key(
     change: Callable[[dict[str, Any]], Any], key: str
 ) -> None:
     document = json.loads(manifest().canonical())
@@ -99,7 +99,7 @@ def test_a_wrong_manifest_is_refused_by_the_key_that_is_wrong(
     assert refusal.value.reason.startswith(key + ":")
 
 
-def test_a_format_of_the_future_is_refused_as_such() -> None:
+def test_a_later_format_version_is_refused_with_its_own_code() -> None:
     document = {**json.loads(manifest().canonical()), "format": 2}
 
     with pytest.raises(Refused) as refusal:
@@ -109,14 +109,14 @@ def test_a_format_of_the_future_is_refused_as_such() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[" * 100_000, b"1e999", b"\xff", b"null", b'"x"'])
-def test_what_is_no_manifest_is_refused(data: bytes) -> None:
+def test_bytes_that_are_not_a_manifest_are_refused(data: bytes) -> None:
     with pytest.raises(Refused) as refusal:
         Manifest.parse(data)
 
     assert refusal.value.code == "manifest"
 
 
-def test_a_number_that_json_does_not_have_is_refused_when_writing() -> None:
+def test_nan_and_infinity_are_refused_when_writing() -> None:
     with pytest.raises(Refused) as refusal:
         manifest(features=(feature("x", maximum=float("inf")),)).canonical()
 

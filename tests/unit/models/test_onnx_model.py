@@ -1,4 +1,4 @@
-"""Who answers a batch, the graph or scikit-learn's own; and what is said when the graph cannot be opened."""
+"""The choice between graph and scikit-learn for a batch, and refusals of a graph that cannot be opened."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ TWO = ROWS.sum(axis=1) > 0
 KINDS = {"a": "double", "b": "double"}
 
 
-class Asked:
-    """A model that says so when it is asked."""
+class CallRecorder:
+    """An estimator that records the rows of each call."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -41,8 +41,8 @@ class Asked:
         return self._model.predict_proba(given)
 
 
-def beside(model: Any, up_to_rows: int = 1_000) -> tuple[ConvertedModel, Asked]:
-    own = Asked(model)
+def converted_from(model: Any, up_to_rows: int = 1_000) -> tuple[ConvertedModel, CallRecorder]:
+    own = CallRecorder(model)
     return ConvertedModel(None, own, open_onnx(graph_of(model), model), up_to_rows), own
 
 
@@ -50,8 +50,8 @@ def forest() -> RandomForestClassifier:
     return RandomForestClassifier(3, random_state=0).fit(ROWS, TWO)
 
 
-def test_plain_numbers_are_the_graph_s() -> None:
-    model, own = beside(forest())
+def test_the_graph_scores_plain_numbers() -> None:
+    model, own = converted_from(forest())
 
     for given in (ROWS, ROWS[:1], np.asfortranarray(ROWS), pd.DataFrame(ROWS), ROWS[::2]):
         model.predict_proba(given)
@@ -59,8 +59,8 @@ def test_plain_numbers_are_the_graph_s() -> None:
     assert own.rows == []
 
 
-def test_a_larger_batch_is_scikit_learn_s() -> None:
-    model, own = beside(forest(), up_to_rows=2)
+def test_scikit_learn_scores_larger_batches() -> None:
+    model, own = converted_from(forest(), up_to_rows=2)
 
     model.predict_proba(ROWS[:2])
     model.predict_proba(ROWS[:3])
@@ -68,22 +68,22 @@ def test_a_larger_batch_is_scikit_learn_s() -> None:
     assert own.rows == [3]
 
 
-def test_nan_is_the_graph_s_where_scikit_learn_takes_it() -> None:
+def test_the_graph_scores_nan_where_scikit_learn_accepts_it() -> None:
     given = np.array([[np.nan, 0.5], [0.1, 0.2]])
-    takes, asked_seldom = beside(HistGradientBoostingClassifier(max_iter=2).fit(ROWS, TWO))
-    raises, asked = beside(GradientBoostingClassifier(n_estimators=2).fit(ROWS, TWO))
+    takes, accepting = converted_from(HistGradientBoostingClassifier(max_iter=2).fit(ROWS, TWO))
+    raises, original = converted_from(GradientBoostingClassifier(n_estimators=2).fit(ROWS, TWO))
 
     takes.predict_proba(given)
     with pytest.raises(ValueError, match="NaN"):
         raises.predict_proba(given)
 
-    assert (asked_seldom.rows, asked.rows) == ([], [2])
+    assert (accepting.rows, original.rows) == ([], [2])
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # scikit-learn's
 @pytest.mark.parametrize("far", [np.inf, -np.inf, 1e39], ids=str)
-def test_what_is_infinite_or_becomes_so_is_refused_as_before(far: float) -> None:
-    model, own = beside(forest())
+def test_infinite_and_overflowing_values_raise_as_in_scikit_learn(far: float) -> None:
+    model, own = converted_from(forest())
 
     with pytest.raises(ValueError, match="infinity or a value too large"):
         model.predict_proba(np.array([[far, 0.0]]))
@@ -91,8 +91,8 @@ def test_what_is_infinite_or_becomes_so_is_refused_as_before(far: float) -> None
     assert own.rows == [1]
 
 
-def test_what_is_no_matrix_of_numbers_is_scikit_learn_s() -> None:
-    model, own = beside(forest())
+def test_scikit_learn_scores_whatever_is_not_a_matrix_of_numbers() -> None:
+    model, own = converted_from(forest())
 
     model.predict_proba(csr_matrix(ROWS))
     with pytest.raises(ValueError, match="convert string to float"):
@@ -103,18 +103,18 @@ def test_what_is_no_matrix_of_numbers_is_scikit_learn_s() -> None:
     assert own.rows == [60, 1, 0]
 
 
-def test_large_whole_numbers_are_rounded_once_as_scikit_learn_does() -> None:
-    # Halfway between two floats but for one: rounded to a double first, it would go the other way.
+def test_large_integers_are_rounded_once_as_in_scikit_learn() -> None:
+    # One above the midpoint of two floats: rounding to double first would round the other way.
     wide = 2**60 + 2**36 + 1
     given = np.array([[wide, 0], [wide - 2, 0], [2**60, 0], [0, 0]], dtype=np.int64)
     model = RandomForestClassifier(3, random_state=0, bootstrap=False).fit(given, [1, 0, 0, 0])
-    converted, own = beside(model)
+    converted, own = converted_from(model)
 
     assert np.array_equal(converted.predict_proba(given), model.predict_proba(given))
     assert own.rows == []
 
 
-def test_bytes_that_are_no_graph_are_refused() -> None:
+def test_bytes_that_are_not_a_graph_are_refused() -> None:
     for data in (b"", b"no graph", graph_of(forest())[:-40]):
         with pytest.raises(Refused) as refused:
             open_onnx(data, forest())
@@ -136,7 +136,7 @@ def converted_package(path: Path) -> Path:
     return path
 
 
-def test_a_converted_model_is_loaded_with_all_its_forms(tmp_path: Path) -> None:
+def test_a_converted_model_is_loaded_with_graph_and_original(tmp_path: Path) -> None:
     model = load_model(verify(converted_package(tmp_path / "package")))
 
     first, second = (form.estimator for form in model.forms())
@@ -148,7 +148,7 @@ def test_a_converted_model_is_loaded_with_all_its_forms(tmp_path: Path) -> None:
     assert all(form.forms() == (form,) for form in model.forms())
 
 
-def test_without_its_library_a_converted_model_is_refused_in_words(
+def test_a_converted_model_without_onnx_runtime_is_refused_with_the_fix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as if it were not installed

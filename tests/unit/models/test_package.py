@@ -1,4 +1,4 @@
-"""A package is what was written, all of it and nothing else, or it is refused."""
+"""A package with exactly the files of its manifest is verified; every other one is refused."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def rewrite_manifest(package: Path, text: bytes) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_was_written_is_verified_with_the_very_bytes(tmp_path: Path, form: str) -> None:
+def test_a_written_package_is_verified_with_the_same_bytes(tmp_path: Path, form: str) -> None:
     contents = files(**{"code/own/steps.py": b"x = 1\n"})
 
     sealed = write_package(tmp_path / form, manifest(), contents)
@@ -50,7 +50,7 @@ def test_what_was_written_is_verified_with_the_very_bytes(tmp_path: Path, form: 
     assert verified.digest == sealed.digest
 
 
-def test_folder_and_zip_have_one_digest(tmp_path: Path) -> None:
+def test_folder_and_zip_have_the_same_digest(tmp_path: Path) -> None:
     digests = {write_package(tmp_path / form, manifest(), files()).digest for form in FORMS}
 
     assert {verify(tmp_path / form).digest for form in FORMS} == digests
@@ -79,19 +79,19 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     assert verify(tmp_path / "one").digest == verify(tmp_path / "two").digest
 
 
-def test_only_verify_makes_a_verified() -> None:
+def test_only_verify_creates_verified() -> None:
     with pytest.raises(TypeError):
         Verified(manifest(), "sha256:0", {})
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_another_digest_than_the_expected_is_refused(tmp_path: Path, form: str) -> None:
+def test_an_unexpected_digest_is_refused(tmp_path: Path, form: str) -> None:
     write_package(tmp_path / form, manifest(), files())
 
     assert refusal(tmp_path / form, "sha256:" + "0" * 64) == "digest"
 
 
-def test_a_file_more_is_refused(tmp_path: Path) -> None:
+def test_an_extra_file_is_refused(tmp_path: Path) -> None:
     write_package(tmp_path / "package", manifest(), files())
 
     (tmp_path / "package" / "notes.txt").write_text("hello")
@@ -118,7 +118,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         ("requirements.txt", "missing_file"),
     ],
 )
-def test_a_file_less_is_refused(tmp_path: Path, name: str, code: str) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path, name: str, code: str) -> None:
     write_package(tmp_path / "package", manifest(), files())
 
     (tmp_path / "package" / name).unlink()
@@ -126,7 +126,7 @@ def test_a_file_less_is_refused(tmp_path: Path, name: str, code: str) -> None:
     assert refusal(tmp_path / "package") == code
 
 
-def test_a_manifest_in_another_form_is_refused_though_its_checksum_is_right(tmp_path: Path) -> None:
+def test_a_manifest_that_is_not_canonical_is_refused_despite_a_valid_checksum(tmp_path: Path) -> None:
     sealed = write_package(tmp_path / "package", manifest(), files())
 
     rewrite_manifest(tmp_path / "package", json.dumps(json.loads(sealed.canonical()), indent=1).encode())
@@ -134,7 +134,7 @@ def test_a_manifest_in_another_form_is_refused_though_its_checksum_is_right(tmp_
     assert refusal(tmp_path / "package") == "manifest"
 
 
-def test_a_manifest_that_does_not_name_the_model_is_refused(tmp_path: Path) -> None:
+def test_a_manifest_without_the_model_file_is_refused(tmp_path: Path) -> None:
     sealed = write_package(tmp_path / "package", manifest(), files())
     without = {name: entry for name, entry in sealed.files.items() if name != "model.joblib"}
 
@@ -153,7 +153,7 @@ class WritesWhenLoaded:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_hostile_pickle_in_a_package_of_another_digest_never_runs(tmp_path: Path, form: str) -> None:
+def test_a_pickle_in_a_package_of_another_digest_is_never_loaded(tmp_path: Path, form: str) -> None:
     trace = tmp_path / "trace"
     hostile = pickle.dumps(WritesWhenLoaded(trace))
     (tmp_path / "hostile.joblib").write_bytes(hostile)
@@ -173,7 +173,7 @@ def test_a_hostile_pickle_in_a_package_of_another_digest_never_runs(tmp_path: Pa
     assert not trace.exists()
 
 
-def test_a_link_is_refused_even_to_a_file_of_the_right_bytes(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_refused_even_to_the_same_bytes(tmp_path: Path) -> None:
     write_package(tmp_path / "package", manifest(), files())
     model = tmp_path / "package" / "model.joblib"
 
@@ -193,7 +193,7 @@ def test_a_linked_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no pipes with names")
-def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_named_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     write_package(tmp_path / "package", manifest(), files())
 
     os.mkfifo(tmp_path / "package" / "pipe")
@@ -215,7 +215,7 @@ def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("name", [".hidden", "with space", "näme", "a\\b", "c:d", "-dash"])
-def test_a_name_that_a_package_may_not_hold_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_unsafe_file_name_is_refused(tmp_path: Path, name: str) -> None:
     write_package(tmp_path / "package", manifest(), files())
 
     (tmp_path / "package" / name).write_bytes(b"")
@@ -231,7 +231,7 @@ def test_a_package_beyond_its_limits_is_refused(tmp_path: Path, form: str) -> No
     assert refusal(tmp_path / form, limits=PackageLimits(files=5)) == "too_large"
 
 
-def test_a_file_of_holes_is_refused_unread(tmp_path: Path) -> None:
+def test_a_sparse_file_is_refused_unread(tmp_path: Path) -> None:
     write_package(tmp_path / "package", manifest(), files())
 
     with (tmp_path / "package" / "huge").open("wb") as stream:
@@ -241,7 +241,7 @@ def test_a_file_of_holes_is_refused_unread(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK", b"not a zip at all", b"PK\x05\x06" + bytes(18)])
-def test_what_is_no_package_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_a_path_that_is_not_a_package_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "package.zip"
     if content is not None:
         path.write_bytes(content)
@@ -270,7 +270,9 @@ def test_a_package_is_never_overwritten(tmp_path: Path, form: str) -> None:
     ],
     ids=["no-golden", "name", "case", "manifest"],
 )
-def test_what_would_be_refused_is_not_written(tmp_path: Path, form: str, broken: SimpleNamespace) -> None:
+def test_a_package_that_verify_would_refuse_is_not_written(
+    tmp_path: Path, form: str, broken: SimpleNamespace
+) -> None:
     with pytest.raises(Refused) as refused:
         write_package(tmp_path / form, broken.manifest, broken.files)
 
@@ -279,9 +281,7 @@ def test_what_would_be_refused_is_not_written(tmp_path: Path, form: str, broken:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_write_that_fails_leaves_nothing(
-    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_no_file(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "no space left")
 

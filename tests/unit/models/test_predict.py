@@ -1,4 +1,4 @@
-"""An estimator is asked once where that is enough, and its answers are those of its own methods."""
+"""`predict` gives the results of the estimator's methods, with as few calls as possible."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TWO = make_classification(120, 4, n_informative=4, n_redundant=0, random_state=1
 THREE = make_classification(120, 4, n_informative=3, n_redundant=0, n_classes=3, random_state=1)
 
 
-class Counting:
-    """Counts how often each method of an estimator is asked."""
+class CallRecorder:
+    """Counts the calls of each method of an estimator."""
 
     def __init__(self, estimator: Any) -> None:
         self._estimator = estimator
-        self.asked: list[str] = []
+        self.called: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._estimator, name)
@@ -40,7 +40,7 @@ class Counting:
             return method
 
         def counted(frame: Any) -> Any:
-            self.asked.append(name)
+            self.called.append(name)
             return method(frame)
 
         return counted
@@ -66,7 +66,7 @@ class Counting:
         (OneClassSVM(), TWO, "decision", "predict"),
     ],
 )  # fmt: skip
-def test_answers_are_those_of_the_estimators_own_methods(
+def test_predictions_are_those_of_the_estimators_methods(
     estimator: Any, data: Any, score: str | None, label_from: str
 ) -> None:
     x, y = data
@@ -82,7 +82,7 @@ def test_answers_are_those_of_the_estimators_own_methods(
 
 
 @pytest.mark.parametrize(
-    ("estimator", "data", "asked"),
+    ("estimator", "data", "called"),
     [
         (LogisticRegression(), TWO, ["predict_proba"]),
         (LinearSVC(), TWO, ["decision_function"]),
@@ -90,17 +90,17 @@ def test_answers_are_those_of_the_estimators_own_methods(
         (GradientBoostingClassifier(n_estimators=3), TWO, ["predict_proba", "predict"]),
     ],
 )
-def test_an_estimator_is_asked_as_seldom_as_possible(estimator: Any, data: Any, asked: list[str]) -> None:
+def test_an_estimator_is_called_as_seldom_as_possible(estimator: Any, data: Any, called: list[str]) -> None:
     x, y = data
     contract = contract_of(estimator.fit(x, y), x)
-    counting = Counting(estimator)
+    recorder = CallRecorder(estimator)
 
-    predict(counting, contract, x)
+    predict(recorder, contract, x)
 
-    assert counting.asked == asked
+    assert recorder.called == called
 
 
-def test_a_tuned_threshold_is_kept_though_no_golden_sample_lies_between() -> None:
+def test_a_tuned_threshold_is_kept_without_a_golden_sample_near_it() -> None:
     x, y = TWO
     estimator = FixedThresholdClassifier(LogisticRegression(), threshold=0.8).fit(x, y)
     probability = estimator.predict_proba(x)[:, 1]
@@ -151,7 +151,7 @@ def test_class_scores_are_in_the_order_of_the_classes() -> None:
     np.testing.assert_array_equal(scores.class_scores, estimator.predict_proba(x))
 
 
-def test_a_single_class_is_answered() -> None:
+def test_a_model_of_a_single_class_predicts() -> None:
     x = np.zeros((3, 1))
     estimator = DummyClassifier().fit(x, ["only"] * 3)
 
@@ -162,7 +162,7 @@ def test_a_single_class_is_answered() -> None:
     np.testing.assert_array_equal(scores.score, [1.0] * 3)
 
 
-def test_a_regressor_trained_on_a_column_answers_with_a_row_of_values() -> None:
+def test_a_regressor_trained_on_a_column_vector_predicts_one_value_per_row() -> None:
     x = np.arange(4.0).reshape(-1, 1)
 
     scores = predict(LinearRegression().fit(x, x), OutputContract("regressor"), x)
@@ -172,7 +172,7 @@ def test_a_regressor_trained_on_a_column_answers_with_a_row_of_values() -> None:
 
 
 @pytest.mark.parametrize("estimator", [StandardScaler(), LinearRegression])
-def test_what_answers_nothing_has_no_contract(estimator: Any) -> None:
+def test_an_estimator_without_predictions_has_no_contract(estimator: Any) -> None:
     with pytest.raises(Refused) as refused:
         contract_of(StandardScaler(), np.zeros((1, 1)))
 
@@ -190,7 +190,7 @@ def test_several_outputs_are_refused() -> None:
 
 
 class Odd:
-    """Answers with one row too few."""
+    """Predicts one row too few."""
 
     def predict(self, frame: Any) -> Any:
         return np.zeros(len(frame) - 1)
@@ -203,6 +203,6 @@ class Odd:
     "contract",
     [OutputContract("regressor"), OutputContract("classifier", ("a", "b"), score="probability")],
 )
-def test_an_answer_that_is_not_one_per_row_fails_the_batch(contract: OutputContract) -> None:
+def test_an_output_that_is_not_one_per_row_fails_the_batch(contract: OutputContract) -> None:
     with pytest.raises(OutputShapeError):
         predict(Odd(), contract, np.zeros((3, 1)))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a model says is checked row by row; what has the wrong shape is not trusted at all."""
+"""Model outputs are checked row by row; an output of the wrong shape fails the batch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ REGRESSOR = OutputContract("regressor")
 NAN, INF = float("nan"), float("inf")
 
 
-def labels(*said: str) -> Any:
-    return np.array(said, dtype=object)
+def labels(*values: str) -> Any:
+    return np.array(values, dtype=object)
 
 
-def test_answers_that_keep_the_contract_have_no_faults() -> None:
+def test_outputs_within_the_contract_have_no_faults() -> None:
     scores = Scores(
         label=labels("no", "yes"),
         score=np.array([0.0, 1.0000000000000002]),
@@ -31,7 +31,7 @@ def test_answers_that_keep_the_contract_have_no_faults() -> None:
     assert len(scores) == 2
 
 
-def test_each_faulty_row_is_named_once_with_its_class() -> None:
+def test_each_faulty_row_is_reported_once_with_its_class() -> None:
     scores = Scores(
         label=labels("no", "maybe", "yes", "yes", "no"),
         score=np.array([NAN, 0.5, 1.5, -0.1, 0.5]),
@@ -49,7 +49,7 @@ def test_each_faulty_row_is_named_once_with_its_class() -> None:
     ]
 
 
-def test_a_regressor_answers_with_finite_values() -> None:
+def test_a_regressor_value_must_be_finite() -> None:
     faults = check_scores(Scores(value=np.array([1e300, NAN, -INF])), REGRESSOR, 3)
 
     assert [(row, kind) for row, kind, _ in faults] == [(1, "output_nan"), (2, "output_range")]
@@ -73,11 +73,11 @@ def test_a_decision_value_may_be_any_finite_number() -> None:
         (Scores(labels("no", "no", "no"), np.zeros(3), class_scores=np.zeros((3, 3))), BINARY),
     ],
 )
-def test_an_answer_of_another_shape_fails_the_whole_batch(scores: Scores, contract: OutputContract) -> None:
+def test_an_output_of_another_shape_fails_the_whole_batch(scores: Scores, contract: OutputContract) -> None:
     with pytest.raises(OutputShapeError):
         check_scores(scores, contract, 3)
 
 
-def test_no_rows_are_in_order() -> None:
+def test_an_empty_batch_has_no_faults() -> None:
     assert check_scores(Scores(value=np.zeros(0)), REGRESSOR, 0) == []
     assert len(Scores()) == 0

@@ -1,4 +1,4 @@
-"""A settled frame is what the worker's policies leave of the user's rows."""
+"""Policies applied to the user's rows, as the worker applies them to events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def settled(cells: list[float | None], feature: Feature) -> list[float]:
     return values
 
 
-def test_what_passes_is_left_alone() -> None:
+def test_accepted_values_are_unchanged() -> None:
     found = settled([1.0, None, math.inf], X)
 
     assert (found[0], found[2]) == (1.0, math.inf)
@@ -49,7 +49,7 @@ def test_an_infinite_cell_has_its_own_policy() -> None:
     assert settled([1.0, -math.inf], replace(X, infinite=Policy.IMPUTE, impute=0.5)) == [1.0, 0.5]
 
 
-def test_the_index_says_which_rows_were_kept_and_the_users_frame_is_not_touched() -> None:
+def test_the_index_has_the_accepted_rows_and_the_users_frame_is_unchanged() -> None:
     frame = pd.DataFrame({"x": [None, 1.0, math.inf, 2.0]})
     before = frame.copy()
 

@@ -1,4 +1,4 @@
-"""A converted model answers as scikit-learn's own, or there is none."""
+"""A model is converted only when it predicts as scikit-learn does."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def numbers(scores: Scores) -> list[np.ndarray[Any, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ZOO)
-def test_every_kind_of_ensemble_is_converted_and_answers_the_same(kind: str) -> None:
+def test_every_kind_of_ensemble_is_converted_with_equal_predictions(kind: str) -> None:
     model = ZOO[kind]()
     rows = rows_for(model, FRESH)
     contract = contract_of(model, rows)
@@ -57,10 +57,12 @@ def test_every_kind_of_ensemble_is_converted_and_answers_the_same(kind: str) -> 
     before, own = split_last_step(model)
     form = ConvertedModel(before, own, open_onnx(found.graph, own), len(FRESH))
 
-    said, wanted = predict(form, contract, rows), predict(model, contract, rows)
-    for one, other in zip(numbers(said), numbers(wanted), strict=True):
+    by_graph, expected = predict(form, contract, rows), predict(model, contract, rows)
+    for one, other in zip(numbers(by_graph), numbers(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
-    assert wanted.label is None or (said.label is not None and said.label.tolist() == wanted.label.tolist())
+    assert expected.label is None or (
+        by_graph.label is not None and by_graph.label.tolist() == expected.label.tolist()
+    )
     assert found.conversion.rows == equivalence.RANDOM_ROWS + len(MATRIX)
     assert [gain.rows for gain in found.gains] == [1, 10, 100]
 
@@ -111,7 +113,7 @@ def begun_with_a_model() -> Any:
     ],
     ids=["linear", "wrapped", "categorical", "sparse", "init"],
 )
-def test_what_cannot_be_converted_says_why(make: Any, why: str) -> None:
+def test_a_model_that_cannot_be_converted_has_a_reason(make: Any, why: str) -> None:
     model, rows = make()
 
     assert why in reason(model, rows)
@@ -123,15 +125,15 @@ def test_an_ensemble_that_is_too_large_is_not_converted(monkeypatch: pytest.Monk
     assert "nodes, and more than 100 are not converted" in reason(ZOO["forest"]())
 
 
-def test_a_model_whose_conversion_disagrees_is_not_converted() -> None:
-    # Large numbers cancel each other: what is left depends on the order in which they are added.
+def test_a_conversion_with_other_predictions_is_refused() -> None:
+    # Large numbers cancel each other: the sum depends on the order of addition.
     target = np.where(MATRIX[:, 0] > 0, 1e15, 0.0) + SUM
     model = GradientBoostingRegressor(n_estimators=5, learning_rate=1.0, random_state=0).fit(MATRIX, target)
 
     assert "rows differ, by up to" in reason(model)
 
 
-def test_the_tolerance_is_what_a_conversion_has_to_keep() -> None:
+def test_a_conversion_is_held_to_the_tolerance() -> None:
     model = ZOO["boosting for numbers"]()
 
     assert 0.0 < converted(model).conversion.max_abs_difference < 1e-12
@@ -139,7 +141,7 @@ def test_the_tolerance_is_what_a_conversion_has_to_keep() -> None:
 
 
 def compared(model: Any, change: Any, rows: np.ndarray[Any, Any] | None = None) -> equivalence.Equivalence:
-    """Return what a comparison finds when the trees are changed by `change` on the way to the graph."""
+    """Return the comparison of a model with a graph whose trees were changed by `change`."""
     ensemble = ensembles.read_ensemble(model)
     assert isinstance(ensemble, ensembles.Ensemble)
     changed = replace(ensemble, trees=tuple(change(tree) for tree in ensemble.trees))
@@ -154,8 +156,8 @@ def in_single_precision(tree: ensembles.Tree) -> ensembles.Tree:
     return replace(tree, threshold=tree.threshold.astype(np.float32).astype(np.float64))
 
 
-def test_thresholds_in_single_precision_are_found_by_the_rows_at_thresholds() -> None:
-    """What the usual converters write: right on the user's own rows, and wrong next to a threshold."""
+def test_thresholds_in_single_precision_are_detected_by_rows_at_thresholds() -> None:
+    """The usual converters write such graphs: correct on the user's rows, wrong next to a threshold."""
     model = ZOO["histograms"]()
 
     assert compared(model, in_single_precision, FRESH).beyond == 0
@@ -163,7 +165,7 @@ def test_thresholds_in_single_precision_are_found_by_the_rows_at_thresholds() ->
     assert compared(model, lambda tree: tree).beyond == 0
 
 
-def test_leaves_in_single_precision_are_found() -> None:
+def test_leaves_in_single_precision_are_detected() -> None:
     model = ZOO["histograms"]()
 
     found = compared(
@@ -175,14 +177,14 @@ def test_leaves_in_single_precision_are_found() -> None:
 
 
 @pytest.mark.parametrize("kind", ["forest fitted on holes", "histograms on holes"])
-def test_the_way_of_nan_is_compared(kind: str) -> None:
+def test_the_branch_of_nan_is_compared(kind: str) -> None:
     found = compared(ZOO[kind](), lambda tree: replace(tree, nan_left=~tree.nan_left))
 
     assert found.beyond > 100
 
 
 @pytest.mark.slow
-def test_a_threshold_moved_by_one_bit_is_found_in_either_precision() -> None:
+def test_a_threshold_moved_by_one_bit_is_detected_in_either_precision() -> None:
     def moved(kind: Any) -> Any:
         return lambda tree: replace(
             tree, threshold=np.nextafter(tree.threshold.astype(kind), kind(np.inf)).astype(np.float64)
@@ -192,15 +194,15 @@ def test_a_threshold_moved_by_one_bit_is_found_in_either_precision() -> None:
     assert compared(ZOO["forest for numbers"](), moved(np.float32)).beyond > 0
 
 
-def test_rows_that_a_graph_does_not_take_prove_nothing() -> None:
+def test_rows_that_the_graph_does_not_accept_are_no_evidence() -> None:
     with pytest.raises(ValueError, match="does not take"):
         compared(ZOO["boosting"](), lambda tree: tree, HOLES)
 
 
-def test_labels_may_differ_where_rounding_decides_and_nowhere_else() -> None:
+def test_labels_may_differ_only_in_a_tie_within_rounding() -> None:
     model = RandomForestClassifier(2, max_depth=2, random_state=0).fit(MATRIX, THREE > 0)
     contract = contract_of(model, MATRIX)
-    # Two trees that disagree: each class has exactly a half.
+    # Two trees disagree: each class has probability 0.5 exactly.
     half = Scores(label=np.array(["True"], object), score=np.array([0.5]))
     other = replace(half, label=np.array(["False"], object))
     sure = Scores(label=np.array(["True"], object), score=np.array([0.6]))
@@ -212,7 +214,7 @@ def test_labels_may_differ_where_rounding_decides_and_nowhere_else() -> None:
     assert (wrong.label_mismatches, wrong.beyond) == (0, 1)
 
 
-def test_a_nan_is_no_agreement() -> None:
+def test_nan_never_counts_as_equal() -> None:
     contract = contract_of(ZOO["forest for numbers"](), MATRIX)
     number, none = Scores(value=np.array([0.5])), Scores(value=np.array([np.nan]))
 
@@ -221,7 +223,7 @@ def test_a_nan_is_no_agreement() -> None:
     assert (found.beyond, found.max_abs_difference) == (1, np.inf)
 
 
-def test_random_rows_reach_thresholds_their_neighbours_and_the_odd() -> None:
+def test_random_rows_cover_thresholds_their_neighbours_and_special_values() -> None:
     splits = [np.array([0.1, 0.7]), np.empty(0)]
     seen = np.array([[5.0, 6.0], [7.0, np.nan]])
 
@@ -236,8 +238,8 @@ def test_random_rows_reach_thresholds_their_neighbours_and_the_odd() -> None:
     )
 
 
-def test_a_row_that_becomes_infinite_when_it_is_rounded_is_left_to_scikit_learn() -> None:
-    model = ZOO["isolation"]()  # which takes it
+def test_a_row_that_overflows_single_precision_is_left_to_scikit_learn() -> None:
+    model = ZOO["isolation"]()  # accepts infinite values
     far = np.vstack([MATRIX, [1e39, 0.0, 0.0, 0.0]])
 
     with np.errstate(over="ignore"):

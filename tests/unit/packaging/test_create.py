@@ -1,4 +1,4 @@
-"""A package answers events as the user's own estimator answers the user's own frame."""
+"""A package scores events as the user's estimator scores the user's frame."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MIXED = ["distance", "stops", "night", "city", "colour", "started"]
 
 
 def read_back(path: Path, events: Sequence[Row], columns: Sequence[str], **how: Any) -> pd.DataFrame:
-    """Return the user's own frame: what pandas reads from his CSV."""
+    """Return the user's frame as pandas reads it from a CSV file."""
     frame_of(events, columns).to_csv(path, index=False)
     return pd.read_csv(path, **how)
 
@@ -39,7 +39,7 @@ def mixed_columns() -> ColumnTransformer:
     )
 
 
-def test_a_bare_classifier_on_numbers_answers_as_on_the_users_matrix(workshop: Workshop) -> None:
+def test_a_classifier_on_numbers_predicts_as_on_the_users_matrix(workshop: Workshop) -> None:
     events = trips()
     matrix = frame_of(events, ["stops", "night"]).to_numpy(dtype=float)
     model = LogisticRegression().fit(matrix, target(events))
@@ -52,7 +52,7 @@ def test_a_bare_classifier_on_numbers_answers_as_on_the_users_matrix(workshop: W
     assert_close(column(answers, "score"), model.predict_proba(matrix)[:, 1])
 
 
-def test_a_pipeline_answers_as_on_the_users_csv_with_null_text_and_unseen_categories(
+def test_a_pipeline_predicts_as_on_the_users_csv_with_null_text_and_unseen_categories(
     workshop: Workshop,
 ) -> None:
     events = trips()
@@ -69,7 +69,7 @@ def test_a_pipeline_answers_as_on_the_users_csv_with_null_text_and_unseen_catego
     assert_close(column(answers, "score"), model.predict_proba(theirs)[:, 1])
 
 
-def test_nulls_pass_where_only_the_reference_has_them(workshop: Workshop) -> None:
+def test_nulls_are_accepted_when_only_the_reference_has_them(workshop: Workshop) -> None:
     events = trips()
     frame = read_back(workshop.folder / "train.csv", events, MIXED)
     model = make_pipeline(mixed_columns(), LogisticRegression()).fit(frame, target(events))
@@ -81,7 +81,7 @@ def test_nulls_pass_where_only_the_reference_has_them(workshop: Workshop) -> Non
     assert_close(column(workshop.answers(events), "score"), model.predict_proba(frame)[:, 1])
 
 
-def test_an_empty_cell_where_no_sample_has_one_is_turned_away(workshop: Workshop) -> None:
+def test_a_null_is_rejected_when_no_sample_has_one(workshop: Workshop) -> None:
     events = trips()
     frame = frame_of(events, MIXED)
     model = make_pipeline(mixed_columns(), LogisticRegression()).fit(frame, target(events))
@@ -94,7 +94,7 @@ def test_an_empty_cell_where_no_sample_has_one_is_turned_away(workshop: Workshop
     assert "'city'" in error["message"]
 
 
-def test_a_regressor_answers_with_values(workshop: Workshop) -> None:
+def test_a_regressor_predicts_values(workshop: Workshop) -> None:
     events = trips()
     frame = frame_of(events, NUMBERS)
     model = GradientBoostingRegressor(n_estimators=5, random_state=0).fit(frame, target(events) * 2.5)
@@ -106,7 +106,7 @@ def test_a_regressor_answers_with_values(workshop: Workshop) -> None:
     assert {(answer["label"], answer["score"]) for answer in answers} == {(None, None)}
 
 
-def test_a_multiclass_model_answers_with_the_label_and_its_probability(workshop: Workshop) -> None:
+def test_a_multiclass_model_predicts_the_label_and_its_probability(workshop: Workshop) -> None:
     events = trips()
     frame = frame_of(events, ["stops", "night"])
     names = np.array(["low", "mid", "top"])[[event["stops"] // 2 for event in events]]
@@ -121,7 +121,7 @@ def test_a_multiclass_model_answers_with_the_label_and_its_probability(workshop:
     assert list(answers[0]["class_scores"]) == ["low", "mid", "top"]
 
 
-def test_an_outlier_detector_answers_with_its_decision_function(workshop: Workshop) -> None:
+def test_an_outlier_detector_predicts_with_its_decision_function(workshop: Workshop) -> None:
     events = trips()
     frame = frame_of(events, NUMBERS)
     model = IsolationForest(n_estimators=10, random_state=0).fit(frame)
@@ -133,7 +133,7 @@ def test_an_outlier_detector_answers_with_its_decision_function(workshop: Worksh
     assert_close(column(answers, "score"), model.decision_function(frame))
 
 
-def test_a_classifier_without_probabilities_answers_with_its_decision_function(workshop: Workshop) -> None:
+def test_a_classifier_without_probabilities_predicts_with_its_decision_function(workshop: Workshop) -> None:
     events = trips()
     frame = frame_of(events, ["stops", "night"])
     model = make_pipeline(StandardScaler(), SVC()).fit(frame, target(events))
@@ -145,7 +145,7 @@ def test_a_classifier_without_probabilities_answers_with_its_decision_function(w
     assert_close(column(answers, "score"), model.decision_function(frame))
 
 
-def test_a_function_of_the_users_own_module_travels_with_the_package(
+def test_a_function_of_the_users_module_is_part_of_the_package(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modules = workshop.folder / "src"
@@ -161,12 +161,12 @@ def test_a_function_of_the_users_own_module_travels_with_the_package(
         model.fit(frame, target(events))
         path = workshop.folder / "model.joblib"
         joblib.dump(model, path)
-        wanted = model.predict(frame)
-        del sys.modules["own_features"]  # for good: monkeypatch would put it back
+        expected = model.predict(frame)
+        del sys.modules["own_features"]  # not with monkeypatch, which would restore it
 
     workshop.create(path, frame, code=modules)
 
-    assert_close(column(workshop.answers(events), "value"), wanted)
+    assert_close(column(workshop.answers(events), "value"), expected)
     assert "own_features" not in sys.modules
     assert (workshop.package / "code" / "own_features.py").read_bytes() == (
         modules / "own_features.py"
@@ -202,7 +202,7 @@ def test_a_timestamp_that_the_user_parsed_from_text_reaches_the_model_as_a_datet
     assert_close(column(workshop.answers(events), "value"), model.predict(frame))
 
 
-def test_columns_of_other_names_are_mapped_to_fields_also_nested_ones(workshop: Workshop) -> None:
+def test_columns_are_mapped_to_fields_of_other_names_even_nested_ones(workshop: Workshop) -> None:
     events = trips()
     frame = pd.DataFrame(
         {
@@ -217,7 +217,7 @@ def test_columns_of_other_names_are_mapped_to_fields_also_nested_ones(workshop: 
     assert_close(column(workshop.answers(events), "value"), model.predict(frame))
 
 
-def test_columns_that_are_no_features_are_left_out_by_name(workshop: Workshop) -> None:
+def test_columns_that_are_not_features_are_excluded_by_name(workshop: Workshop) -> None:
     events = trips()
     frame = frame_of(events, ["trip_id", "stops", "night"])
     matrix = frame[["night", "stops"]].to_numpy(dtype=float)
@@ -287,9 +287,9 @@ def test_a_threshold_decides_the_label_of_two_classes(workshop: Workshop) -> Non
 
     workshop.create(model, frame, threshold=0.25)
 
-    wanted = np.where(model.predict_proba(frame)[:, 1] >= 0.25, "1", "0").tolist()
-    assert column(workshop.answers(events), "label") == wanted
-    assert wanted != [str(one) for one in model.predict(frame)]
+    expected = np.where(model.predict_proba(frame)[:, 1] >= 0.25, "1", "0").tolist()
+    assert column(workshop.answers(events), "label") == expected
+    assert expected != [str(one) for one in model.predict(frame)]
 
 
 @pytest.mark.parametrize("form", ["package", "package.zip"])
@@ -304,7 +304,7 @@ def test_the_same_files_give_the_same_package_byte_for_byte(workshop: Workshop, 
 
     assert len(digests) == 1
     assert contents(first) == contents(second)
-    # What the user gave is in the package as he gave it.
+    # The package holds the user's files unchanged.
     if first.is_dir():
         assert (first / "model.joblib").read_bytes() == (workshop.folder / "model.joblib").read_bytes()
         assert (first / "input.avsc").read_bytes() == (workshop.folder / "event.avsc").read_bytes()

@@ -1,4 +1,4 @@
-"""`package create --runtime`: what is in the package, and what is refused."""
+"""`package create --runtime`: contents of the package, and refusals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def files(package: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in package.iterdir() if path.is_file()}
 
 
-def test_by_default_nothing_is_converted(workshop: Workshop) -> None:
+def test_a_model_is_not_converted_by_default(workshop: Workshop) -> None:
     report = workshop.create(forest(), FRAME)
 
     manifest = json.loads((workshop.package / "manifest.json").read_text("utf-8"))
@@ -39,7 +39,9 @@ def test_by_default_nothing_is_converted(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["auto", "onnx"])
-def test_a_converted_package_holds_both_models_and_the_proof(workshop: Workshop, runtime: str) -> None:
+def test_a_converted_package_has_both_models_and_the_evidence_of_equivalence(
+    workshop: Workshop, runtime: str
+) -> None:
     report = workshop.create(forest(), FRAME, runtime=runtime, reference=workshop.csv("ref.csv", FRAME))
 
     verified = verify(workshop.package)
@@ -65,7 +67,7 @@ def test_the_same_files_give_the_same_converted_package(workshop: Workshop) -> N
     assert first.path.read_bytes() == second.path.read_bytes()
 
 
-def test_auto_keeps_what_is_not_converted_and_says_why(workshop: Workshop) -> None:
+def test_auto_keeps_the_original_of_an_unsupported_model_with_the_reason(workshop: Workshop) -> None:
     model = LogisticRegression().fit(FRAME, target(EVENTS))
 
     report = workshop.create(model, FRAME, runtime="auto")
@@ -78,10 +80,12 @@ def test_auto_keeps_what_is_not_converted_and_says_why(workshop: Workshop) -> No
     assert "model.onnx" not in files(workshop.package)
 
 
-def test_a_conversion_that_disagrees_is_told_by_how_much_and_not_kept(workshop: Workshop) -> None:
-    # Large numbers cancel each other, and what is left depends on the order in which they are added.
-    wanted = pd.Series(FRAME["stops"] > 2) * 1e15 + FRAME["started"] / 1e12
-    model = GradientBoostingRegressor(n_estimators=5, learning_rate=1.0, random_state=0).fit(FRAME, wanted)
+def test_a_conversion_with_other_predictions_is_dropped_and_its_difference_reported(
+    workshop: Workshop,
+) -> None:
+    # Large numbers cancel each other: the sum depends on the order of addition.
+    values = pd.Series(FRAME["stops"] > 2) * 1e15 + FRAME["started"] / 1e12
+    model = GradientBoostingRegressor(n_estimators=5, learning_rate=1.0, random_state=0).fit(FRAME, values)
 
     workshop.create(model, FRAME, runtime="auto")
 
@@ -90,7 +94,7 @@ def test_a_conversion_that_disagrees_is_told_by_how_much_and_not_kept(workshop: 
     assert "rows differ, by up to 0." in unconverted
 
 
-def test_onnx_makes_no_package_otherwise(workshop: Workshop) -> None:
+def test_runtime_onnx_writes_no_package_without_a_conversion(workshop: Workshop) -> None:
     with pytest.raises(Misconfigured) as failed:
         workshop.create(LogisticRegression().fit(FRAME, target(EVENTS)), FRAME, runtime="onnx")
 
@@ -100,7 +104,7 @@ def test_onnx_makes_no_package_otherwise(workshop: Workshop) -> None:
     assert not workshop.package.exists()
 
 
-def test_a_runtime_that_there_is_not_is_named_with_those_that_there_are(workshop: Workshop) -> None:
+def test_an_unknown_runtime_is_reported_with_the_valid_ones(workshop: Workshop) -> None:
     with pytest.raises(Misconfigured) as failed:
         workshop.create(forest(), FRAME, runtime="treelite")
 
@@ -111,7 +115,7 @@ def test_a_runtime_that_there_is_not_is_named_with_those_that_there_are(workshop
 
 
 def resealed(workshop: Workshop, name: str, data: bytes) -> Path:
-    """Write the package again with another file of that name, and digests that fit."""
+    """Write the package again with another file of that name, and valid digests."""
     verified = verify(workshop.package)
     path = workshop.folder / f"with another {name}"
     write_package(path, verified.manifest, {**verified.files, name: data})
@@ -136,8 +140,8 @@ def test_a_flipped_bit_in_either_model_is_refused(workshop: Workshop) -> None:
     assert verify_package(workshop.package).rows == len(FRAME)
 
 
-def test_either_model_has_to_give_the_golden_answers(workshop: Workshop) -> None:
-    """A package whose maker says that the one was made of the other, and it was not."""
+def test_both_models_are_held_to_the_golden_answers(workshop: Workshop) -> None:
+    """The manifest claims a conversion, but graph and original are different models."""
     other = Workshop(workshop.folder / "other")
     other.folder.mkdir()
     other.create(forest(seed=1), FRAME, runtime="auto")

@@ -1,4 +1,4 @@
-"""What is wrong with what a user gives is told at once, with the fix, and nothing is left behind."""
+"""Problems of the inputs are reported at once, each with its fix, and no file is left."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def linear(frame: pd.DataFrame) -> LinearRegression:
 
 
 def problems(workshop: Workshop, model: Any, golden: Any, **more: Any) -> tuple[Problem, ...]:
-    """Return what `create_package` complains about; there must be no package then."""
+    """Return the problems that `create_package` reports, and check that it wrote no package."""
     with pytest.raises(Misconfigured) as caught:
         workshop.create(model, golden, **more)
     assert not workshop.package.exists() or more.get("output") == workshop.folder
@@ -38,7 +38,7 @@ def problems(workshop: Workshop, model: Any, golden: Any, **more: Any) -> tuple[
     return caught.value.problems
 
 
-def test_a_column_without_a_field_is_told_with_the_fields_that_it_could_be(workshop: Workshop) -> None:
+def test_a_column_without_a_field_is_reported_with_candidate_fields(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["stops", "night"]).rename(columns={"stops": "stop"})
 
     [problem] = problems(workshop, linear(frame), frame)
@@ -47,7 +47,7 @@ def test_a_column_without_a_field_is_told_with_the_fields_that_it_could_be(works
     assert "--map 'stop=FIELD' with one of: stops" in problem.fix
 
 
-def test_an_array_as_a_feature_is_told_what_it_is(workshop: Workshop) -> None:
+def test_an_array_field_as_a_feature_is_reported_with_its_type(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["stops"]).assign(tags=1.0)
 
     [problem] = problems(workshop, linear(frame), frame)
@@ -56,7 +56,7 @@ def test_an_array_as_a_feature_is_told_what_it_is(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("text", ["stops", "=stops", "stops=", "stops>night"])
-def test_a_wrong_map_is_shown_the_right_form(workshop: Workshop, text: str) -> None:
+def test_an_invalid_map_option_is_reported_with_the_valid_form(workshop: Workshop, text: str) -> None:
     frame = frame_of(EVENTS, ["stops"])
 
     [problem] = problems(workshop, linear(frame), frame, columns=(text,))
@@ -65,7 +65,7 @@ def test_a_wrong_map_is_shown_the_right_form(workshop: Workshop, text: str) -> N
     assert "COLUMN=FIELD" in problem.fix
 
 
-def test_a_map_of_a_column_that_the_model_does_not_have_is_told(workshop: Workshop) -> None:
+def test_a_map_of_an_unknown_column_is_reported(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["stops"])
 
     [problem] = problems(workshop, linear(frame), frame, columns=("stps=stops",))
@@ -73,7 +73,7 @@ def test_a_map_of_a_column_that_the_model_does_not_have_is_told(workshop: Worksh
     assert "there is no column of the model 'stps'" in problem.message
 
 
-def test_a_golden_file_that_lacks_columns_is_told_each_of_them(workshop: Workshop) -> None:
+def test_each_missing_column_of_a_golden_file_is_reported(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["stops", "night", "started"])
 
     found = problems(workshop, linear(frame), frame[["stops"]])
@@ -82,7 +82,7 @@ def test_a_golden_file_that_lacks_columns_is_told_each_of_them(workshop: Worksho
     assert ["'night'" in found[0].message, "'started'" in found[1].message] == [True, True]
 
 
-def test_columns_that_are_not_as_many_as_the_model_takes_are_told_with_both_counts(
+def test_a_wrong_number_of_columns_is_reported_with_both_numbers(
     workshop: Workshop,
 ) -> None:
     frame = frame_of(EVENTS, ["stops", "night", "started"])
@@ -94,7 +94,7 @@ def test_columns_that_are_not_as_many_as_the_model_takes_are_told_with_both_coun
     assert "--features a,b,c" in problem.fix
 
 
-def test_text_for_a_model_of_numbers_is_told(workshop: Workshop) -> None:
+def test_text_for_a_model_of_numbers_is_reported(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["trip_id", "stops"])
     model = LinearRegression().fit(np.ones((30, 2)), target(EVENTS))
 
@@ -106,7 +106,9 @@ def test_text_for_a_model_of_numbers_is_told(workshop: Workshop) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"stops,night\n1,2\n", b"\x80\x04", b"PK\x03\x04garbage", pickle.dumps([1])[:-2]]
 )
-def test_a_model_file_that_is_no_pickle_is_told_without_a_traceback(workshop: Workshop, data: bytes) -> None:
+def test_a_model_file_that_is_not_a_pickle_is_reported_without_a_traceback(
+    workshop: Workshop, data: bytes
+) -> None:
     path = workshop.folder / "model.bin"
     path.write_bytes(data)
 
@@ -116,13 +118,13 @@ def test_a_model_file_that_is_no_pickle_is_told_without_a_traceback(workshop: Wo
     assert "is not a complete joblib or pickle file" in problem.message
 
 
-def test_a_pickle_of_something_else_is_told_what_it_holds(workshop: Workshop) -> None:
+def test_a_pickle_of_another_object_is_reported_with_its_type(workshop: Workshop) -> None:
     [problem] = problems(workshop, {"weights": [1, 2]}, frame_of(EVENTS, ["stops"]))
 
     assert "holds a dict, which has no predict" in problem.message
 
 
-def test_a_model_that_needs_a_module_of_the_user_is_told_of_code(
+def test_a_model_that_needs_a_module_of_the_user_is_reported_with_the_option_code(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modules = workshop.folder / "src"
@@ -135,7 +137,7 @@ def test_a_model_that_needs_a_module_of_the_user_is_told_of_code(
         import own_steps  # type: ignore[import-not-found]  # noqa: PLC0415 - exists from here on
 
         joblib.dump(make_pipeline(FunctionTransformer(own_steps.same), linear(frame)), path)
-        del sys.modules["own_steps"]  # for good: monkeypatch would bring it back
+        del sys.modules["own_steps"]  # not with monkeypatch, which would restore it
 
     [problem] = problems(workshop, path, frame)
 
@@ -151,7 +153,7 @@ def test_a_model_that_needs_a_module_of_the_user_is_told_of_code(
         ('{"type": "record", "name": "E"}', "fields"),
     ],
 )
-def test_a_schema_that_is_none_is_told_why(workshop: Workshop, text: str, what: str) -> None:
+def test_an_invalid_schema_is_reported_with_the_reason(workshop: Workshop, text: str, what: str) -> None:
     frame = frame_of(EVENTS, ["stops"])
 
     [problem] = problems(workshop, linear(frame), frame, schema=workshop.file("event.avsc", text))
@@ -160,7 +162,7 @@ def test_a_schema_that_is_none_is_told_why(workshop: Workshop, text: str, what: 
     assert what in problem.message
 
 
-def test_all_that_is_wrong_is_told_at_once(workshop: Workshop) -> None:
+def test_all_problems_are_reported_at_once(workshop: Workshop) -> None:
     absent = workshop.folder / "absent"
     found = problems(
         workshop,
@@ -182,7 +184,9 @@ def test_all_that_is_wrong_is_told_at_once(workshop: Workshop) -> None:
     ]  # fmt: skip
 
 
-def test_a_policy_of_an_unknown_feature_and_a_value_of_the_wrong_type_are_told(workshop: Workshop) -> None:
+def test_a_policy_of_an_unknown_feature_and_a_value_of_the_wrong_type_are_reported(
+    workshop: Workshop,
+) -> None:
     frame = frame_of(EVENTS, ["stops", "night"])
 
     [unknown] = problems(workshop, linear(frame), frame, missing=("nights=pass",))
@@ -218,19 +222,19 @@ def test_a_threshold_and_class_scores_need_a_model_that_has_them(
 
 
 @pytest.mark.parametrize(("option", "value"), [("name", "a b"), ("version", "../1")])
-def test_a_name_that_no_package_may_have_is_told(workshop: Workshop, option: str, value: str) -> None:
+def test_an_invalid_package_name_is_reported(workshop: Workshop, option: str, value: str) -> None:
     frame = frame_of(EVENTS, ["stops"])
-    asked = workshop.options(linear(frame), frame)
+    options = workshop.options(linear(frame), frame)
 
     with pytest.raises(Misconfigured) as caught:
-        create_package(replace(asked, name=value) if option == "name" else replace(asked, version=value))
+        create_package(replace(options, name=value) if option == "name" else replace(options, version=value))
 
     [problem] = caught.value.problems
     assert (problem.key, problem.value) == (f"--{option}", value)
     assert left(workshop) == {"model.joblib", "event.avsc", "golden.csv"}
 
 
-def test_a_model_that_raises_on_the_sample_is_told_what_it_raised(workshop: Workshop) -> None:
+def test_an_exception_of_the_model_on_the_sample_is_reported(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["distance", "stops"])
     model = linear(frame.fillna(0))
 
@@ -239,7 +243,7 @@ def test_a_model_that_raises_on_the_sample_is_told_what_it_raised(workshop: Work
     assert "ValueError: Input X contains NaN" in problem.message
 
 
-def test_values_that_the_field_cannot_carry_are_told_with_column_field_and_type(workshop: Workshop) -> None:
+def test_values_that_a_field_cannot_carry_are_reported_with_column_field_and_type(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["stops", "night"])
     wrong = frame.assign(stops=frame["stops"] + 0.5, night=2)
 
@@ -252,7 +256,7 @@ def test_values_that_the_field_cannot_carry_are_told_with_column_field_and_type(
     assert "'night' (int64) does not fit field 'night' (boolean)" in found[1].message
 
 
-def test_a_null_where_the_event_has_none_is_told(workshop: Workshop) -> None:
+def test_a_null_in_a_field_without_null_is_reported(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["stops"]).assign(stops=lambda f: f["stops"].where(f["stops"] > 1))
 
     [problem] = problems(
@@ -262,7 +266,7 @@ def test_a_null_where_the_event_has_none_is_told(workshop: Workshop) -> None:
     assert "it has an empty value, and the field cannot be null" in problem.message
 
 
-def test_a_symbol_that_the_enum_lacks_is_told_with_its_row(workshop: Workshop) -> None:
+def test_an_unknown_enum_symbol_is_reported_with_its_row(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["stops", "colour"])
     frame.loc[3, "colour"] = "PINK"
     model = make_pipeline(FunctionTransformer(_stops_only), LinearRegression()).fit(frame, target(EVENTS))
@@ -277,7 +281,7 @@ def _stops_only(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[["stops"]]
 
 
-def test_a_field_that_rounds_is_refused_with_the_reason_and_leaves_nothing_behind(workshop: Workshop) -> None:
+def test_a_field_that_rounds_is_refused_with_the_reason_and_leaves_no_file(workshop: Workshop) -> None:
     schema = {"type": "record", "name": "E", "fields": [{"name": "x", "type": "float"}]}
     frame = pd.DataFrame({"x": np.linspace(0.1, 3.3, 30)})
     model = KNeighborsRegressor(1).fit(frame, np.cumsum(np.ones(30)))
@@ -289,18 +293,18 @@ def test_a_field_that_rounds_is_refused_with_the_reason_and_leaves_nothing_behin
     assert caught.value.code == "golden"
     assert "field 'x' is a 32-bit float and rounds column 'x'" in caught.value.reason
     assert left(workshop) == {"model.joblib", "event.avsc", "golden.csv"}
-    # The same is no matter for a model that does not mind, or to a user who allows it.
+    # Rounding is accepted when the model does not depend on it, or the tolerance allows it.
     assert workshop.create(model, frame, schema=schema).notes
     other = workshop.folder / "other"
     assert workshop.create(sloped, frame, schema=schema, output=other, relative_tolerance=1e-6).rows == 30
 
 
 def left(workshop: Workshop) -> set[str]:
-    """Return the names of all files, hidden ones too."""
+    """Return the names of all files, including hidden ones."""
     return {path.name for path in workshop.folder.iterdir()}
 
 
-def test_a_package_is_never_written_over_another(workshop: Workshop) -> None:
+def test_an_existing_package_is_never_overwritten(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["stops"])
     workshop.create(linear(frame), frame)
     before = (workshop.package / "manifest.json").read_bytes()
@@ -323,7 +327,7 @@ def test_a_package_is_never_written_over_another(workshop: Workshop) -> None:
         ("golden.avro", "x", "cannot be read as avro"),
     ],
 )
-def test_a_golden_file_that_cannot_be_read_is_told_why(
+def test_an_unreadable_golden_file_is_reported_with_the_reason(
     workshop: Workshop, name: str, text: str, what: str
 ) -> None:
     model = linear(frame_of(EVENTS, ["stops"]))
@@ -334,7 +338,7 @@ def test_a_golden_file_that_cannot_be_read_is_told_why(
     assert what in problem.message
 
 
-def test_a_sample_too_long_to_replay_is_told_to_be_the_reference(workshop: Workshop) -> None:
+def test_a_golden_file_with_too_many_rows_is_reported_with_the_option_reference(workshop: Workshop) -> None:
     frame = pd.DataFrame({"stops": np.zeros(10_001, dtype=int)})
 
     [problem] = problems(workshop, linear(frame_of(EVENTS, ["stops"])), frame)
@@ -343,7 +347,7 @@ def test_a_sample_too_long_to_replay_is_told_to_be_the_reference(workshop: Works
     assert "--reference" in problem.fix
 
 
-def test_a_reference_without_a_column_of_the_model_is_told(workshop: Workshop) -> None:
+def test_a_reference_without_a_column_of_the_model_is_reported(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["stops", "night"])
     reference = workshop.csv("reference.csv", frame[["stops"]])
 
@@ -352,7 +356,7 @@ def test_a_reference_without_a_column_of_the_model_is_told(workshop: Workshop) -
     assert (problem.key, problem.value) == ("--reference", "night")
 
 
-def test_a_classifier_trained_on_several_outputs_is_told(workshop: Workshop) -> None:
+def test_a_classifier_trained_on_several_outputs_is_reported(workshop: Workshop) -> None:
     frame = frame_of(EVENTS, ["stops", "night"])
     several = np.column_stack([target(EVENTS), 1 - target(EVENTS)])
 
@@ -361,7 +365,7 @@ def test_a_classifier_trained_on_several_outputs_is_told(workshop: Workshop) -> 
     assert problem.key == "MODEL"
 
 
-def test_a_sample_file_that_is_absent_is_told(workshop: Workshop) -> None:
+def test_a_missing_sample_file_is_reported(workshop: Workshop) -> None:
     [problem] = problems(workshop, linear(frame_of(EVENTS, ["stops"])), Path("absent.csv"))
 
     assert problem.message == "there is no such file"

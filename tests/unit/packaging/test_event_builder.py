@@ -1,4 +1,4 @@
-"""Events hold what the rows of a frame hold, in the form of the wire."""
+"""Events built from the rows of a frame, in the encoding of the topic."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ NESTED = schema(
 )  # fmt: skip
 
 
-def test_a_record_is_null_where_all_that_is_known_of_it_is_null() -> None:
+def test_a_nested_record_is_null_when_all_its_columns_are_null() -> None:
     sent = built(pd.DataFrame({"user.age": [30.0, None]}), NESTED)
 
     assert sent == [{"user": {"age": 30, "city": ""}}, {"user": None}]
 
 
 @pytest.mark.parametrize(
-    ("logical", "kind", "wanted"),
+    ("logical", "kind", "expected"),
     [
         ("timestamp-millis", "long", 86_400_001),
         ("timestamp-micros", "long", 86_400_001_000),
@@ -93,16 +93,16 @@ def test_a_record_is_null_where_all_that_is_known_of_it_is_null() -> None:
 )
 @pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
 def test_a_datetime_becomes_the_raw_number_of_its_field(
-    logical: str, kind: str, wanted: int, zone: str | None
+    logical: str, kind: str, expected: int, zone: str | None
 ) -> None:
     of = schema({"name": "at", "type": ["null", {"type": kind, "logicalType": logical}]})
     at = pd.to_datetime(pd.Series(["1970-01-02T00:00:00.001Z", None]))
     column = at.dt.tz_localize(None) if zone is None else at.dt.tz_convert(zone)
 
-    assert built(pd.DataFrame({"at": column}), of) == [{"at": wanted}, {"at": None}]
+    assert built(pd.DataFrame({"at": column}), of) == [{"at": expected}, {"at": None}]
 
 
-def test_whole_numbers_that_stand_in_a_timestamp_field_are_sent_as_they_are() -> None:
+def test_integers_in_a_timestamp_field_are_sent_unchanged() -> None:
     of = schema({"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}})
 
     assert built(pd.DataFrame({"at": [5]}), of) == [{"at": 5}]
@@ -120,7 +120,7 @@ def test_whole_numbers_that_stand_in_a_timestamp_field_are_sent_as_they_are() ->
         ("long", [[1]]),
     ],
 )
-def test_what_a_field_cannot_carry_is_told(kind: str, column: list[Any]) -> None:
+def test_a_value_that_a_field_cannot_carry_is_reported(kind: str, column: list[Any]) -> None:
     with pytest.raises(Misconfigured, match="does not fit field 'x'"):
         built(pd.DataFrame({"x": column}), schema({"name": "x", "type": kind}))
 
@@ -143,7 +143,7 @@ ROW = schema(
 
 @settings(max_examples=50)
 @given(st.lists(ROWS, min_size=1, max_size=5))
-def test_rows_come_back_from_bytes_as_they_went_into_the_frame(rows: list[dict[str, Any]]) -> None:
+def test_rows_survive_a_round_trip_through_bytes(rows: list[dict[str, Any]]) -> None:
     frame = pd.DataFrame(rows, columns=["n", "x", "s", "b"])
 
     sent = [encode_datum(ROW, event) for event in built(frame, ROW)]

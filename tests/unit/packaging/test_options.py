@@ -1,4 +1,4 @@
-"""The little languages of the options of `package create`."""
+"""Parsing of the options of `package create`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ PATHS = st.from_regex(r"[a-z_]{1,5}(\.[a-z_]{1,5}){0,2}", fullmatch=True)
 
 
 @given(st.dictionaries(NAMES, PATHS))
-def test_pairs_come_back_also_when_a_column_has_an_equals_sign(wanted: dict[str, str]) -> None:
-    assert parse_pairs("--map", [f"{column} = {field}" for column, field in wanted.items()], "C=F") == wanted
+def test_pairs_survive_a_round_trip_even_when_a_column_has_an_equals_sign(pairs: dict[str, str]) -> None:
+    assert parse_pairs("--map", [f"{column} = {field}" for column, field in pairs.items()], "C=F") == pairs
 
 
-def test_a_column_is_mapped_once() -> None:
+def test_a_column_is_mapped_only_once() -> None:
     with pytest.raises(Misconfigured, match="'a' a second time"):
         parse_pairs("--map", ["a=x", "a=y"], "C=F")
 
 
-def test_each_policy_is_written_as_it_is_called() -> None:
+def test_each_policy_is_parsed_from_its_name() -> None:
     read = parse_policies(
         "--missing", ["a=reject", "b = pass", "c=impute:-1.5", "d=impute:x=y", "e=f=impute:0"]
     )
@@ -41,7 +41,7 @@ def test_each_policy_is_written_as_it_is_called() -> None:
 @pytest.mark.parametrize(
     "text", ["a", "a=", "a=drop", "a=impute", "a=impute:", "a=reject:1", "=pass", "a=PASS"]
 )
-def test_any_other_policy_is_refused_with_the_form(text: str) -> None:
+def test_an_unknown_policy_is_refused_with_the_valid_form(text: str) -> None:
     with pytest.raises(Misconfigured) as caught:
         parse_policies("--nan", [text])
 

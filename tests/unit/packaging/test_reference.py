@@ -1,4 +1,4 @@
-"""`reference.json` says what columns and scores looked like, exactly and always the same."""
+"""`reference.json` summarises columns and scores exactly and reproducibly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def summary(kind: str = "double", **columns: object) -> dict[str, dict[str, Any]
     return features
 
 
-def test_numbers_are_counted_between_deciles_and_nulls_apart() -> None:
+def test_numbers_are_binned_by_deciles_and_nulls_counted_apart() -> None:
     seen = summary(x=[*range(100), None, np.inf])["x"]
 
     assert (seen["count"], seen["nulls"], seen["infinite"]) == (102, 1, 1)
@@ -48,7 +48,7 @@ def test_a_constant_and_an_empty_column_have_no_width() -> None:
     assert seen["none"] == {"kind": "numbers", "count": 2, "nulls": 2, "infinite": 0}
 
 
-def test_text_is_counted_by_category_the_most_frequent_first_and_the_rest_together() -> None:
+def test_text_is_counted_by_category_with_the_rare_ones_together() -> None:
     seen = summary("string", s=[*["b"] * 3, *["a"] * 2, None])["s"]
     rare = summary("string", s=[f"v{i:03}" for i in range(MAX_CATEGORIES + 5)])["s"]
 
@@ -67,7 +67,7 @@ def test_scores_and_labels_are_summarised_beside_the_features() -> None:
     assert seen["features"]["flag"]["mean"] == 0.5
 
 
-def test_instants_are_summarised_in_the_units_of_their_field() -> None:
+def test_timestamps_are_summarised_in_the_unit_of_their_field() -> None:
     frame = pd.DataFrame({"at": pd.to_datetime(["1970-01-01T00:00:01Z", None])})
 
     seen = json.loads(summarise_reference(frame, [leaf("at", "long", "timestamp-millis")], NO_SCORES))[

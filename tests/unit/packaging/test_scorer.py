@@ -1,4 +1,4 @@
-"""`open_package` answers plain dicts as a worker answers events: each one, in order."""
+"""`open_package` scores dicts as a worker scores events: each one, in order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def package(workshop: Workshop) -> Path:
     return workshop.package
 
 
-def test_each_event_gets_its_own_answer_in_order_good_or_bad(package: Path) -> None:
+def test_each_event_gets_a_result_in_order(package: Path) -> None:
     good, null = EVENTS[0], {**EVENTS[1], "distance": None}
     nan, odd = {**EVENTS[1], "distance": float("nan")}, {"trip_id": "only"}
 
@@ -44,7 +44,7 @@ def test_each_event_gets_its_own_answer_in_order_good_or_bad(package: Path) -> N
     assert answers[1]["score"] == answers[1]["class_scores"]["1"]
 
 
-def test_any_iterable_of_events_is_taken_also_an_empty_one(package: Path) -> None:
+def test_any_iterable_of_events_is_accepted_even_an_empty_one(package: Path) -> None:
     scorer = stream_infer.open_package(str(package))
 
     assert scorer.predict([]) == []
@@ -52,7 +52,7 @@ def test_any_iterable_of_events_is_taken_also_an_empty_one(package: Path) -> Non
     assert all("error" in answer for answer in scorer.predict([{}, {"distance": "x"}]))
 
 
-def test_a_batch_answers_as_each_of_its_events_alone(package: Path) -> None:
+def test_a_batch_is_scored_as_each_of_its_events_alone(package: Path) -> None:
     scorer = stream_infer.open_package(package)
     events = [event for event in EVENTS if event["distance"] is not None]
 
@@ -62,8 +62,8 @@ def test_a_batch_answers_as_each_of_its_events_alone(package: Path) -> None:
     assert_close(together, alone)
 
 
-class Moody:
-    """Raises when it is told to, which its pickle does not know."""
+class FailsOnDemand:
+    """Raises on demand, by a class attribute that its pickle does not hold."""
 
     raises = False
     n_features_in_ = 1
@@ -74,17 +74,17 @@ class Moody:
     classes_ = np.array([0, 1])
 
     def predict(self, frame: np.ndarray) -> np.ndarray:
-        if Moody.raises:
-            raise RuntimeError("not today")
+        if FailsOnDemand.raises:
+            raise RuntimeError("no answer")
         return np.zeros(len(frame), dtype=int)
 
 
-def test_a_model_that_raises_on_everything_has_failed(
+def test_a_model_that_raises_on_every_event_is_an_error(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workshop.create(Moody(), frame_of(EVENTS, ["stops"]))
+    workshop.create(FailsOnDemand(), frame_of(EVENTS, ["stops"]))
     scorer = stream_infer.open_package(workshop.package)
-    monkeypatch.setattr(Moody, "raises", True)
+    monkeypatch.setattr(FailsOnDemand, "raises", True)
 
     with pytest.raises(ModelFailed):
         scorer.predict(EVENTS)
@@ -102,7 +102,7 @@ def test_a_changed_byte_is_refused_before_anything_is_loaded(package: Path) -> N
         assert caught.value.code == "digest"
 
 
-def test_verifying_reports_who_it_is_and_how_well_it_answers(package: Path) -> None:
+def test_verification_reports_the_package_and_its_largest_difference(package: Path) -> None:
     report = verify_package(package)
 
     assert (report.name, report.version, report.path) == ("trips", "1.2.0", package)

@@ -1,4 +1,4 @@
-"""A user's own work, for the tests of packaging: his data, his models, his files."""
+"""Data, models and files of a user, for the tests of packaging."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ def trips(rows: int = 120) -> list[Row]:
 
 
 def frame_of(events: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
-    """Return the columns of `events` as a user has them who reads a CSV of them."""
+    """Return columns of `events` as pandas reads them from a CSV file."""
     return pd.DataFrame([{name: event[name] for name in columns} for event in events])
 
 
 def target(events: Sequence[Row]) -> np.ndarray:
-    """Return something to learn: long trips of many stops, but for some."""
+    """Return labels to learn: long trips with many stops, with some noise."""
     noisy = [(event["distance"] or 0.0) + event["stops"] > 6 for event in events]
     return np.array([int(long) ^ (index % 7 == 0) for index, long in enumerate(noisy)])
 
 
 class Workshop:
-    """A folder in which a user makes a package from his model."""
+    """A folder in which a user packages a model."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -125,6 +125,6 @@ def column(answers: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
     return [answer[name] for answer in answers]
 
 
-def assert_close(found: Sequence[Any], wanted: Any) -> None:
-    """Check that numbers are as near as a package has to be to the user's own."""
-    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
+def assert_close(found: Sequence[Any], expected: Any) -> None:
+    """Check that numbers are within the tolerance of a package."""
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)

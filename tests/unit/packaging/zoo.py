@@ -1,4 +1,4 @@
-"""Fitted models of every kind that is converted, small ones, and rows that they were not fitted on."""
+"""Small fitted models of every convertible kind, and rows for them."""
 
 from __future__ import annotations
 
@@ -88,5 +88,5 @@ ZOO: Mapping[str, Callable[[], Any]] = {
 
 
 def rows_for(model: Any, matrix: np.ndarray) -> Any:
-    """Return `matrix` as `model` was fitted."""
+    """Return `matrix` in the container that `model` was fitted on."""
     return _frame(matrix) if hasattr(model, "feature_names_in_") else matrix

@@ -1,4 +1,4 @@
-"""Packages to put into stores. What is in them is never loaded."""
+"""Packages for model stores. Their models are never loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker is told what is desired once, and again whenever it is something else."""
+"""`StoreDesired` returns each new desired deployment, and each new problem, once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stream_infer.store.history import CURRENT
 from tests.unit.store.shop import ME, package, store
 
 
-def test_it_is_told_once_and_again_when_it_is_another(tmp_path: Path) -> None:
+def test_a_deployment_is_returned_once_and_the_next_one_again(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(tmp_path / "1", "1")
     one = models.promote(tmp_path / "1", ME)
@@ -26,7 +26,7 @@ def test_it_is_told_once_and_again_when_it_is_another(tmp_path: Path) -> None:
     assert waits == [0.5]
 
 
-def test_what_comes_while_it_waits_is_told_at_once(tmp_path: Path) -> None:
+def test_a_promotion_during_the_wait_is_returned_at_once(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(tmp_path / "1", "1")
     models.promote(tmp_path / "1", ME)
@@ -38,7 +38,7 @@ def test_what_comes_while_it_waits_is_told_at_once(tmp_path: Path) -> None:
     assert found == models.current()
 
 
-def test_a_problem_is_told_once_and_its_end_too(tmp_path: Path) -> None:
+def test_a_problem_is_returned_once_and_its_end_too(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(tmp_path / "1", "1")
     one = models.promote(tmp_path / "1", ME)
@@ -53,7 +53,7 @@ def test_a_problem_is_told_once_and_its_end_too(tmp_path: Path) -> None:
     assert (gone.code, still, desired.poll(1.0)) == ("gone", None, one)
 
 
-def test_who_starts_while_current_is_broken_gets_what_was_promoted_last_and_then_the_problem(
+def test_a_start_with_a_broken_current_returns_the_last_promotion_and_then_the_problem(
     tmp_path: Path,
 ) -> None:
     models = store(tmp_path / "models")
@@ -69,7 +69,7 @@ def test_who_starts_while_current_is_broken_gets_what_was_promoted_last_and_then
     assert second.code == "invalid"
 
 
-def test_what_is_fetched_is_where_the_store_keeps_it(tmp_path: Path) -> None:
+def test_fetch_returns_the_path_in_the_store(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(models.folder / "mine")
     one = models.promote(Path("mine"), ME)

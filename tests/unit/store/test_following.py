@@ -1,4 +1,4 @@
-"""A worker's deployer and a store on disk: what is done to the store, and what serves meanwhile."""
+"""A deployer that follows a store on disk: which model serves after each change of the store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.unit.store.shop import ME
 
 
 class Worker:
-    """A deployer that follows a store in the background, and what it reports."""
+    """A deployer that follows a store in the background, with its reported statuses."""
 
     def __init__(self, models: ModelStore) -> None:
         self._reports: queue.Queue[DeployerStatus] = queue.Queue()
@@ -51,7 +51,7 @@ class Worker:
 
 @pytest.fixture
 def models(tmp_path: Path) -> ModelStore:
-    """Return a store in which generation 1 desires the line of slope 1; two and three are beside it."""
+    """Return a store with three packages; generation 1 desires the model of slope 1."""
     (tmp_path / "models").mkdir()
     store = ModelStore(tmp_path / "models", "p")
     for slope in (1, 2, 3):
@@ -82,7 +82,7 @@ def waiting(code: str) -> Callable[[DeployerStatus], bool]:
     )
 
 
-def test_what_is_promoted_serves_and_what_is_rolled_back_does_again(
+def test_a_promoted_package_serves_and_the_previous_one_serves_after_a_rollback(
     tmp_path: Path, models: ModelStore, worker: Worker
 ) -> None:
     assert worker.slope == 1.0
@@ -96,7 +96,7 @@ def test_what_is_promoted_serves_and_what_is_rolled_back_does_again(
     assert worker.slope == 1.0
 
 
-def test_of_two_that_promote_at_once_the_later_generation_serves_in_the_end(
+def test_after_two_promotions_at_once_the_later_generation_serves(
     tmp_path: Path, models: ModelStore, worker: Worker
 ) -> None:
     with ThreadPoolExecutor(2) as pool:
@@ -109,7 +109,7 @@ def test_of_two_that_promote_at_once_the_later_generation_serves_in_the_end(
     assert worker.slope == float(last.package.version)
 
 
-def test_half_of_a_current_and_a_store_that_is_gone_stop_nothing(
+def test_a_broken_current_and_a_missing_store_do_not_stop_scoring(
     tmp_path: Path, models: ModelStore, worker: Worker
 ) -> None:
     whole = (models.folder / CURRENT).read_bytes()
@@ -130,7 +130,7 @@ def test_half_of_a_current_and_a_store_that_is_gone_stop_nothing(
     assert worker.slope == 2.0
 
 
-def test_a_worker_that_starts_while_current_is_half_written_serves_what_was_promoted_last(
+def test_a_worker_that_starts_with_a_partial_current_serves_the_last_promotion(
     models: ModelStore,
 ) -> None:
     (models.folder / CURRENT).write_text("{")

@@ -1,4 +1,4 @@
-"""What is promoted is desired, whole, by everybody, whoever else promotes at the same time."""
+"""Promotions and rollbacks in a model store, also with several writers at once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_promoted_is_copied_in_and_desired(tmp_path: Path, form: str) -> None:
+def test_a_promoted_package_is_copied_into_the_store_and_desired(tmp_path: Path, form: str) -> None:
     digest = package(tmp_path / f"mine{form}")
     models = store(tmp_path / "models")
 
@@ -64,7 +64,7 @@ def test_what_is_promoted_is_copied_in_and_desired(tmp_path: Path, form: str) ->
     assert verify(kept, digest).files["model.joblib"] == b"model"
 
 
-def test_a_package_in_the_store_is_promoted_where_it_is(
+def test_a_package_in_the_store_is_promoted_without_a_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = store(tmp_path / "models")
@@ -77,7 +77,7 @@ def test_a_package_in_the_store_is_promoted_where_it_is(
     assert sorted(path.name for path in models.folder.iterdir()) == [CURRENT, HISTORY, "mine"]
 
 
-def test_each_promotion_is_a_generation_that_knows_the_one_before(tmp_path: Path) -> None:
+def test_each_promotion_is_a_generation_with_the_previous_package(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     for version in ("1", "2", "3"):
         package(tmp_path / version, version)
@@ -90,7 +90,7 @@ def test_each_promotion_is_a_generation_that_knows_the_one_before(tmp_path: Path
     assert desired(models) == promoted[-1]
 
 
-def test_to_promote_the_same_again_is_a_new_generation_and_forgets_nothing(tmp_path: Path) -> None:
+def test_promoting_the_same_package_again_is_a_new_generation_with_the_same_previous(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     for version in ("1", "2"):
         package(tmp_path / version, version)
@@ -100,7 +100,7 @@ def test_to_promote_the_same_again_is_a_new_generation_and_forgets_nothing(tmp_p
     assert len([path for path in models.folder.iterdir() if path.name.startswith("fraud-")]) == 2
 
 
-def test_a_good_package_of_the_same_version_has_a_name_of_its_own(tmp_path: Path) -> None:
+def test_another_package_of_the_same_version_gets_another_name(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(tmp_path / "bad", model=b"bad")
     package(tmp_path / "good", model=b"good")
@@ -111,7 +111,7 @@ def test_a_good_package_of_the_same_version_has_a_name_of_its_own(tmp_path: Path
     assert bad.package.uri != good.package.uri
 
 
-def test_a_copy_that_broke_in_the_store_is_not_taken_for_the_package(tmp_path: Path) -> None:
+def test_a_corrupt_copy_in_the_store_is_not_used(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     digest = package(tmp_path / "mine")
     first = models.promote(tmp_path / "mine", ME)
@@ -152,7 +152,7 @@ def test_a_rollback_is_a_new_generation_of_the_package_before(tmp_path: Path) ->
     assert (forth.generation, forth.package, forth.previous) == (4, two.package, one.package)
 
 
-def test_there_is_no_rollback_to_nothing_or_to_what_is_gone_or_broken(tmp_path: Path) -> None:
+def test_a_rollback_to_no_package_or_a_missing_or_corrupt_one_is_refused(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     with pytest.raises(Misconfigured, match="there is no earlier deployment"):
         models.rollback(ME)
@@ -174,7 +174,7 @@ def test_there_is_no_rollback_to_nothing_or_to_what_is_gone_or_broken(tmp_path: 
     assert desired(models).generation == 2
 
 
-def test_threads_that_promote_at_once_each_get_a_generation_and_the_last_one_is_desired(
+def test_concurrent_threads_each_get_a_generation_and_the_last_one_is_desired(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "models"
@@ -198,7 +198,7 @@ def test_threads_that_promote_at_once_each_get_a_generation_and_the_last_one_is_
     assert list(folder.rglob(".*")) == []
 
 
-def test_a_reader_never_sees_half_of_anything_nor_goes_back(tmp_path: Path) -> None:
+def test_a_reader_sees_no_partial_file_and_no_older_generation(tmp_path: Path) -> None:
     folder = tmp_path / "models"
     package(tmp_path / "1", "1")
     store(folder).promote(tmp_path / "1", ME)
@@ -216,7 +216,7 @@ def test_a_reader_never_sees_half_of_anything_nor_goes_back(tmp_path: Path) -> N
     assert desired(store(folder)).generation == 31
 
 
-def test_processes_that_promote_at_once_each_get_a_generation(tmp_path: Path) -> None:
+def test_concurrent_processes_each_get_a_generation(tmp_path: Path) -> None:
     program = """
 import sys; from pathlib import Path; from stream_infer.store.model_store import ModelStore, Request
 folder, package = map(Path, sys.argv[1:])
@@ -252,7 +252,7 @@ for turn in range(5): models.promote(package, Request(f"{package.name} {turn}"))
 
 
 class Interrupted(ModelStore):
-    """A store whose next claim comes only after something else was done."""
+    """A store that runs another action before its next claim."""
 
     def __init__(self, folder: Path, meanwhile: Callable[[], object]) -> None:
         super().__init__(folder, "payments.fraud", now_ms=self._busy)
@@ -290,7 +290,7 @@ def test_a_rollback_that_comes_second_is_refused(tmp_path: Path) -> None:
     assert desired(models).package.version == "3"
 
 
-def test_a_slow_writer_who_dies_with_an_older_generation_in_current_takes_nobody_back(tmp_path: Path) -> None:
+def test_an_older_generation_in_current_is_not_followed(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     for version in ("1", "2"):
         package(tmp_path / version, version)
@@ -301,7 +301,7 @@ def test_a_slow_writer_who_dies_with_an_older_generation_in_current_takes_nobody
     assert desired(models) == two
 
 
-def test_a_writer_who_dies_after_its_claim_has_promoted(tmp_path: Path) -> None:
+def test_a_writer_that_dies_after_its_claim_has_promoted(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(tmp_path / "1", "1")
     one = models.promote(tmp_path / "1", ME)
@@ -314,30 +314,30 @@ def test_another_tool_may_write_current(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(tmp_path / "1", "1")
     one = models.promote(tmp_path / "1", ME)
-    theirs = replace(one, generation=40, requested_by="gitops")
-    (models.folder / CURRENT).write_bytes(format_deployment(theirs))
+    external = replace(one, generation=40, requested_by="gitops")
+    (models.folder / CURRENT).write_bytes(format_deployment(external))
 
-    assert desired(models) == theirs
+    assert desired(models) == external
     assert models.promote(tmp_path / "1", ME).generation == 41
 
 
-def test_half_of_a_current_is_a_problem_that_the_next_promotion_mends(tmp_path: Path) -> None:
+def test_a_partial_current_is_a_problem_until_the_next_promotion(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(tmp_path / "1", "1")
     whole = format_deployment(models.promote(tmp_path / "1", ME))
-    for half in (b"", whole[: len(whole) // 2], whole[:-3], b"\0" * len(whole), whole * 200):
-        (models.folder / CURRENT).write_bytes(half)
+    for partial in (b"", whole[: len(whole) // 2], whole[:-3], b"\0" * len(whole), whole * 200):
+        (models.folder / CURRENT).write_bytes(partial)
 
         assert problem(models) == "invalid"
         with pytest.raises(Misconfigured):
             models.rollback(ME)
 
-    mended = models.promote(tmp_path / "1", ME)
+    repaired = models.promote(tmp_path / "1", ME)
 
-    assert (mended.generation, desired(models)) == (2, mended)
+    assert (repaired.generation, desired(models)) == (2, repaired)
 
 
-def test_a_store_that_is_gone_is_a_problem_and_nobody_writes_where_it_was(tmp_path: Path) -> None:
+def test_a_missing_store_is_a_problem_and_is_not_created_again(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(tmp_path / "1", "1")
     one = models.promote(tmp_path / "1", ME)
@@ -357,7 +357,7 @@ def test_a_store_that_is_gone_is_a_problem_and_nobody_writes_where_it_was(tmp_pa
     assert desired(models) == one
 
 
-def test_an_empty_store_is_a_problem_of_its_own(tmp_path: Path) -> None:
+def test_an_empty_store_is_a_problem(tmp_path: Path) -> None:
     assert problem(store(tmp_path / "models")) == "empty"
 
 
@@ -372,7 +372,7 @@ def test_the_store_of_another_pipeline_is_not_followed_and_not_written(tmp_path:
 
 
 @pytest.mark.parametrize("uri", ["../mine", "/etc", "a/b", ".hidden", "", "nowhere"])
-def test_nothing_outside_the_store_is_ever_located(tmp_path: Path, uri: str) -> None:
+def test_a_path_outside_the_store_is_never_located(tmp_path: Path, uri: str) -> None:
     package(tmp_path / "mine")
     models = store(tmp_path / "models")
 
@@ -382,7 +382,7 @@ def test_nothing_outside_the_store_is_ever_located(tmp_path: Path, uri: str) -> 
     assert refused.value.code == "not_in_store"
 
 
-def test_what_is_broken_in_the_history_is_left_out_and_its_number_not_used_again(tmp_path: Path) -> None:
+def test_an_unreadable_history_entry_is_skipped_and_its_generation_not_reused(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(tmp_path / "1", "1")
     one = models.promote(tmp_path / "1", ME)
@@ -396,7 +396,7 @@ def test_what_is_broken_in_the_history_is_left_out_and_its_number_not_used_again
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_store_that_may_not_be_written_says_so(tmp_path: Path) -> None:
+def test_a_read_only_store_is_reported(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(models.folder / "mine")
     models.folder.chmod(0o500)
@@ -407,7 +407,7 @@ def test_a_store_that_may_not_be_written_says_so(tmp_path: Path) -> None:
     models.folder.chmod(0o700)
 
 
-def test_a_history_that_cannot_be_made_is_told_as_one_problem(tmp_path: Path) -> None:
+def test_a_history_that_cannot_be_created_is_reported_as_one_problem(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(models.folder / "mine")
     (models.folder / HISTORY).write_text("a file in the way")
@@ -421,7 +421,7 @@ def test_a_history_that_cannot_be_made_is_told_as_one_problem(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "request_", [Request("x" * 3000), Request(""), Request("me", "x" * 2**16), Request("me", "\udc80")]
 )
-def test_nothing_is_promoted_that_nobody_could_read(tmp_path: Path, request_: Request) -> None:
+def test_an_invalid_deployment_is_not_promoted(tmp_path: Path, request_: Request) -> None:
     models = store(tmp_path / "models")
     package(models.folder / "mine")
 
@@ -432,7 +432,7 @@ def test_nothing_is_promoted_that_nobody_could_read(tmp_path: Path, request_: Re
     assert problem(models) == "empty"
 
 
-def test_current_is_written_for_people_too(tmp_path: Path) -> None:
+def test_current_is_readable_by_people(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     package(models.folder / "mine")
     models.promote(Path("mine"), ME)
@@ -441,7 +441,7 @@ def test_current_is_written_for_people_too(tmp_path: Path) -> None:
     assert len((models.folder / CURRENT).read_text().splitlines()) > 8
 
 
-def test_what_is_desired_elsewhere_is_taken_over_when_it_is_newer(tmp_path: Path) -> None:
+def test_a_newer_deployment_of_the_control_topic_is_adopted(tmp_path: Path) -> None:
     models = store(tmp_path / "models")
     for version in ("1.0", "2.0"):
         package(tmp_path / version, version)
@@ -454,14 +454,14 @@ def test_what_is_desired_elsewhere_is_taken_over_when_it_is_newer(tmp_path: Path
 
     assert desired(models) == elsewhere
 
-    models.adopt(other := replace(elsewhere, requested_by="somebody who was as fast"))
+    models.adopt(other := replace(elsewhere, requested_by="another writer"))
 
     assert desired(models) == other
     assert (back := models.rollback(ME)).generation == 8
     assert (back.package, back.previous) == (two, one)
 
 
-def test_what_is_to_serve_in_its_place_has_served_before(tmp_path: Path) -> None:
+def test_the_previous_package_is_one_that_has_served(tmp_path: Path) -> None:
     good, bad, worse, two = (package(tmp_path / name, name) for name in ("1.0", "1.1", "1.2", "2.0"))
     models = store(tmp_path / "models")
     models.promote(tmp_path / "1.0", ME)
@@ -480,7 +480,7 @@ def test_what_is_to_serve_in_its_place_has_served_before(tmp_path: Path) -> None
     assert {bad, worse} == {one.package.digest for one in models.history()} - {good, two}
 
 
-def test_what_has_served_and_is_not_there_any_more_cannot_serve_again(tmp_path: Path) -> None:
+def test_a_served_package_that_was_deleted_is_not_the_previous_one(tmp_path: Path) -> None:
     one, two = (package(tmp_path / name, name) for name in ("1.0", "2.0"))
     models = store(tmp_path / "models")
     first = models.promote(tmp_path / "1.0", ME)
