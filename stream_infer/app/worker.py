@@ -163,6 +163,7 @@ def _session(
         start=StartOffsets(settings.input.start_at, settings.input.on_lost_offset),
         guarantee=settings.delivery.guarantee,
         record_limits=[known[topic] for topic in channels.values() if topic in known],  # one may be missing
+        max_batch_bytes=settings.worker.max_batch_bytes,
     )
     return build_session(member, plan, stop=stop, observe=observe, health=health)
 

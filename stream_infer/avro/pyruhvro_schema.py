@@ -22,6 +22,7 @@ from itertools import count
 
 import pyarrow as pa
 
+from stream_infer.avro.decoded_size import expansion
 from stream_infer.avro.types import (
     Array,
     Enum,
@@ -38,9 +39,9 @@ from stream_infer.avro.types import (
 
 MAX_BRANCHES = 100  # Arrow has 127 type ids
 MAX_FIXED = 256
-# An item of one byte may fill this many slots of 8 bytes. An array of nullable records with 1000 fields would
-# turn a message of 1 MB into 8 GB of columns; read row by row it is a list of None.
-MAX_SLOTS_PER_BYTE = 64
+# A byte of an item may take this many bytes in columns. An array of nullable records with 1000 fields would
+# turn a message of 1 MB into 9 GB; read row by row its items are dropped one by one.
+MAX_EXPANSION = 600
 
 _RAW = "raw"
 
@@ -115,9 +116,9 @@ def _shape(kind: Type, fresh: _Fresh) -> Shape:
         case Record():
             return _record(fresh, _fields(kind, fresh))
         case Array():
-            return {"type": "array", "items": _item(kind.items, fresh)}
+            return {"type": "array", "items": _item(kind, kind.items, fresh)}
         case Map():
-            return {"type": "map", "values": _item(kind.values, fresh)}
+            return {"type": "map", "values": _item(kind, kind.values, fresh)}
         case Union():
             return _union(kind, fresh)
 
@@ -133,8 +134,8 @@ def _words(kind: Fixed) -> list[object]:
     return [{"name": name(index), "type": word} for index, word in enumerate(words)]
 
 
-def _item(kind: Type, fresh: _Fresh) -> Shape:
-    if _slots(kind) > MAX_SLOTS_PER_BYTE * _least_bytes(kind):
+def _item(collection: Array | Map, kind: Type, fresh: _Fresh) -> Shape:
+    if expansion(collection) > MAX_EXPANSION:
         raise _Unsupported
     return _shape(kind, fresh)
 
@@ -155,33 +156,3 @@ def _branch(kind: Type, fresh: _Fresh) -> Shape:
         return "null"
     inner: Shape = "null" if is_zero_width(kind) else _shape(kind, fresh)
     return _record(fresh, [{"name": name(0), "type": inner}])
-
-
-def _slots(kind: Type) -> int:
-    """Return the slots of 8 bytes that one value of `kind` may take in columns, without items of arrays."""
-    match kind:
-        case Enum():
-            # Three slots a letter: 64 MB of enums in arrays stay below the 2 GB of an Arrow string column.
-            return 3 * max(map(len, kind.symbols))
-        case Fixed():
-            return 1 + kind.size // 8
-        case Record():
-            return 1 + sum(_slots(field.type) for field in kind.fields)
-        case Union():
-            return 1 + sum(map(_slots, kind.branches))
-        case _:
-            return 1
-
-
-def _least_bytes(kind: Type) -> int:
-    match kind:
-        case Scalar():
-            return {"null": 0, "float": 4, "double": 8}.get(kind.kind, 1)
-        case Fixed():
-            return kind.size
-        case Record():
-            return sum(_least_bytes(field.type) for field in kind.fields)
-        case Union():
-            return 1 + min(map(_least_bytes, kind.branches))
-        case _:
-            return 1

@@ -5,6 +5,8 @@ ignores bytes that follow the datum, and does not tell where it stopped. This on
 `fast_reader` accepts (a property test compares them on any bytes) and names the fault. On valid data it
 agrees with fastavro (a property test too). Like `fast_reader`, it drops the bits of a ten-byte varint beyond
 the 64th.
+
+No leaf is in an array or a map: their items are read and dropped, so that memory does not grow with them.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 
+from stream_infer.avro.decoded_size import item_width, least_item_bytes
 from stream_infer.avro.types import Array, Enum, Fixed, Map, Record, Scalar, Type, Union
 from stream_infer.flow.codes import DeadLetterClass
 
 Read = Callable[[bytes, int], tuple[object, int]]
+Count = Callable[[int], None]
 
 _FLOAT = struct.Struct("<f")
 _DOUBLE = struct.Struct("<d")
@@ -31,12 +35,18 @@ class Malformed(Exception):
         self.error_class = error_class
 
 
-def reader(record: Record) -> Callable[[bytes], Sequence[object]]:
+def _uncounted(_bytes: int) -> None:
+    """Take no note."""
+
+
+def reader(record: Record, count: Count = _uncounted) -> Callable[[bytes], Sequence[object]]:
     """Return a function from a datum of `record` to its field values, which raises `Malformed`.
 
-    A record is a tuple of all its fields, an enum its symbol, a nullable value None or the value.
+    A record is a tuple of all its fields, an enum its symbol, a nullable value None or the value, an array or
+    a map None. `count` is given the bytes that the items of each block would take in Arrow columns, before
+    they are read; what it raises passes through.
     """
-    fields = tuple(_read(field.type) for field in record.fields)
+    fields = tuple(_read(field.type, count) for field in record.fields)
 
     def read(data: bytes) -> Sequence[object]:
         at = 0
@@ -64,7 +74,7 @@ def _invalid(message: str) -> Malformed:
     return Malformed(DeadLetterClass.INVALID, message)
 
 
-def _read(kind: Type) -> Read:
+def _read(kind: Type, count: Count) -> Read:
     match kind:
         case Scalar():
             return _SCALARS[kind.kind]
@@ -73,13 +83,13 @@ def _read(kind: Type) -> Read:
         case Fixed():
             return _fixed(kind.size)
         case Array():
-            return _blocks(_read(kind.items))
+            return _blocks(kind, _read(kind.items, count), count)
         case Map():
-            return _blocks(_sequence((_text, _read(kind.values))))
+            return _blocks(kind, _sequence((_text, _read(kind.values, count))), count)
         case Record():
-            return _sequence(tuple(_read(field.type) for field in kind.fields))
+            return _sequence(tuple(_read(field.type, count) for field in kind.fields))
         case Union():
-            return _union(tuple(map(_read, kind.branches)))
+            return _union(tuple(_read(branch, count) for branch in kind.branches))
 
 
 def _null(_data: bytes, at: int) -> tuple[object, int]:
@@ -160,22 +170,24 @@ def _sequence(parts: tuple[Read, ...]) -> Read:
     return read
 
 
-def _blocks(item: Read) -> Read:
-    """Read items until a block of none; a negative count is followed by a size, which is not needed."""
+def _blocks(kind: Array | Map, item: Read, count: Count) -> Read:
+    """Pass over items until a block of none; a negative number is followed by a size that nobody needs."""
+    width, least = item_width(kind), least_item_bytes(kind)
 
     def read(data: bytes, at: int) -> tuple[object, int]:
-        values: list[object] = []
         while True:
             number, at = _long(data, at)
             if number == 0:
-                return values, at
+                return None, at
             if number < 0:
                 _, at = _long(data, at)
                 # -(2**63) has no opposite in 64 bits: pyruhvro reads it as a block of none, and continues
                 number = -number if number > -(2**63) else 0
+            if number * least > len(data) - at:
+                raise _truncated()
+            count(number * width)
             for _ in range(number):
-                value, at = item(data, at)
-                values.append(value)
+                _, at = item(data, at)
 
     return read
 

@@ -1,7 +1,9 @@
 """One writer's data, from bytes to the columns of the reader.
 
-The fast reader reads what it can, the strict reader the rest; both give the same raw columns, which are then
-converted in one way. `decode` assigns data to their writers.
+The fast reader takes what it can, the strict reader what is left; both give the same raw columns, and from
+there on there is one path. Either reads no more at once than fits into `PIECE_BYTES`, by the bound of the
+schema; a datum alone that may take more than `RECORD_BYTES` is counted before it is read. Which bytes belong
+to which writer is decided in `decode`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stream_infer.avro import fast_reader, pyruhvro_schema, resolve, strict
+from stream_infer.avro.decoded_size import SizeBound, arrow_bound, object_bound
 from stream_infer.avro.resolve import Constant, Incompatible, Plan, ReadField
 from stream_infer.avro.types import Record, is_zero_width
 from stream_infer.flow.codes import DeadLetterClass
@@ -20,8 +23,11 @@ from stream_infer.flow.records import Rejected, Stage
 
 Rows = Sequence[int]
 
-# What is decoded at once: pyruhvro panics when one of its string columns would pass 2 GB.
-MAX_BYTES = 2**26
+PIECE_BYTES = 2**26
+"""What is decoded at once, in bytes of columns."""
+
+RECORD_BYTES = 2**27
+"""The most that one record may take, in bytes of columns. Beyond 2 GB in a column pyruhvro would panic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +49,47 @@ class WriterDecoder:
     fast: fast_reader.FastReader | None
     columns: Mapping[int, int]
     read_strictly: Callable[[bytes], Sequence[object]]
-    max_bytes: int = MAX_BYTES
+    bound: SizeBound
+    count: Callable[[bytes], object]
+    piece_bytes: int = PIECE_BYTES
+    record_bytes: int = RECORD_BYTES
 
     def decode(self, rows: Rows, data: Sequence[bytes]) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
         """Return the columns of `data`, whose input rows are `rows`, and the rejected rows."""
         reason = next((plan.reason for plan in self.plans if isinstance(plan, Incompatible)), None)
         if reason is not None:
             return (), [_rejected(row, DeadLetterClass.SCHEMA_INCOMPATIBLE, reason) for row in rows]
-        if sum(map(len, data)) > self.max_bytes and len(data) > 1:
-            return self._in_halves(rows, data)
+        if self.bound.of(len(data), sum(map(len, data))) <= self.piece_bytes:
+            return self._read(rows, data)
+        return self._in_pieces(rows, data)
+
+    def _in_pieces(
+        self, rows: Rows, data: Sequence[bytes]
+    ) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
+        pieces: list[DecodedRows] = []
+        rejected: list[Rejected] = []
+        for first, end in self.bound.pieces(list(map(len, data)), self.piece_bytes):
+            read, refused = self._piece(rows[first:end], data[first:end])
+            pieces.extend(read)
+            rejected.extend(refused)
+        return pieces, rejected
+
+    def _piece(self, rows: Rows, data: Sequence[bytes]) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
+        """Return one of several pieces, with none of the memory that it was read in."""
+        if len(data) == 1 and self.bound.of(1, len(data[0])) > self.record_bytes:
+            refused = self._check([0], rows, data, self.count)
+            if refused:
+                return (), refused
+        read, refused = self._read(rows, data)
+        return [_copied(piece) for piece in read], refused
+
+    def _read(self, rows: Rows, data: Sequence[bytes]) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
         if self.fast is None:
             return self._all_strictly(rows, data)
         batch, suspects = self.fast.read(data)
         if batch is not None:
             return self._converted(rows, self._extracted(batch))
-        rejected = self._check(suspects, rows, data)
+        rejected = self._check(suspects, rows, data, self.read_strictly)
         bad = {item.row for item in rejected}
         good = [(row, datum) for row, datum in zip(rows, data, strict=True) if row not in bad]
         rows, data = [row for row, _ in good], [datum for _, datum in good]
@@ -67,14 +99,6 @@ class WriterDecoder:
             self._all_strictly(rows, data) if batch is None else self._converted(rows, self._extracted(batch))
         )
         return pieces, (*rejected, *unfit)
-
-    def _in_halves(
-        self, rows: Rows, data: Sequence[bytes]
-    ) -> tuple[Sequence[DecodedRows], Sequence[Rejected]]:
-        middle = len(data) // 2
-        pieces, rejected = self.decode(rows[:middle], data[:middle])
-        more, others = self.decode(rows[middle:], data[middle:])
-        return (*pieces, *more), (*rejected, *others)
 
     def _extracted(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """Return the raw column of each leaf; a null record makes the leaves in it null."""
@@ -90,11 +114,13 @@ class WriterDecoder:
             arrays.append(column)
         return arrays
 
-    def _check(self, suspects: Sequence[int], rows: Rows, data: Sequence[bytes]) -> Sequence[Rejected]:
+    def _check(
+        self, suspects: Sequence[int], rows: Rows, data: Sequence[bytes], read: Callable[[bytes], object]
+    ) -> Sequence[Rejected]:
         rejected = []
         for at in suspects:
             try:
-                self.read_strictly(data[at])
+                read(data[at])
             except strict.Malformed as error:
                 rejected.append(_rejected(rows[at], error.error_class, str(error)))
         return rejected
@@ -153,7 +179,44 @@ def writer_decoder(writer: Record, reader: Record, paths: Sequence[str]) -> Writ
     plans = tuple(resolve.resolve_path(path, writer, reader) for path in paths)
     widths = [index for index, field in enumerate(writer.fields) if not is_zero_width(field.type)]
     columns = {index: at for at, index in enumerate(widths)}
-    return WriterDecoder(plans, fast_reader.fast_reader(writer), columns, strict.reader(writer))
+    fast = fast_reader.fast_reader(writer)
+    return WriterDecoder(
+        plans,
+        fast,
+        columns,
+        strict.reader(writer),
+        object_bound(writer) if fast is None else arrow_bound(writer),
+        _counter(writer, RECORD_BYTES),
+    )
+
+
+def _counter(writer: Record, most: int) -> Callable[[bytes], object]:
+    """Return a function that raises `Malformed` for a datum that would take more than `most` bytes."""
+    taken = 0
+    row_bytes = arrow_bound(writer).row
+
+    def add(size: int) -> None:
+        nonlocal taken
+        taken += size
+        if taken > most:
+            raise strict.Malformed(
+                DeadLetterClass.DECODED_TOO_LARGE,
+                f"The record takes more than {most} bytes once it is decoded, most of them items of arrays.",
+            )
+
+    read = strict.reader(writer, add)
+
+    def count(datum: bytes) -> object:
+        nonlocal taken
+        taken = row_bytes + len(datum)
+        return read(datum)
+
+    return count
+
+
+def _copied(piece: DecodedRows) -> DecodedRows:
+    """Return `piece` without the memory of the columns beside its own, which came in one with them."""
+    return DecodedRows(piece.rows, [pa.concat_arrays([array]) for array in piece.arrays])
 
 
 def _leaf(record: object, indices: Sequence[int]) -> object:

@@ -130,6 +130,10 @@ class DeadLetterClass(DocumentedEnum):
     TOO_LARGE = "too_large", "The prediction is larger than the topic's `max.message.bytes`."
     NO_ID = "no_id", "The label does not name its prediction."
     NO_LABEL = "no_label", "The label holds neither a class nor a number."
+    DECODED_TOO_LARGE = (
+        "decoded_too_large",
+        "The record takes more than 128 MiB once it is decoded: a small message can hold a huge array.",
+    )
 
 
 class EventType(DocumentedEnum):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterator, Sequence
-from itertools import compress
+from itertools import chain, compress
 from operator import itemgetter
 from typing import cast
 
@@ -42,6 +42,8 @@ class Gathered:
         self._values: list[bytes | None] = []
         self._headers: list[Headers | None] = []
         self._unreadable: list[int] = []
+        self.size_bytes = 0
+        """The size of all keys, values and headers so far."""
 
     def __len__(self) -> int:
         return len(self._values)
@@ -54,9 +56,16 @@ class Gathered:
         if self._topic is not None:
             self._topic += map(Message.topic, messages)
         self._timestamp_ms += array("q", map(itemgetter(1), map(Message.timestamp, messages)))
+        before = len(self._values)
         self._keys += map(Message.key, messages)
         self._values += map(Message.value, messages)
         self._add_headers(messages)
+        self._add_size(before)
+
+    def _add_size(self, before: int) -> None:
+        headers = chain.from_iterable(filter(None, self._headers[before:]))
+        contents = chain(self._keys[before:], self._values[before:], map(itemgetter(1), headers))
+        self.size_bytes += sum(map(len, filter(None, contents)))
 
     def _add_headers(self, messages: Sequence[Message]) -> None:
         found = cast("Iterator[Headers | None]", map(Message.headers, messages))

@@ -57,9 +57,12 @@ class BatchReader:
         self._logger = logger
         self._lag_due = 0.0
 
-    def read(self, limit: int, wait_s: float) -> Batch | None:
-        """Return up to `limit` records, or None when none came within `wait_s` seconds. See `Source.read`."""
-        gathered = self._collect(limit, wait_s)
+    def read(self, limit: int, max_bytes: int, wait_s: float) -> Batch | None:
+        """Return up to `limit` records, or None when none came within `wait_s` seconds. See `Source.read`.
+
+        The record that reaches `max_bytes` is the last one.
+        """
+        gathered = self._collect(limit, max_bytes, wait_s)
         self._report()
         return self._batch(gathered) if len(gathered) else None
 
@@ -74,12 +77,12 @@ class BatchReader:
                 self._consumer.incremental_assign([target])
             self._assignment.reposition(partition, offset)
 
-    def _collect(self, limit: int, wait_s: float) -> Gathered:
-        """Return the records that came, up to `limit`, and act on what came in their place."""
+    def _collect(self, limit: int, max_bytes: int, wait_s: float) -> Gathered:
+        """Return the records that came, and act on what came in their place."""
         gathered = Gathered(self._topics)
         errors: list[tuple[KafkaError, Message]] = []
         try:
-            for messages in self._chunks(limit, wait_s):
+            for messages in self._chunks(limit, max_bytes, wait_s, gathered):
                 self._sort(messages, gathered, errors)
         except KafkaException as exception:
             raise Fatal(f"cannot read: {error_of(exception).str()}") from exception
@@ -90,10 +93,13 @@ class BatchReader:
         touched = self._assignment.touched
         return self._without_touched(gathered) if touched and len(gathered) else gathered
 
-    def _chunks(self, limit: int, wait_s: float) -> Iterator[list[Message]]:
+    def _chunks(
+        self, limit: int, max_bytes: int, wait_s: float, gathered: Gathered
+    ) -> Iterator[list[Message]]:
         """Wait for a first record, then take what is there, which one `consume` may give only a part of.
 
-        `consume(n, timeout)` is never given a timeout: it may wait to fill n.
+        `consume(n, timeout)` is never given a timeout: it may wait to fill n. Nor has it a limit in bytes: n
+        follows from the size of what is `gathered` so far.
         """
         first = self._consumer.poll(wait_s)
         self._assignment.begin_read()
@@ -102,7 +108,8 @@ class BatchReader:
         while messages:
             yield messages
             left -= len(messages)
-            messages = self._consumer.consume(min(left, CHUNK), 0) if left else []
+            count = min(left, CHUNK, _count_within(max_bytes - gathered.size_bytes, gathered))
+            messages = self._consumer.consume(count, 0) if count else []
 
     def _sort(
         self, messages: Sequence[Message], gathered: Gathered, errors: list[tuple[KafkaError, Message]]
@@ -169,3 +176,9 @@ class BatchReader:
             for p in self._assignment.positions
         }
         return {p: max(0, end[1] - self._assignment.positions[p]) for p, end in ends.items()}
+
+
+def _count_within(left_bytes: int, gathered: Gathered) -> int:
+    """Return how many records of the size so far may still come; 0 when there are no bytes left."""
+    mean_bytes = gathered.size_bytes / max(1, len(gathered))
+    return max(1, int(left_bytes / max(1.0, mean_bytes))) if left_bytes > 0 else 0

@@ -24,19 +24,22 @@ from stream_infer.kafka.reading import BatchReader
 from stream_infer.kafka.rebalance import RebalanceListener
 from stream_infer.kafka.toppars import resume_partitions, toppars
 
+MAX_BATCH_BYTES = 64 * 2**20
+
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
     """A complete librdkafka consumer configuration, the input topics, and the topic of each channel.
 
-    See `RebalanceListener` for `companions`. Batches say which partitions have ended only with
-    `enable.partition.eof` in `consumer`.
+    A batch ends with the record that reaches `max_batch_bytes`. See `RebalanceListener` for `companions`.
+    Batches say which partitions have ended only with `enable.partition.eof` in `consumer`.
     """
 
     consumer: Mapping[str, object]
     input_topics: Sequence[str]
     channels: Mapping[Channel, str]
     companions: Sequence[str] = ()
+    max_batch_bytes: int = MAX_BATCH_BYTES
 
 
 class _Member(NamedTuple):
@@ -100,7 +103,7 @@ class Session:
         self._publisher.close()
 
     def read(self, limit: int, wait_s: float) -> Batch | None:
-        return self._member.reader.read(limit, wait_s)
+        return self._member.reader.read(limit, self._settings.max_batch_bytes, wait_s)
 
     def rewind(self, cursor: Cursor) -> None:
         """Go back to the first offset of each span still owned, and take the group's generation anew.

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from stream_infer.avro import fast_reader, strict
 from stream_infer.avro.decode import Decoded, Decoder
+from stream_infer.avro.decoded_size import arrow_bound
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema, leaves, parse_schema
 from stream_infer.avro.types import Array, Enum, Fixed, Map, Record, Scalar, Type, Union, is_null
@@ -23,6 +24,8 @@ from stream_infer.avro.types import Array, Enum, Fixed, Map, Record, Scalar, Typ
 _SCALARS = ("boolean", "int", "long", "float", "double", "string", "bytes")
 _EXACT = settings(deadline=None)
 _WIDE = settings(deadline=None, max_examples=300)
+_MANY = 100
+_OWN = 1.0
 
 
 class Types:
@@ -132,14 +135,12 @@ def write(schema: Schema, value: Any) -> bytes:
 
 
 def as_strict(kind: Type, value: Any) -> Any:
-    """What the strict reader gives for what fastavro reads: records as tuples, maps as pairs."""
+    """What the strict reader gives for what fastavro reads: records as tuples, no arrays and no maps."""
     match kind:
         case Record():
             return tuple(as_strict(field.type, value[field.name]) for field in kind.fields)
-        case Array():
-            return [as_strict(kind.items, item) for item in value]
-        case Map():
-            return [(key, as_strict(kind.values, item)) for key, item in value.items()]
+        case Array() | Map():
+            return None
         case Union() if value is None:
             return None
         case Union():
@@ -199,7 +200,7 @@ def strictly(decoder: Decoder) -> Decoder:
 
 
 def row_by_row(decoder: Decoder) -> Decoder:
-    decoder._decoders = {head: replace(one, max_bytes=0) for head, one in decoder._decoders.items()}
+    decoder._decoders = {head: replace(one, piece_bytes=0) for head, one in decoder._decoders.items()}
     return decoder
 
 
@@ -236,6 +237,28 @@ def test_bulk_accepts_a_row_exactly_when_strict_does(case: tuple[Schema, Sequenc
             assert batch is None
         else:
             assert batch is not None
+
+
+@_EXACT
+@given(st.data())
+def test_columns_take_no_more_than_the_bound_and_the_count(draw: st.DataObject) -> None:
+    schema = draw.draw(schemas())
+    rows = [write(schema, value) for value in draw.draw(st.lists(values(schema.root), min_size=1))]
+    fast = fast_reader.fast_reader(schema.root)
+    if fast is None:
+        return
+
+    # One row many times, for a column has a few bytes of its own.
+    batches = {row: fast.read([row] * _MANY)[0] for row in rows}
+    bound = arrow_bound(schema.root)
+
+    for row, batch in batches.items():
+        assert batch is not None
+        counted: list[int] = []
+        strict.reader(schema.root, counted.append)(row)
+        taken = (batch.nbytes - batch.column(batch.num_columns - 1).nbytes) / _MANY
+        assert taken <= bound.row + len(row) + sum(counted) + _OWN
+        assert bound.row + len(row) + sum(counted) <= bound.of(1, len(row))
 
 
 @_WIDE

@@ -15,7 +15,7 @@ from stream_infer.kafka.best_effort import BestEffortPublisher
 from stream_infer.kafka.groups import slot_holder
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import Publisher
-from stream_infer.kafka.session import Session, SessionSettings
+from stream_infer.kafka.session import MAX_BATCH_BYTES, Session, SessionSettings
 from stream_infer.kafka.topic_health import TopicHealth
 from stream_infer.kafka.transactions import Transactions
 from stream_infer.ops.logs import librdkafka_logger
@@ -57,8 +57,8 @@ class GroupMember:
 class SessionPlan:
     """What a session reads and writes, and what it promises.
 
-    `companions` and `mark_ends`: see `SessionSettings`. `record_limits` are the most bytes that the topics of
-    `channels` take as one record, where that is known.
+    `companions`, `mark_ends` and `max_batch_bytes`: see `SessionSettings`. `record_limits` are the most bytes
+    that the topics of `channels` take as one record, where that is known.
     """
 
     input_topics: Sequence[str]
@@ -68,6 +68,7 @@ class SessionPlan:
     mark_ends: bool = False
     guarantee: Guarantee = Guarantee.EXACTLY_ONCE
     record_limits: Sequence[int] = ()
+    max_batch_bytes: int = MAX_BATCH_BYTES
 
 
 def build_session(
@@ -80,6 +81,7 @@ def build_session(
             input_topics=plan.input_topics,
             channels=plan.channels,
             companions=plan.companions,
+            max_batch_bytes=plan.max_batch_bytes,
         ),
         _publisher(member, plan, stop, observe, health),
         plan.start,
