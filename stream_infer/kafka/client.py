@@ -78,6 +78,12 @@ DEFAULTS = (
     ),
     ClientDefault(
         "consumer",
+        "fetch.max.bytes",
+        "8388608",
+        "librdkafka decompresses a broker's whole answer at once; at its 50 MiB that can be gigabytes",
+    ),
+    ClientDefault(
+        "consumer",
         "session.timeout.ms",
         "10000",
         "the partitions of a worker that has died wait this long for its successor under the same slot",

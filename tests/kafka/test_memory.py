@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import fastavro
 import psutil
+from confluent_kafka import Producer
 
-from tests.support.events import SCHEMA, Event, Framing, generate, send
+from tests.support.events import SCHEMA, SCHEMA_FILE, Event, Framing, generate, send
+from tests.support.log import Record, read_all
 from tests.support.pipeline import Pipeline
 from tests.support.worker_process import Group, Worker, until
 
@@ -76,3 +80,67 @@ def large(value: bytes) -> bytes:
     out = io.BytesIO()
     fastavro.schemaless_writer(out, SCHEMA, {**event, "id": event["id"].ljust(EVENT_BYTES, "x")})
     return out.getvalue()
+
+
+MOST_MB = 1_000
+READING = {"type": "record", "name": "Reading", "fields": [
+    {"name": f"r{number}", "type": ["null", "double"]} for number in range(20)
+]}  # fmt: skip
+FITS, TOO_LARGE = 600_000, 990_000
+
+
+def test_forty_events_of_a_megabyte_that_decode_to_gigabytes_are_answered_within_one(
+    pipeline: Callable[[Framing], Pipeline], start_worker: Callable[[Path], Worker]
+) -> None:
+    tested = pipeline(Framing.NONE)
+    group = Group(tested)
+    schema = write_schema(tested.folder)
+    config = tested.write_config("0", input={"schema": str(schema)})
+    producer = Producer({"bootstrap.servers": tested.bootstrap, "compression.type": "zstd"})
+    for number, event in enumerate(plain_events(80)):
+        nulls = (FITS, TOO_LARGE)[number // 4 % 2]
+        producer.produce(tested.input, with_nulls(event.value or b"", nulls), partition=number % 4)
+    assert producer.flush(60) == 0
+
+    worker = start_worker(config)
+    until("all are answered", lambda: group.committed() == 80, worker, within_s=300)
+
+    assert most_resident_so_far_mb(worker) < MOST_MB
+    assert worker.terminate() == 0
+    assert len(tested.answered()) == 40
+    letters = read_all(tested.bootstrap, tested.dead_letters)
+    assert {dict(letter.headers)["streaminfer.error.class"] for letter in letters} == {b"decoded_too_large"}
+    assert len(letters) == 40
+    assert all(len(letter.value or b"") > TOO_LARGE or is_by_reference(letter) for letter in letters)
+
+
+def is_by_reference(letter: Record) -> bool:
+    return "streaminfer.value.omitted" in dict(letter.headers)
+
+
+def most_resident_so_far_mb(worker: Worker) -> float:
+    """Return the most resident memory that the worker has ever had."""
+    status = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii")
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
+
+
+def write_schema(folder: Path) -> Path:
+    """Return a file with the schema of payments, and an array of nullable readings after their fields."""
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    schema["fields"].append({"name": "readings", "type": {"type": "array", "items": ["null", READING]}})
+    path = folder / "readings.avsc"
+    path.write_text(json.dumps(schema), encoding="utf-8")
+    return path
+
+
+def with_nulls(payment: bytes, nulls: int) -> bytes:
+    """Return a payment whose array has so many nulls, a byte each."""
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, "long", nulls)
+    return payment + out.getvalue() + bytes(nulls) + b"\0"
+
+
+def plain_events(count: int) -> list[Event]:
+    """Return good events."""
+    good = (event for event in generate(2 * count, Framing.NONE, seed=7) if event.poison is None)
+    return list(islice(good, count))
