@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -199,7 +200,24 @@ def _maps(value: object) -> Sequence[Mapping[str, object]]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else ()
 
 
+def files() -> str:
+    """Return the file map: the first line of each module's docstring, package by package."""
+    parts: list[str] = []
+    package = ROOT / "stream_infer"
+    for folder in sorted({path.parent for path in package.rglob("*.py")} - {package}):
+        rows = [
+            [f"`{path.name}`", summary.splitlines()[0]]
+            for path in sorted(folder.glob("*.py"))
+            if (summary := ast.get_docstring(ast.parse(path.read_text("utf-8"))))
+        ]
+        parts += (
+            [f"## {folder.relative_to(package).as_posix()}", table(["file", "content"], rows)] if rows else []
+        )
+    return page("File map", "Start at `runtime/loop.py`, then `flow/ports.py`.", *parts)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/files.md": files,
     "configuration.md": settings.configuration,
     "worker.schema.json": settings.editor_schema,
     "reference/refusal-codes.md": refusal_codes,
