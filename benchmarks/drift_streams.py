@@ -1,4 +1,4 @@
-"""Streams to judge drift detection on: independent events, and changes of every kind from a given event on.
+"""Streams to test drift detection on: independent events, and changes of every kind from a given event on.
 
 No Kafka and no model here: columns and scores as a worker would have them, through the real frames, windows,
 detectors and incidents.
@@ -258,8 +258,8 @@ def _batch(at: NDArray[Any], places: Sequence[Partition]) -> Batch:
 
 
 @dataclass
-class Verdict:
-    """What monitoring said about a stream: incidents opened and resolved, with the event they came at."""
+class MonitorRun:
+    """The incidents that monitoring opened and resolved on a stream, each with the number of the event."""
 
     opened: list[tuple[int, IncidentOpened]] = field(default_factory=list)
     resolved: list[tuple[int, IncidentResolved]] = field(default_factory=list)
@@ -271,30 +271,30 @@ class Verdict:
         return [(at, one) for at, one in self.opened if one.incident.nature == "drift"]
 
     def names(self) -> list[str]:
-        """Return what the drift incidents are named after, with the aspect."""
+        """Return the signals that name the drift incidents."""
         return [
             f"{one.incident.alarm.signal.name}:{one.incident.alarm.signal.aspect}" for _, one in self.drifts
         ]
 
 
-def judge(
+def run_monitor(
     stream: Stream,
     policy: MonitorPolicy | None = None,
     settings: ObserveSettings | None = None,
     *,
     rows: int = 5_000,
     compare: bool = True,
-) -> Verdict:
-    """Return what the shipped monitoring says about `stream`, with a reference of `rows` rows or without."""
+) -> MonitorRun:
+    """Return the incidents on `stream`, with a reference of `rows` rows or, unless `compare`, without."""
     known = reference(rows=rows) if compare else None
     monitor = Monitor("bench", policy or MonitorPolicy(), lambda _: known)
-    verdict = Verdict()
+    run = MonitorRun()
     for frame in frames(stream, settings, known):
         for change in monitor.take(frame, frame.last_time_ms):
             at = (frame.last_time_ms - START_MS) // 10 + 1
             if isinstance(change, IncidentOpened):
-                verdict.opened.append((at, change))
+                run.opened.append((at, change))
             elif isinstance(change, IncidentResolved):
-                verdict.resolved.append((at, change))
-    verdict.records = monitor.records
-    return verdict
+                run.resolved.append((at, change))
+    run.records = monitor.records
+    return run

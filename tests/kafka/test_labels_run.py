@@ -1,6 +1,6 @@
-"""A monitor that joins labels, on a real broker: killed again and again, its figures are those of the topics.
+"""A monitor that joins labels, on a real broker: killed again and again, its metrics are those of the topics.
 
-The oracle reads the raw topics and knows none of our code; scikit-learn says what the figures mean.
+The oracle reads the raw topics and knows none of our code; scikit-learn says what the metrics mean.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stream_infer.models.package import verify
 from tests.conftest import Topics
 from tests.support import label_oracle, label_records
 from tests.support.events import Framing
-from tests.support.label_oracle import Known, Rules, Said
+from tests.support.label_oracle import RawLabel, RawPrediction, Rules
 from tests.support.log import committed, read_all
 from tests.support.models import said as cli
 from tests.support.pipeline import Pipeline
@@ -63,7 +63,7 @@ def start_monitor() -> Iterator[Callable[[Path], Worker]]:
         one.kill()
 
 
-def world(digest: str, classes: tuple[str, str]) -> tuple[list[Said], list[Known]]:
+def world(digest: str, classes: tuple[str, str]) -> tuple[list[RawPrediction], list[RawLabel]]:
     """Return predictions of two models within the last minutes, and labels with every kind of mishap.
 
     Nothing lies in the future, and nothing so far back that a monitor would have forgotten it. All of these
@@ -71,42 +71,46 @@ def world(digest: str, classes: tuple[str, str]) -> tuple[list[Said], list[Known
     """
     draw = np.random.default_rng(6)
     base = time.time_ns() // 1_000_000 - 15 * MINUTE
-    said, known = [], []
+    predictions, raw_labels = [], []
     for number in range(PREDICTIONS):
         at = base + int(draw.integers(2 * MINUTE))
         score = float("nan") if number % 40 == 0 else float(draw.random())
         name = f"payments/{number % 4}/{number}"
         label = classes[int(score >= 0.5)]
-        said.append(Said(name, digest if number % 5 else LOST, at, at - 250, label, score))
+        predictions.append(RawPrediction(name, digest if number % 5 else LOST, at, at - 250, label, score))
         for _ in range(draw.choice([0, 1, 1, 1, 2])):
             after = int(draw.choice([draw.integers(5 * MINUTE)] * 6 + [-20_000, 11 * MINUTE, -2 * MINUTE]))
             truth = classes[int(draw.random() < (0.5 if np.isnan(score) else score))]
-            known.append(Known(name, at + after, at + max(0, after), truth))
-    known += [Known(f"elsewhere/{n}", base + n * 100, base, classes[0]) for n in range(100)]
-    known += [Known(None, base + MINUTE, base)] * 40
-    return sorted(said, key=lambda one: one.time_ms), sorted(known, key=lambda one: one.time_ms)
+            raw_labels.append(RawLabel(name, at + after, at + max(0, after), truth))
+    raw_labels += [RawLabel(f"elsewhere/{n}", base + n * 100, base, classes[0]) for n in range(100)]
+    raw_labels += [RawLabel(None, base + MINUTE, base)] * 40
+    return sorted(predictions, key=lambda one: one.time_ms), sorted(raw_labels, key=lambda one: one.time_ms)
 
 
-def fresh(digest: str, classes: tuple[str, str]) -> tuple[list[Said], list[Known], list[Known]]:
+def fresh(
+    digest: str, classes: tuple[str, str]
+) -> tuple[list[RawPrediction], list[RawLabel], list[RawLabel]]:
     """Return predictions of now, labels that come before them, and labels that come after."""
     now = time.time_ns() // 1_000_000
-    said = [
-        Said(f"payments/{n % 4}/{n}", digest, now, now, classes[n % 2], 0.1 + 0.8 * (n % 2))
+    predictions = [
+        RawPrediction(f"payments/{n % 4}/{n}", digest, now, now, classes[n % 2], 0.1 + 0.8 * (n % 2))
         for n in range(PREDICTIONS, PREDICTIONS + FRESH)
     ]
-    early = [Known(one.id, now - 10_000, now - 10_000, classes[n % 3 > 0]) for n, one in enumerate(said)]
-    after = [Known(one.id, now, now, classes[n % 5 > 0]) for n, one in enumerate(said)]
-    return said, early[::2], after
+    early = [
+        RawLabel(one.id, now - 10_000, now - 10_000, classes[n % 3 > 0]) for n, one in enumerate(predictions)
+    ]
+    after = [RawLabel(one.id, now, now, classes[n % 5 > 0]) for n, one in enumerate(predictions)]
+    return predictions, early[::2], after
 
 
-def write_predictions(bootstrap: str, topic: str, said: list[Said]) -> None:
+def write_predictions(bootstrap: str, topic: str, predictions: list[RawPrediction]) -> None:
     """Write predictions as a scorer does, amid transactions that were aborted and are never seen."""
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{topic}.{len(said)}"})
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{topic}.{len(predictions)}"})
     producer.init_transactions(_WITHIN_S)
-    for at in range(0, len(said), 250):
+    for at in range(0, len(predictions), 250):
         for end in (producer.abort_transaction, producer.commit_transaction):
             producer.begin_transaction()
-            for one in said[at : at + 250]:
+            for one in predictions[at : at + 250]:
                 partition = int(one.id.split("/")[1])
                 producer.produce(
                     topic, label_records.prediction(one), partition=partition, timestamp=one.time_ms
@@ -115,10 +119,10 @@ def write_predictions(bootstrap: str, topic: str, said: list[Said]) -> None:
             end(_WITHIN_S)
 
 
-def write_labels(bootstrap: str, topic: str, known: list[Known]) -> None:
+def write_labels(bootstrap: str, topic: str, raw_labels: list[RawLabel]) -> None:
     """Write labels, those of one id to one partition; some are no labels at all."""
     producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
-    for number, one in enumerate(known):
+    for number, one in enumerate(raw_labels):
         value = label_records.label(one) if one.id is not None or number % 2 else b"\xff"
         partition = int(one.id.rpartition("/")[2]) % 2 if one.id is not None else 0
         producer.produce(topic, value, partition=partition, timestamp=one.time_ms)
@@ -131,10 +135,10 @@ def test_published_figures_are_those_of_the_raw_topics_though_the_monitor_is_kil
     tested, labels, events, config = monitored
     package = verify(tested.package.path)
     no, yes = package.manifest.output.classes
-    said, known = world(package.digest, (no, yes))
-    write_predictions(tested.bootstrap, tested.predictions, said)
-    third = len(known) // 3
-    write_labels(tested.bootstrap, labels, known[:third])
+    predictions, raw_labels = world(package.digest, (no, yes))
+    write_predictions(tested.bootstrap, tested.predictions, predictions)
+    third = len(raw_labels) // 3
+    write_labels(tested.bootstrap, labels, raw_labels[:third])
     newer, early, after = fresh(package.digest, (no, yes))
 
     group = f"{tested.name}.monitor"
@@ -143,7 +147,7 @@ def test_published_figures_are_those_of_the_raw_topics_though_the_monitor_is_kil
         asked = (labels, tested.predictions)
         return sum(sum(committed(tested.bootstrap, group, topic).values()) for topic in asked)
 
-    for more in (known[third : 2 * third], [*known[2 * third :], *early], after):
+    for more in (raw_labels[third : 2 * third], [*raw_labels[2 * third :], *early], after):
         already = read()
         monitor = start_monitor(config)
         until("something more is read", lambda already=already: read() > already, monitor)
@@ -158,16 +162,16 @@ def test_published_figures_are_those_of_the_raw_topics_though_the_monitor_is_kil
     expected = figures_of_topics(
         tested, labels, Rules(10 * MINUTE, MINUTE, WINDOW, (no, yes), frozenset({LOST}))
     )
-    stray = Known("stray/0", said[-1].time_ms, said[-1].time_ms, no)
+    stray = RawLabel("stray/0", predictions[-1].time_ms, predictions[-1].time_ms, no)
 
     def complete() -> bool:
         write_labels(tested.bootstrap, labels, [stray])  # what is settled by time alone shows with the next
-        return len(figures(tested.bootstrap, events)) >= len(expected)
+        return len(metrics(tested.bootstrap, events)) >= len(expected)
 
     until("every window is told of", complete, monitor)
     assert monitor.terminate() == 0
 
-    published = figures(tested.bootstrap, events)
+    published = metrics(tested.bootstrap, events)
     assert {key: published[key] for key in expected} == expected
     outcomes = {fate for *_, counted in expected.values() for fate in counted}
     assert outcomes == {"joined", "early", "late", "double", "conflicting", "unknown", "invalid"}
@@ -201,55 +205,59 @@ def counts(bootstrap: str, topic: str) -> dict[int, int]:
 
 
 def figures_of_topics(tested: Pipeline, labels: str, rules: Rules) -> dict[object, object]:
-    """Return what the oracle makes of the raw topics, once scikit-learn has agreed on what figures mean."""
-    said = [
-        label_records.said(r.value or b"", r.timestamp_ms)
+    """Return what the oracle makes of the raw topics, once scikit-learn has agreed on what metrics mean."""
+    predictions = [
+        label_records.raw_prediction(r.value or b"", r.timestamp_ms)
         for r in read_all(tested.bootstrap, tested.predictions)
     ]
-    assert len(said) == PREDICTIONS + FRESH
-    first = label_oracle.first_of_each(said)
-    logs: dict[int, list[Known]] = {0: [], 1: []}
+    assert len(predictions) == PREDICTIONS + FRESH
+    first = label_oracle.first_of_each(predictions)
+    logs: dict[int, list[RawLabel]] = {0: [], 1: []}
     for record in read_all(tested.bootstrap, labels):
-        logs[record.partition].append(label_records.known(record.value, record.timestamp_ms))
+        logs[record.partition].append(label_records.raw_label(record.value, record.timestamp_ms))
     found: dict[object, object] = {}
     for index, log in logs.items():
         for number in range(len(log) // rules.window):
             one = label_oracle.window(log, number, first, rules)
-            for (digest, metric), figure in one.figures.items():
+            for (digest, metric), metric_value in one.metrics.items():
                 rest = one.pairs[digest], one.delays[digest], dict(one.outcomes)
-                found[f"{labels}/{index}", number, digest, metric] = figure, *rest
-    agree_with_scikit_learn(said, rules)
+                found[f"{labels}/{index}", number, digest, metric] = metric_value, *rest
+    agree_with_scikit_learn(predictions, rules)
     return found
 
 
-def agree_with_scikit_learn(said: list[Said], rules: Rules) -> None:
-    scored = [one for one in said if one.score is not None and 0 <= one.score <= 1 and one.digest != LOST]
-    truths = [Known(one.id, one.time_ms, one.time_ms, rules.classes[n % 2]) for n, one in enumerate(scored)]
+def agree_with_scikit_learn(predictions: list[RawPrediction], rules: Rules) -> None:
+    scored = [
+        one for one in predictions if one.score is not None and 0 <= one.score <= 1 and one.digest != LOST
+    ]
+    truths = [
+        RawLabel(one.id, one.time_ms, one.time_ms, rules.classes[n % 2]) for n, one in enumerate(scored)
+    ]
     whole = Rules(rules.max_delay_ms, rules.max_early_ms, len(scored), rules.classes)
-    figures = label_oracle.window(truths, 0, {one.id: one for one in scored}, whole).figures
+    metrics = label_oracle.window(truths, 0, {one.id: one for one in scored}, whole).metrics
     truth = [one.label == rules.classes[1] for one in truths]
     score = [one.score for one in scored]
-    [digest] = {digest for digest, _ in figures}
-    assert figures[digest, "accuracy"][0] == accuracy_score(
+    [digest] = {digest for digest, _ in metrics}
+    assert metrics[digest, "accuracy"][0] == accuracy_score(
         [one.label for one in truths], [one.label for one in scored]
     )
-    assert figures[digest, "log_loss"][0] == pytest.approx(log_loss(truth, score), rel=1e-12)
-    assert figures[digest, "brier"][0] == pytest.approx(brier_score_loss(truth, score), rel=1e-12)
+    assert metrics[digest, "log_loss"][0] == pytest.approx(log_loss(truth, score), rel=1e-12)
+    assert metrics[digest, "brier"][0] == pytest.approx(brier_score_loss(truth, score), rel=1e-12)
 
 
-def figures(bootstrap: str, topic: str) -> dict[object, object]:
+def metrics(bootstrap: str, topic: str) -> dict[object, object]:
     """Return what was published: window, model and metric -> everything that the oracle knows of it."""
     found: dict[object, object] = {}
     for record in read_all(bootstrap, topic):
         event = label_records.event(record.value or b"")
         if event["type"] != "performance" or event["performance"]["metric"] == "estimated_accuracy":
             continue
-        figure, [place] = event["performance"], event["ranges"]
+        metric_value, [place] = event["performance"], event["ranges"]
         log, number = f"{place['topic']}/{place['partition']}", place["first_offset"] // WINDOW
-        key = (log, number, event["model_digest"], figure["metric"])
-        assert key not in found, "a figure was published twice"
+        key = (log, number, event["model_digest"], metric_value["metric"])
+        assert key not in found, "a metric_value was published twice"
         outcomes = {n: int(c) for n, c in event["attributes"].items() if n not in {"coverage", "estimate"}}
         assert event["attributes"]["coverage"] == "1.0"
-        value = figure["value"], figure["labelled"]
-        found[key] = value, figure["predictions"], figure["label_delay_p50_ms"], outcomes
+        value = metric_value["value"], metric_value["labelled"]
+        found[key] = value, metric_value["predictions"], metric_value["label_delay_p50_ms"], outcomes
     return found

@@ -48,17 +48,17 @@ def run_members(log: MemoryLog, script: Sequence[Fault], swaps: Sequence[int], l
     """Run one member after the other; after each read the next swap of `swaps` takes place."""
     sink = MemorySink(log, script)
     left = list(swaps)
-    slot = ActiveModel(ServingModel(VERSIONS[0], 0))
+    active = ActiveModel(ServingModel(VERSIONS[0], 0))
 
     def swap(heard: Event) -> None:
         if isinstance(heard, ReadFinished) and left:
-            slot.swap(ServingModel(VERSIONS[left.pop(0)], len(left) + 1))
+            active.swap(ServingModel(VERSIONS[left.pop(0)], len(left) + 1))
 
     while True:
         announcer = Announcer("p", "0", RecordWriter(SCHEMAS[Channel.EVENTS], Framing.NONE))
         pace = Pace(Pacing(max_records=limit, commit_interval_s=0.0))
         try:
-            step = score(slot, announcer=announcer)
+            step = score(active, announcer=announcer)
             clock = iter(range(0, 10_000_000, 100))
             run(
                 MemorySource(log),
@@ -93,9 +93,9 @@ def test_the_announcement_in_effect_names_the_model_of_every_prediction(
         for p in seen(log, Channel.PREDICTIONS)
     ]
     announced = [
-        (r["partition"], r["first_offset"], said["model"]["to_version"])
-        for said in seen(log, Channel.EVENTS)
-        for r in said["ranges"]
+        (r["partition"], r["first_offset"], announced["model"]["to_version"])
+        for announced in seen(log, Channel.EVENTS)
+        for r in announced["ranges"]
     ]
     assert len(answers) == sum(sizes)
     for answer in answers:

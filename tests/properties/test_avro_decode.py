@@ -1,4 +1,4 @@
-"""The readers of Avro agree: fastavro on data that is valid, bulk and strict on any bytes at all."""
+"""The readers of Avro agree: fastavro on data that is valid, fast and strict on any bytes at all."""
 
 from __future__ import annotations
 
@@ -222,17 +222,17 @@ def test_strict_reads_what_fastavro_wrote_and_reads(draw: st.DataObject) -> None
 
 @_WIDE
 @given(cases())
-def test_bulk_accepts_a_row_exactly_when_strict_does(case: tuple[Schema, Sequence[bytes]]) -> None:
+def test_fast_accepts_a_row_exactly_when_strict_does(case: tuple[Schema, Sequence[bytes]]) -> None:
     schema, rows = case
     fast = fast_reader.fast_reader(schema.root)
-    judge = strict.reader(schema.root)
+    read_strictly = strict.reader(schema.root)
     if fast is None:
         return
 
     for row in rows:
         batch, _ = fast.read([row])
         try:
-            judge(row)
+            read_strictly(row)
         except strict.Malformed:
             assert batch is None
         else:
@@ -263,7 +263,7 @@ def test_columns_take_no_more_than_the_bound_and_the_count(draw: st.DataObject) 
 
 @_WIDE
 @given(cases())
-def test_a_batch_decodes_alike_in_bulk_and_strictly(case: tuple[Schema, Sequence[bytes]]) -> None:
+def test_a_batch_decodes_alike_fast_and_strictly(case: tuple[Schema, Sequence[bytes]]) -> None:
     schema, rows = case
     paths = list(leaves(schema))
 

@@ -197,7 +197,7 @@ def families(draw: st.DrawFn) -> tuple[Schema, list[tuple[Schema, list[dict[str,
             )
         fields += [{"name": "gone", "type": "string"}] * draw(st.integers(0, 1))
         fields = draw(st.permutations(fields))
-        # A datum without bytes is turned away before anyone asks who wrote it.
+        # A datum without bytes is rejected before its writer is looked up.
         writer = schema_of([*fields, {"name": "last", "type": "int"}])
         row = st.fixed_dictionaries(
             {field["name"]: PLAIN[field["type"]] for field in fields} | {"last": PLAIN["int"]}

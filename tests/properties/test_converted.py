@@ -74,11 +74,13 @@ def test_a_graph_answers_as_its_ensemble_at_and_around_every_threshold(
     contract = contract_of(own, matrix)
     contract = replace(contract, class_scores=contract.score == "probability")
 
-    said = predict(ConvertedModel(None, own, graph, len(asked)), contract, asked)
-    wanted = predict(own, contract, asked)
+    answered = predict(ConvertedModel(None, own, graph, len(asked)), contract, asked)
+    expected = predict(own, contract, asked)
 
     assert graph.admitted(asked) is not None
     assert equivalence.compare_models(own, graph, asked, contract, Tolerance()).beyond == 0  # the labels, too
     for name in ("score", "value", "class_scores"):
-        if getattr(wanted, name) is not None:
-            np.testing.assert_allclose(getattr(said, name), getattr(wanted, name), rtol=1e-9, atol=1e-12)
+        if getattr(expected, name) is not None:
+            np.testing.assert_allclose(
+                getattr(answered, name), getattr(expected, name), rtol=1e-9, atol=1e-12
+            )

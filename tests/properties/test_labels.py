@@ -1,4 +1,4 @@
-"""Whatever is read first, labels and predictions lead to the same windows, and to those of the oracle."""
+"""In any order of reading, labels and predictions lead to the windows of the oracle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream_infer.drift.join import Join
 from stream_infer.drift.labels import JoinPolicy, LabelWindow, Predicted, ReadProgress, Truth
 from stream_infer.drift.model_metrics import OutputMeaning, median_delay_ms, metrics_of, pair_outcome
 from tests.support import label_oracle
-from tests.support.label_oracle import Known, Rules, Said
+from tests.support.label_oracle import RawLabel, RawPrediction, Rules
 
 RULES = Rules(max_delay_ms=1_000, max_early_ms=300, window=10)
 POLICY = JoinPolicy(RULES.max_delay_ms, RULES.max_early_ms, 1_000_000, RULES.window)
@@ -37,41 +37,45 @@ class Log(NamedTuple):
         return f"{self.topic}/{self.index}"
 
 
-World = Mapping[Log, Sequence[Said | Known]]
+World = Mapping[Log, Sequence[RawPrediction | RawLabel]]
 
 
 def world(seed: int) -> World:
-    """Return partitions of predictions and labels, each in the order of time, with every kind of mishap."""
+    """Return partitions of predictions and labels, each in the order of time, with every outcome."""
     draw = np.random.default_rng(seed)
-    said = [prediction(draw, number) for number in range(COUNT)]
-    repeated = [replace(one, time_ms=one.time_ms + 1) for one in said[:: COUNT // 6]]
-    known = [label for one in said for label in labels_of(draw, one)]
+    predictions = [prediction(draw, number) for number in range(COUNT)]
+    repeated = [replace(one, time_ms=one.time_ms + 1) for one in predictions[:: COUNT // 6]]
+    labels = [label for one in predictions for label in labels_of(draw, one)]
     times = iter(draw.integers(0, 4_000, COUNT).tolist())
-    known += [Known(f"stranger-{n}", next(times), 0, "yes") for n in range(COUNT // 6)]
-    known += [Known(None, next(times), 0) for _ in range(COUNT // 10)]
-    logs: dict[Log, list[Said | Known]] = {Log(t, i): [] for t in ("predictions", "labels") for i in (0, 1)}
-    for one in sorted([*said, *repeated, *known], key=lambda one: one.time_ms):
-        topic = "predictions" if isinstance(one, Said) else "labels"
+    labels += [RawLabel(f"elsewhere-{n}", next(times), 0, "yes") for n in range(COUNT // 6)]
+    labels += [RawLabel(None, next(times), 0) for _ in range(COUNT // 10)]
+    logs: dict[Log, list[RawPrediction | RawLabel]] = {
+        Log(t, i): [] for t in ("predictions", "labels") for i in (0, 1)
+    }
+    for one in sorted([*predictions, *repeated, *labels], key=lambda one: one.time_ms):
+        topic = "predictions" if isinstance(one, RawPrediction) else "labels"
         logs[Log(topic, len(one.id or "") % 2)].append(one)
     return logs
 
 
-def prediction(draw: np.random.Generator, number: int) -> Said:
+def prediction(draw: np.random.Generator, number: int) -> RawPrediction:
     at = int(draw.integers(3_000))
     score = float(draw.choice([draw.random(), draw.random(), 0.0, 1.0]))
     label = "yes" if score >= 0.5 else "no"
-    return Said(f"p-{number}", str(draw.choice(["a", "b"])), at, at - int(draw.integers(50)), label, score)
+    return RawPrediction(
+        f"p-{number}", str(draw.choice(["a", "b"])), at, at - int(draw.integers(50)), label, score
+    )
 
 
-def labels_of(draw: np.random.Generator, said: Said) -> Iterator[Known]:
+def labels_of(draw: np.random.Generator, predicted: RawPrediction) -> Iterator[RawLabel]:
     for _ in range(draw.choice([0, 1, 1, 1, 2, 3])):
         after = draw.choice([draw.integers(1_000), draw.integers(-400, 0), draw.integers(1_000, 3_000)])
-        at = max(0, said.time_ms + int(after))
-        yield Known(said.id, at, at - int(draw.integers(20)), str(draw.choice(["yes", "yes", "no"])))
+        at = max(0, predicted.time_ms + int(after))
+        yield RawLabel(predicted.id, at, at - int(draw.integers(20)), str(draw.choice(["yes", "yes", "no"])))
 
 
 def joined(logs: World, seed: int, policy: JoinPolicy, restarts: float) -> list[LabelWindow]:
-    """Read `logs` in some order, now and then going on from nothing but the documents."""
+    """Read `logs` in some order; restart from the documents after some of the batches."""
     draw = np.random.default_rng(seed)
     join = Join(policy)
     stored: dict[str, Any] = {}
@@ -93,8 +97,8 @@ def joined(logs: World, seed: int, policy: JoinPolicy, restarts: float) -> list[
     return closed
 
 
-def take(join: Join, log: str, offset: int, one: Said | Known) -> None:
-    if isinstance(one, Said):
+def take(join: Join, log: str, offset: int, one: RawPrediction | RawLabel) -> None:
+    if isinstance(one, RawPrediction):
         rest = (one.label, one.score, one.value)
         join.predicted(Predicted(one.id, f"v-{one.digest}", one.digest, one.time_ms, one.event_ms, *rest))
     elif one.id is None:
@@ -113,27 +117,29 @@ def now(logs: World, at: Mapping[Log, int]) -> ReadProgress:
     )
 
 
-def told(window: LabelWindow) -> object:
-    """Return all that a window says, in the oracle's words."""
-    figures: dict[tuple[str, str], tuple[float, int]] = {}
+def contents(window: LabelWindow) -> object:
+    """Return the contents of a window in the form of the oracle."""
+    metrics: dict[tuple[str, str], tuple[float, int]] = {}
     delays: dict[str, int] = {}
     pairs: dict[str, int] = {}
     for digest in {pair.predicted.digest for pair in window.pairs}:
-        marks = [pair_outcome(pair, ANSWERS) for pair in window.pairs if pair.predicted.digest == digest]
-        figures |= {(digest, m): (f.value, f.labelled) for m, f in metrics_of(marks).items()}
-        delays[digest], pairs[digest] = median_delay_ms(marks), len(marks)
-    return {str(fate): count for fate, count in window.outcomes.items()}, figures, delays, pairs
+        of_model = [pair_outcome(pair, ANSWERS) for pair in window.pairs if pair.predicted.digest == digest]
+        metrics |= {(digest, m): (f.value, f.labelled) for m, f in metrics_of(of_model).items()}
+        delays[digest], pairs[digest] = median_delay_ms(of_model), len(of_model)
+    return {str(outcome): count for outcome, count in window.outcomes.items()}, metrics, delays, pairs
 
 
 def expected(logs: World, coverage: Mapping[tuple[str, int], float]) -> dict[tuple[str, int], object]:
-    first = label_oracle.first_of_each(one for log in logs.values() for one in log if isinstance(one, Said))
+    first = label_oracle.first_of_each(
+        one for log in logs.values() for one in log if isinstance(one, RawPrediction)
+    )
     found = {}
     for log, records in logs.items():
-        known = [one for one in records if isinstance(one, Known)]
-        for number in range(len(known) // RULES.window):
+        labels = [one for one in records if isinstance(one, RawLabel)]
+        for number in range(len(labels) // RULES.window):
             place = (log.name, number)
-            one = label_oracle.window(known, number, first, RULES, coverage.get(place, 1.0))
-            found[place] = dict(one.outcomes), dict(one.figures), dict(one.delays), dict(one.pairs)
+            one = label_oracle.window(labels, number, first, RULES, coverage.get(place, 1.0))
+            found[place] = dict(one.outcomes), dict(one.metrics), dict(one.delays), dict(one.pairs)
     return found
 
 
@@ -150,7 +156,7 @@ def test_any_order_of_reading_and_any_restart_give_the_windows_of_the_oracle(
 
     windows = joined(logs, order, POLICY, restarts)
 
-    assert {place: told(one) for place, one in by_place(windows).items()} == expected(logs, {})
+    assert {place: contents(one) for place, one in by_place(windows).items()} == expected(logs, {})
     assert len(by_place(windows)) == len(windows)
     for log in logs:
         numbers = [one.first_offset for one in windows if one.log == log.name]
@@ -166,11 +172,11 @@ def test_over_the_budget_a_window_is_that_of_the_sample_it_names(seed: int, orde
 
     places = by_place(windows)
     coverage = {place: one.coverage for place, one in places.items()}
-    assert {place: told(one) for place, one in places.items()} == expected(logs, coverage)
+    assert {place: contents(one) for place, one in places.items()} == expected(logs, coverage)
 
 
-def test_the_worlds_have_every_fate() -> None:
+def test_the_worlds_have_every_outcome() -> None:
     windows = [one for seed in range(20) for one in joined(world(seed), seed, POLICY, 0.0)]
 
-    outcomes = {str(fate) for one in windows for fate in one.outcomes}
+    outcomes = {str(outcome) for one in windows for outcome in one.outcomes}
     assert outcomes == {"joined", "early", "late", "double", "conflicting", "unknown", "invalid"}

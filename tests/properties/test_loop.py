@@ -24,7 +24,7 @@ from tests.contracts.rigs import copy_of
 
 
 class CopyStep:
-    """Answers each record with its value, and counts what it was told to forget."""
+    """Answers each record with its value, and counts what it was events to forget."""
 
     def __init__(self) -> None:
         self.forgotten = 0
@@ -85,7 +85,7 @@ def test_every_record_is_answered_once_and_in_order(
 
 @settings(max_examples=50, deadline=None)
 @given(sizes=st.lists(st.integers(0, 15), min_size=1, max_size=3), script=faults)
-def test_what_observers_hear_adds_up(sizes: list[int], script: list[Fault]) -> None:
+def test_the_counts_of_observers_add_up(sizes: list[int], script: list[Fault]) -> None:
     log = log_of(sizes)
 
     events = run_members(log, [f for f in script if f is not Fault.CRASH_AFTER], 4)

@@ -1,4 +1,4 @@
-"""The same frames give the same events whatever befalls the monitor; any cut gives the same windows."""
+"""The same frames give the same events with aborts and restarts anywhere; any cut gives the same windows."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def test_the_same_frames_give_the_same_events_with_aborts_and_restarts_anywhere(
     assert documents(log) == documents(WHOLE)
 
 
-def test_the_story_of_that_stream_is_a_burst_and_a_shift_that_goes_back() -> None:
-    told = [(e["type"], e["drift"]["feature"], e["drift"]["signal"]) for e in events(WHOLE)]
+def test_that_stream_has_a_burst_and_a_shift_that_goes_back() -> None:
+    reported = [(e["type"], e["drift"]["feature"], e["drift"]["signal"]) for e in events(WHOLE)]
 
-    assert told == [
+    assert reported == [
         ("quality", "normal_3", "non_finite_rate"),
         ("quality", "normal_3", "non_finite_rate"),
         ("drift.detected", "normal_0", "mean"),

@@ -54,8 +54,8 @@ def test_events_become_the_frame_of_the_users_csv(
 
     frame = build_frame(columns(kinds, cells), described)
 
-    wanted = own.astype({column.name: column.dtype for column in describe_input(own, kinds).columns})
-    assert_frame_equal(frame, wanted, check_exact=True)
+    expected = own.astype({column.name: column.dtype for column in describe_input(own, kinds).columns})
+    assert_frame_equal(frame, expected, check_exact=True)
 
 
 @settings(max_examples=200, deadline=None)

@@ -42,10 +42,10 @@ GOOD = {"good", "no items"}
 )
 @settings(max_examples=150, deadline=None)
 def test_each_record_has_exactly_one_answer_in_order(kinds: list[str], *, skip: bool) -> None:
-    wanted = Tombstones.SKIP if skip else Tombstones.DEAD_LETTER
+    expected = Tombstones.SKIP if skip else Tombstones.DEAD_LETTER
     read = batch([KINDS[kind] for kind in kinds])
 
-    outcome = score(settings=replace(SETTINGS, tombstones=wanted))(read)
+    outcome = score(settings=replace(SETTINGS, tombstones=expected))(read)
 
     predicted = list(output(outcome, Channel.PREDICTIONS).rows)
     letters = list(output(outcome, Channel.DEAD_LETTERS).rows)

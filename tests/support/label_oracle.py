@@ -1,6 +1,6 @@
-"""What figures should be, worked out from whole topics at once: no windows under way, no state, no clock.
+"""The expected metrics, computed from whole topics at once: no open windows, no state, no clock.
 
-Knows none of our code. It reads the rules as the README states them.
+Uses none of our code. It follows the rules as the documentation states them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RawPrediction:
     """A prediction of the raw topic; `classes` are those of its model."""
 
     id: str
@@ -27,8 +27,8 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A record of the raw topic of labels; `id` is None where it is none."""
+class RawLabel:
+    """A record of the raw topic of labels; `id` is None where it is no label."""
 
     id: str | None
     time_ms: int
@@ -39,7 +39,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the settings say, and which models' scores mean nothing that is known: those of lost packages."""
+    """The settings; `silent` are models whose packages are lost: their scores have no known meaning."""
 
     max_delay_ms: int
     max_early_ms: int
@@ -50,55 +50,59 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a window should come to: what became of its labels, and figures by digest and metric.
+    """The expected outcomes of the labels of a window, and metrics by digest and name.
 
-    A figure is (value, labels that it rests on); `delays` and `pairs` are by digest.
+    A metric is (value, number of labels); `delays` and `pairs` are by digest.
     """
 
     outcomes: Mapping[str, int]
-    figures: Mapping[tuple[str, str], tuple[float, int]]
+    metrics: Mapping[tuple[str, str], tuple[float, int]]
     delays: Mapping[str, int]
     pairs: Mapping[str, int]
 
 
-def first_of_each(predictions: Iterable[Said]) -> dict[str, Said]:
-    """Return the prediction of each id that counts."""
-    found: dict[str, Said] = {}
+def first_of_each(predictions: Iterable[RawPrediction]) -> dict[str, RawPrediction]:
+    """Return the first prediction of each id, which counts."""
+    found: dict[str, RawPrediction] = {}
     for one in predictions:
         found.setdefault(one.id, one)
     return found
 
 
 def window(
-    log: Sequence[Known], number: int, predictions: Mapping[str, Said], rules: Rules, coverage: float = 1.0
+    log: Sequence[RawLabel],
+    number: int,
+    predictions: Mapping[str, RawPrediction],
+    rules: Rules,
+    coverage: float = 1.0,
 ) -> Expected:
-    """Return what window `number` of a partition of labels comes to; `log[i]` is at offset i."""
+    """Return the expected window `number` of a partition of labels; `log[i]` is at offset i."""
     outcomes: Counter[str] = Counter()
-    pairs: dict[str, list[tuple[Said, Known]]] = {}
-    first: dict[str, Known] = {}
+    pairs: dict[str, list[tuple[RawPrediction, RawLabel]]] = {}
+    first: dict[str, RawLabel] = {}
     begin, end = number * rules.window, (number + 1) * rules.window
     for offset, one in enumerate(log[:end]):
-        fate = _fate(one, predictions, first, rules, coverage)
-        if fate in {"joined", "early"} and one.id is not None:
+        outcome = _outcome(one, predictions, first, rules, coverage)
+        if outcome in {"joined", "early"} and one.id is not None:
             first[one.id] = one
         if offset < begin:
             continue
-        outcomes[fate] += 1
-        if fate in {"joined", "early"} and one.id is not None:
-            said = predictions[one.id]
-            pairs.setdefault(said.digest, []).append((said, one))
+        outcomes[outcome] += 1
+        if outcome in {"joined", "early"} and one.id is not None:
+            predicted = predictions[one.id]
+            pairs.setdefault(predicted.digest, []).append((predicted, one))
     return Expected(
         outcomes,
-        {(digest, m): f for digest, mine in pairs.items() for m, f in _figures(mine, rules).items()},
+        {(digest, m): f for digest, mine in pairs.items() for m, f in _metrics(mine, rules).items()},
         {digest: statistics.median_low(_delay(p) for p in mine) for digest, mine in pairs.items()},
         {digest: len(mine) for digest, mine in pairs.items()},
     )
 
 
-def _fate(
-    one: Known,
-    predictions: Mapping[str, Said],
-    first: Mapping[str, Known],
+def _outcome(
+    one: RawLabel,
+    predictions: Mapping[str, RawPrediction],
+    first: Mapping[str, RawLabel],
     rules: Rules,
     coverage: float,
 ) -> str:
@@ -107,10 +111,10 @@ def _fate(
     digest = hashlib.blake2b(one.id.encode(), digest_size=8).digest()
     if int.from_bytes(digest, "big") >= coverage * 2**64:
         return "unsampled"
-    said = predictions.get(one.id)
-    if said is None:
+    predicted = predictions.get(one.id)
+    if predicted is None:
         return "unknown"
-    after = one.time_ms - said.time_ms
+    after = one.time_ms - predicted.time_ms
     if not -rules.max_early_ms <= after <= 2 * rules.max_delay_ms:
         return "unknown"
     if after > rules.max_delay_ms:
@@ -122,32 +126,32 @@ def _fate(
     return "early" if after < 0 else "joined"
 
 
-def _figures(pairs: Sequence[tuple[Said, Known]], rules: Rules) -> dict[str, tuple[float, int]]:
-    named = [(said.label, known.label) for said, known in pairs if said.label and known.label]
+def _metrics(pairs: Sequence[tuple[RawPrediction, RawLabel]], rules: Rules) -> dict[str, tuple[float, int]]:
+    named = [(predicted.label, label.label) for predicted, label in pairs if predicted.label and label.label]
     scored = [
-        (said.score, known.label)
-        for said, known in pairs
-        if said.score is not None and 0 <= said.score <= 1
-        if known.label in rules.classes and said.digest not in rules.silent
+        (predicted.score, label.label)
+        for predicted, label in pairs
+        if predicted.score is not None and 0 <= predicted.score <= 1
+        if label.label in rules.classes and predicted.digest not in rules.silent
     ]
-    figures = {}
+    metrics = {}
     if named:
-        figures["accuracy"] = (sum(said == known for said, known in named) / len(named), len(named))
+        metrics["accuracy"] = (sum(predicted == label for predicted, label in named) / len(named), len(named))
     if scored:
-        chances = [score if known == rules.classes[1] else 1 - score for score, known in scored]
+        chances = [score if label == rules.classes[1] else 1 - score for score, label in scored]
         losses = (-math.log(max(chance, 2.0**-52)) for chance in chances)
-        figures["log_loss"] = (math.fsum(losses) / len(chances), len(chances))
-        figures["brier"] = (math.fsum((1 - c) ** 2 for c in chances) / len(chances), len(chances))
+        metrics["log_loss"] = (math.fsum(losses) / len(chances), len(chances))
+        metrics["brier"] = (math.fsum((1 - c) ** 2 for c in chances) / len(chances), len(chances))
     sizes = [
-        abs(said.value - known.value)
-        for said, known in pairs
-        if said.value is not None and known.value is not None
+        abs(predicted.value - label.value)
+        for predicted, label in pairs
+        if predicted.value is not None and label.value is not None
     ]
     if sizes:
-        figures["mae"] = (math.fsum(sizes) / len(sizes), len(sizes))
-    return figures
+        metrics["mae"] = (math.fsum(sizes) / len(sizes), len(sizes))
+    return metrics
 
 
-def _delay(pair: tuple[Said, Known]) -> int:
-    said, known = pair
-    return max(0, known.known_ms - said.event_ms)
+def _delay(pair: tuple[RawPrediction, RawLabel]) -> int:
+    predicted, label = pair
+    return max(0, label.known_ms - predicted.event_ms)

@@ -11,7 +11,7 @@ from typing import Any
 
 import fastavro
 
-from tests.support.label_oracle import Known, Said
+from tests.support.label_oracle import RawLabel, RawPrediction
 
 _SCHEMAS = Path(__file__).parents[2] / "schemas"
 
@@ -21,7 +21,7 @@ def _schema(name: str) -> Any:
     return fastavro.parse_schema(json.loads((_SCHEMAS / f"{name}.avsc").read_text("utf-8")))
 
 
-def prediction(one: Said) -> bytes:
+def prediction(one: RawPrediction) -> bytes:
     """Return the value of a prediction; its version is named after its digest."""
     return _written(
         "Prediction",
@@ -43,7 +43,7 @@ def prediction(one: Said) -> bytes:
     )
 
 
-def label(one: Known) -> bytes:
+def label(one: RawLabel) -> bytes:
     """Return the value of a label; without an id, one that says nothing."""
     fields = {"prediction_id": one.id, "labelled_at": one.known_ms, "label": one.label, "value": one.value}
     return _written("Label", fields)
@@ -53,10 +53,10 @@ def version(digest: str) -> str:
     return f"1.{digest[-4:]}"
 
 
-def said(value: bytes, time_ms: int) -> Said:
+def raw_prediction(value: bytes, time_ms: int) -> RawPrediction:
     """Return the prediction in a record of the raw topic."""
     read = _read("Prediction", value)
-    return Said(
+    return RawPrediction(
         read["id"],
         read["model_digest"],
         time_ms,
@@ -67,15 +67,15 @@ def said(value: bytes, time_ms: int) -> Said:
     )
 
 
-def known(value: bytes | None, time_ms: int) -> Known:
+def raw_label(value: bytes | None, time_ms: int) -> RawLabel:
     """Return the label in a record of the raw topic; one that cannot be read, or says nothing, has no id."""
     try:
         read = _read("Label", value or b"")
     except (EOFError, IndexError, ValueError):
-        return Known(None, time_ms, 0)
+        return RawLabel(None, time_ms, 0)
     nothing = read["label"] is None and read["value"] is None
     identity = None if nothing else read["prediction_id"]
-    return Known(identity, time_ms, _ms(read["labelled_at"]), read["label"], read["value"])
+    return RawLabel(identity, time_ms, _ms(read["labelled_at"]), read["label"], read["value"])
 
 
 def event(value: bytes) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_the_id_is_four_bytes_after_a_zero() -> None:
     assert guid_head(GUID) == b"\x01" + GUID
 
 
-def test_writers_of_one_batch_are_told_apart_by_id_and_guid_in_value_and_header() -> None:
+def test_writers_of_one_batch_are_distinguished_by_id_and_guid_in_value_and_header() -> None:
     values = [id_head(1) + OLD_1, OLD_2, id_head(2) + NEW_3, guid_head(GUID) + OLD_1]
     headers: list[Headers | None] = [None, [("a", b""), (HEADER, guid_head(GUID))], [("a", b"")], ()]
 
@@ -62,7 +62,7 @@ def test_an_id_in_a_header_counts_first_and_the_first_header_of_the_name() -> No
     assert decoded.columns["n"].to_pylist() == [2]
 
 
-def test_a_header_without_a_value_leaves_the_word_to_the_value() -> None:
+def test_without_a_value_of_the_header_the_head_of_the_value_counts() -> None:
     decoded = decoder().decode([id_head(1) + OLD_2], [[(HEADER, None)]])
 
     assert decoded.columns["n"].to_pylist() == [2]
@@ -100,7 +100,7 @@ def test_without_value_datum_or_schema_there_is_nothing_to_read() -> None:
     assert decoded.rejected[4].message == "It is no Avro."
 
 
-def test_a_writer_that_is_registered_later_is_met_without_touching_the_others() -> None:
+def test_a_writer_that_is_registered_later_is_decoded_without_touching_the_others() -> None:
     registered: dict[bytes, Writer] = {id_head(1): OLD}
     reading = decoder(registered)
     assert classes(reading.decode([id_head(1) + OLD_1, id_head(2) + NEW_3])) == {1: "unknown_schema"}
@@ -124,8 +124,8 @@ def test_a_schema_that_was_unknown_is_read_once_it_is_known() -> None:
 
 
 def test_a_writer_that_the_reader_cannot_read_is_incompatible_row_by_row() -> None:
-    stranger = record(("other", "string"))
-    registered: dict[bytes, Writer] = {id_head(1): OLD, id_head(2): stranger}
+    unknown = record(("other", "string"))
+    registered: dict[bytes, Writer] = {id_head(1): OLD, id_head(2): unknown}
 
     decoded = decoder(registered).decode([id_head(2) + b"\x00", id_head(1) + OLD_1])
 

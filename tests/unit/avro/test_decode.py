@@ -67,7 +67,7 @@ def test_columns_hold_the_leaves_and_a_null_record_makes_its_leaves_null() -> No
     assert not decoded.rejected
 
 
-def test_only_the_wanted_paths_are_columns() -> None:
+def test_only_the_given_paths_are_columns() -> None:
     assert list(decoder(EVENT, "card.limit", "n").decode([GOOD]).columns) == ["card.limit", "n"]
 
 
@@ -148,7 +148,7 @@ def test_logical_types_are_raw_numbers() -> None:
     }
 
 
-def test_what_pyruhvro_has_no_form_for_is_read_all_the_same() -> None:
+def test_types_that_pyruhvro_lacks_are_read_too() -> None:
     schema = record(("md5", {"type": "fixed", "name": "Md5", "size": 17}), ("a", "int"))
 
     decoded = decoder(schema).decode([*write(schema, {"md5": b"x" * 17, "a": 3}), b"short"])
@@ -192,14 +192,14 @@ def test_a_path_that_is_no_leaf_is_refused_with_what_it_is() -> None:
 
 
 def test_single_object_values_name_their_writer() -> None:
-    stranger = record(("a", "int"))
+    unknown = record(("a", "int"))
     values = [
         *framed(EVENT, ROW),
         b"",
         None,
         b"\xc3\x02" + GOOD,
         b"\xc3\x01",
-        *framed(stranger, {"a": 1}),
+        *framed(unknown, {"a": 1}),
         GOOD,
     ]
 
@@ -214,7 +214,7 @@ def test_single_object_values_name_their_writer() -> None:
         5: "unknown_schema",
         6: "bad_magic",
     }
-    assert stranger.fingerprint.hex() in decoded.rejected[4].message
+    assert unknown.fingerprint.hex() in decoded.rejected[4].message
 
 
 def test_a_head_without_a_datum_is_truncated() -> None:

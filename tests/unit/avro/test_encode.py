@@ -58,7 +58,7 @@ def test_timestamps_are_raw_integers() -> None:
     assert Encoder(schema, Framing.NONE).encode({"at": pa.array([5])}) == [b"\x0a"]
 
 
-def test_what_pyruhvro_has_no_form_for_is_written_all_the_same() -> None:
+def test_types_that_pyruhvro_lacks_are_written_too() -> None:
     inner = nested("Inner", ("raw", "bytes"), ("tags", {"type": "map", "values": "int"}))
     schema = record(
         ("items", {"type": "array", "items": inner}),

@@ -58,7 +58,7 @@ def test_definitions_that_use_one_another_are_put_inside_one_another() -> None:
     assert list(leaves(schema)) == ["item.price.cents", "price.cents"]
 
 
-def test_what_is_still_missing_is_refused_by_name() -> None:
+def test_a_type_that_is_still_missing_is_refused_by_name() -> None:
     with pytest.raises(SchemaRefused, match=r"shop\.Money, which it does not define"):
         parse_schema(inline_references(order(("price", "shop.Money")), [json.dumps(COLOUR)]))
 
@@ -69,7 +69,7 @@ def test_a_reference_to_something_without_a_name_is_refused(text: str) -> None:
         inline_references(order(("n", "long")), [text])
 
 
-def test_what_is_no_json_is_refused() -> None:
+def test_a_text_that_is_no_json_is_refused() -> None:
     with pytest.raises(SchemaRefused, match="not JSON"):
         inline_references(order(("n", "long")), ["{"])
 

@@ -54,7 +54,7 @@ def test_numbers_are_promoted(source: Any, target: Any, value: Any, expected: An
         (nested("Inner", ("a", "int")), "int", {"a": 1}),
     ],
 )
-def test_what_avro_does_not_promote_is_incompatible(source: Any, target: Any, value: Any) -> None:
+def test_types_that_avro_does_not_promote_are_incompatible(source: Any, target: Any, value: Any) -> None:
     decoded = resolved(record(("a", source)), record(("a", target)), {"a": value}, {"a": value})
 
     assert [(item.row, item.error_class) for item in decoded.rejected] == [
@@ -118,7 +118,7 @@ def test_a_namespace_does_not_matter() -> None:
     assert decoded.columns["a"].to_pylist() == [1]
 
 
-def test_reordered_and_removed_fields_are_no_concern() -> None:
+def test_reordered_and_removed_fields_do_not_matter() -> None:
     writer = record(("gone", "string"), ("b", "int"), ("a", "int"))
 
     decoded = resolved(writer, record(("a", "int"), ("b", "int")), {"gone": "x", "b": 2, "a": 1})

@@ -39,7 +39,7 @@ def doubling(length: int) -> dict[str, Any]:
         ('{"type": "enum", "name": "E", "symbols": ["A"]}', "has to be a record"),
     ],
 )
-def test_what_is_no_record_is_refused(text: str, sentence: str) -> None:
+def test_a_schema_that_is_no_record_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(SchemaRefused, match=sentence):
         parse_schema(text)
 
@@ -68,7 +68,7 @@ def test_what_is_no_record_is_refused(text: str, sentence: str) -> None:
         ({"type": "array"}, "neither a name"),
     ],
 )
-def test_what_must_not_meet_a_decoder_is_refused(kind: Any, sentence: str) -> None:
+def test_a_schema_that_is_unsafe_for_a_decoder_is_refused(kind: Any, sentence: str) -> None:
     with pytest.raises(SchemaRefused, match=sentence):
         record(("a", kind))
 

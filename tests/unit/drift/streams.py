@@ -1,4 +1,4 @@
-"""Logs of frames in memory, and what the monitor's step makes of them."""
+"""Logs of frames in memory, read by the monitor's step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FRAMES = Partition("frames", 0)
 EVENTS = RecordReader(topic_schemas.topic_schema("MonitoringEvent"), Framing.NONE)
 
 
-def step() -> MonitorStep:
+def monitor_step() -> MonitorStep:
     codec = RecordCodec(
         RecordReader(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE),
         RecordWriter(topic_schemas.topic_schema("MonitoringEvent"), Framing.NONE),
@@ -50,12 +50,12 @@ def monitored(records: Sequence[StoredRecord], script: Sequence[Fault] = (), *, 
     sink = MemorySink(log, script)
     still = iter(range(1_000_000))
     while True:
-        watching = step()
-        watching.restore(state(log))
+        monitor = monitor_step()
+        monitor.restore(state(log))
         try:
             run(
                 MemorySource(log),
-                watching,
+                monitor,
                 sink,
                 stop=Stop(),
                 pace=Pace(Pacing(max_records=limit, commit_interval_s=0.0)),

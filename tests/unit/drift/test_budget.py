@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from benchmarks.drift_streams import Stream, judge, shift
+from benchmarks.drift_streams import Stream, run_monitor, shift
 from stream_infer.drift.budget import AlarmBudget, change_detectors
 from stream_infer.drift.detector_bank import DetectionPolicy
 from stream_infer.drift.detectors import DetectorKind
@@ -22,7 +22,7 @@ VALUES = 150_000
     "kinds",
     [(DetectorKind.PAGE_HINKLEY,), (DetectorKind.ADWIN,), (DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN)],
 )
-def test_detectors_are_wrong_no_more_often_than_the_budget_says(kinds: tuple[DetectorKind, ...]) -> None:
+def test_detectors_raise_no_more_false_alarms_than_the_budget_allows(kinds: tuple[DetectorKind, ...]) -> None:
     run_length = 10_000.0
     series = Series(change_detectors(run_length, kinds))
     wrong = sum(1 for value in np.random.default_rng(11).normal(size=VALUES).tolist() if series.update(value))
@@ -31,7 +31,7 @@ def test_detectors_are_wrong_no_more_often_than_the_budget_says(kinds: tuple[Det
 
 
 @pytest.mark.parametrize("kind", [DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN, DetectorKind.KSWIN])
-def test_fewer_false_alarms_are_bought_with_a_threshold_that_is_harder_to_reach(kind: DetectorKind) -> None:
+def test_fewer_false_alarms_cost_a_threshold_that_is_harder_to_reach(kind: DetectorKind) -> None:
     specs = [change_detectors(length, (kind,))[0] for length in (1e4, 1e6, 1e8)]
     thresholds = [spec.threshold or 0.0 for spec in specs]
 
@@ -52,7 +52,7 @@ def test_the_budget_is_for_everything_together() -> None:
 
 def test_a_user_who_allows_more_false_alarms_learns_of_smaller_changes() -> None:
     stream = Stream(60_000, 3, (shift("normal_0", 0.3),), 30_000, batch=500)
-    strict = judge(stream, MonitorPolicy(detection=DetectionPolicy(AlarmBudget(alarms=0.001))))
-    loose = judge(stream, MonitorPolicy(detection=DetectionPolicy(AlarmBudget(alarms=1_000))))
+    strict = run_monitor(stream, MonitorPolicy(detection=DetectionPolicy(AlarmBudget(alarms=0.001))))
+    loose = run_monitor(stream, MonitorPolicy(detection=DetectionPolicy(AlarmBudget(alarms=1_000))))
 
     assert loose.drifts[0][0] < (strict.drifts[0][0] if strict.drifts else 60_000)

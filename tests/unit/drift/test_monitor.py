@@ -1,4 +1,4 @@
-"""What the monitor remembers is in many small documents, and of few models."""
+"""The state of the monitor is many small documents, of few models."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def monitor() -> Monitor:
 
 
 def test_no_document_grows_with_the_number_of_columns() -> None:
-    watching, stored = monitor(), dict[str, Document]()
+    before, stored = monitor(), dict[str, Document]()
     for frame in frames(Stream(400_000, 1), known=reference()):
-        watching.take(frame, frame.last_time_ms)
-        stored |= {key: one for key, one in watching.changed().items() if one is not None}
+        before.take(frame, frame.last_time_ms)
+        stored |= {key: one for key, one in before.changed().items() if one is not None}
 
     columns = [key for key in stored if key.startswith("column/")]
     assert len(columns) == 20 + 2 + 1  # features, score and label, dead letters
     assert max(len(json.dumps(stored[key])) for key in columns) < 10_000
 
 
-def test_of_many_models_the_newest_few_are_remembered_and_the_rest_is_let_go_of() -> None:
-    watching, stored = monitor(), dict[str, Document]()
+def test_of_many_models_the_newest_few_are_remembered_and_the_rest_is_forgotten() -> None:
+    before, stored = monitor(), dict[str, Document]()
     for number in range(MODELS):
         for frame in frames(Stream(4_800, number, batch=1600), known=reference()):
             moved = replace(
@@ -36,8 +36,8 @@ def test_of_many_models_the_newest_few_are_remembered_and_the_rest_is_let_go_of(
                 window_first_offset=frame.window_first_offset + 4_800 * number,
                 window_last_offset=frame.window_last_offset + 4_800 * number,
             )
-            watching.take(moved, frame.last_time_ms)
-        for key, one in watching.changed().items():
+            before.take(moved, frame.last_time_ms)
+        for key, one in before.changed().items():
             stored.pop(key, None)
             if one is not None:
                 stored[key] = one
@@ -47,4 +47,4 @@ def test_of_many_models_the_newest_few_are_remembered_and_the_rest_is_let_go_of(
 
     again = monitor()
     again.restore(stored)
-    assert again.records == watching.records == 4_800 * MODELS
+    assert again.records == before.records == 4_800 * MODELS

@@ -39,10 +39,10 @@ def test_samples_of_the_reference_give_standard_normal_values() -> None:
         assert values.std() == pytest.approx(1.0, abs=0.06)
 
 
-def test_a_sample_further_up_or_further_apart_has_a_higher_value() -> None:
+def test_a_sample_further_up_or_wider_has_a_higher_value() -> None:
     scores = normal_scores(SHARES, ROWS)
-    up, apart = (0, 0, 0, 50, 50, 50, 50, 0), (40, 40, 10, 0, 10, 40, 30, 30)
+    up, wide = (0, 0, 0, 50, 50, 50, 50, 0), (40, 40, 10, 0, 10, 40, 30, 30)
 
     assert scores.location.zscore(up) > 6
-    assert scores.spread.zscore(apart) > 6
-    assert abs(scores.location.zscore(apart)) < 2.5
+    assert scores.spread.zscore(wide) > 6
+    assert abs(scores.location.zscore(wide)) < 2.5

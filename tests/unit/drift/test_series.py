@@ -49,12 +49,12 @@ def test_without_the_guard_one_bad_value_would_have_muted_it(kind: DetectorKind)
 
 
 @pytest.mark.parametrize("huge", [1e308, -1e308, 1e15])
-def test_huge_values_are_cut_to_what_is_certain_enough(huge: float) -> None:
+def test_huge_values_are_cut(huge: float) -> None:
     assert to_steps(huge) == round(math.copysign(CLIP, huge) * 1000)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
-def test_a_series_restored_from_its_values_goes_on_as_the_one_before(spec: DetectorSpec) -> None:
+def test_a_series_restored_from_its_values_continues_as_the_one_before(spec: DetectorSpec) -> None:
     for cut in (1, 40, 61, 90):
         whole, first = Series([spec]), Series([spec])
         before = [bool(whole.update(value)) for value in values()[:cut]]

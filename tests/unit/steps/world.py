@@ -1,4 +1,4 @@
-"""A small world to score in: events of one schema, a model that can be told to misbehave, and a batch."""
+"""Events of one schema, a model that misbehaves for certain amounts, and a batch, for tests of steps."""
 
 from __future__ import annotations
 

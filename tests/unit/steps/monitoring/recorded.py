@@ -39,7 +39,7 @@ from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, 
 from stream_infer.steps.observing.frame_record import frame_columns
 from stream_infer.steps.options import JoinBy
 from tests.support import label_records
-from tests.support.label_oracle import Known, Said
+from tests.support.label_oracle import RawLabel, RawPrediction
 
 PIPELINE = "payments.fraud"
 DIGEST = "sha256:recorded"
@@ -228,21 +228,21 @@ def _labelled() -> Iterator[Written]:
         at = START_MS + number * 2_000
         score = draw.random()
         label = "yes" if score >= 0.5 else "no"
-        said = Said(f"events/0/{number}", DIGEST, at, at - 300, label, score)
-        yield Written(PREDICTIONS, label_records.prediction(said), at)
+        predicted = RawPrediction(f"events/0/{number}", DIGEST, at, at - 300, label, score)
+        yield Written(PREDICTIONS, label_records.prediction(predicted), at)
         if number % 9 == 8:
             continue
         wrong = draw.random() < (0.5 if number >= 1_200 else 0.1)
         truth = label if not wrong else "no" if label == "yes" else "yes"
         after = draw.choice([-2_000, 5_000, 9_000, 25_000])
         for again in range(2 if number % 31 == 0 else 1):
-            told = Known(said.id, at + after + again, at + after, truth)
-            yield Written(LABELS, label_records.label(told), told.time_ms)
+            raw_label = RawLabel(predicted.id, at + after + again, at + after, truth)
+            yield Written(LABELS, label_records.label(raw_label), raw_label.time_ms)
         if number % 50 == 0:
-            stranger = Known(f"elsewhere/{number}", at, at, "no")
-            yield Written(LABELS, label_records.label(stranger), at)
+            unknown = RawLabel(f"elsewhere/{number}", at, at, "no")
+            yield Written(LABELS, label_records.label(unknown), at)
         if number % 70 == 0:
-            yield Written(LABELS, label_records.label(Known(None, at, at)), at)
+            yield Written(LABELS, label_records.label(RawLabel(None, at, at)), at)
 
 
 RECORDS = records()

@@ -1,4 +1,4 @@
-"""Sentences about drift say what moved, also where a few extreme values say the contrary."""
+"""Sentences about drift name what moved, also where a few extreme values point the other way."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ def test_a_quantile_is_found_within_its_bin(part: float, value: float) -> None:
     assert quantile((0, 2, 2, 0), (1.0, 2.0, 4.0), part) == value
 
 
-def test_what_lies_outside_of_the_edges_lies_at_its_ends() -> None:
+def test_values_outside_of_the_edges_count_as_the_outer_edges() -> None:
     assert quantile((3, 0, 1), (1.0, 2.0), 0.5) == 1.0
     assert quantile((1, 0, 3), (1.0, 2.0), 0.5) == 2.0
 
 
-def test_a_rise_is_told_by_mean() -> None:
+def test_a_rise_is_described_by_the_mean() -> None:
     assert summary().startswith("mean of feature 'normal_0' went from 0.0")
 
 
-def test_where_the_mean_went_the_other_way_the_median_tells_it() -> None:
-    told = summary(mean=-7.0)
+def test_where_the_mean_went_the_other_way_the_median_describes_it() -> None:
+    sentence = summary(mean=-7.0)
 
-    assert told.startswith("mean of feature 'normal_0' rose: median from ")
-    assert "; mean from 0.0" in told
-    assert " to -7 since bench.events/0 offset " in told
+    assert sentence.startswith("mean of feature 'normal_0' rose: median from ")
+    assert "; mean from 0.0" in sentence
+    assert " to -7 since bench.events/0 offset " in sentence
 
 
 def summary(mean: float | None = None) -> str:
-    """Return what is said of a shift, in a window of whose values the mean is `mean`."""
+    """Return the sentence about a shift, in a window whose mean is `mean`."""
     monitor = Monitor("p", MonitorPolicy(), lambda _: reference())
     stream = Stream(60_000, 1, (shift("normal_0", 1.0),), 30_000, batch=500)
     for frame in frames(stream, known=reference()):

@@ -62,7 +62,7 @@ def of_others(name: str, label: str) -> bytes:
     return Encoder(OTHERS, Framing.NONE).encode(columns)[0]
 
 
-def test_labels_of_several_registered_writers_are_read_and_strangers_are_turned_away() -> None:
+def test_labels_of_registered_writers_are_read_and_those_of_unknown_writers_are_rejected() -> None:
     ours = Encoder(LABEL, Framing.CONFLUENT, schema_id=7).encode(
         {
             "prediction_id": pa.array(["in/0/1"]),

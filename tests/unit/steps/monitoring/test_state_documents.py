@@ -1,4 +1,4 @@
-"""A monitor goes on from the state of the release before: its documents keep their keys and their meaning.
+"""A monitor continues from the state of the release before: its documents keep their keys and their meaning.
 
 `recorded_state.json` was written by release 0.1.0 and stays as it is: a running monitor is upgraded in place,
 and finds documents like these on its state topic. It has an open incident, one whose column cools down with
@@ -23,7 +23,7 @@ def documents(state: dict[str, bytes]) -> dict[str, Any]:
     return {key: json.loads(value) for key, value in state.items()}
 
 
-def told(events: list[dict[str, Any]]) -> list[list[Any]]:
+def facts(events: list[dict[str, Any]]) -> list[list[Any]]:
     """Return the facts of events, without their sentences."""
     return [[event["id"], event["type"], event["severity"], *_numbers(event)] for event in events]
 
@@ -51,12 +51,12 @@ def test_a_monitor_writes_the_documents_that_the_recorded_release_wrote() -> Non
     assert documents(state) == approximately(RECORDED["state"])
 
 
-def test_a_monitor_goes_on_from_the_recorded_documents_to_the_recorded_events() -> None:
+def test_a_monitor_continues_from_the_recorded_documents_to_the_recorded_events() -> None:
     recorded = {key: json.dumps(document).encode() for key, document in RECORDED["state"].items()}
     step, state = monitor_step(), dict(recorded)
     step.restore(recorded)
 
-    assert told(run(step, AFTER, state)) == approximately(RECORDED["events"])
+    assert facts(run(step, AFTER, state)) == approximately(RECORDED["events"])
 
 
 def test_the_recorded_state_has_every_kind_of_document() -> None:

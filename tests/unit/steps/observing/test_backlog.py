@@ -1,4 +1,4 @@
-"""Frames that wait: bounded, and no record uncounted."""
+"""The backlog of frames is bounded, and every record stays counted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_over_the_bound_windows_become_wider_and_every_record_stays_counted() ->
         assert places == sorted(places)
 
 
-def test_what_waits_is_let_go_of_once_it_is_written() -> None:
+def test_the_backlog_is_cleared_once_it_is_written() -> None:
     waiting = WaitingFrames("bench", READER, ENCODER)
     waiting.keep(frame_output("bench", list(frames(Stream(100, 3), known=reference())), ENCODER))
     waiting.clear()

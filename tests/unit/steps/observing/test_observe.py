@@ -1,4 +1,4 @@
-"""What scoring has seen is counted even when it cannot be summarised: monitoring can never stop scoring."""
+"""Records are counted even when they cannot be summarised: monitoring can never stop scoring."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def counts(observe: Observe, what: ScoredRows) -> tuple[list[tuple[int, int]], s
     return [(frame.records, len(frame.signals)) for frame in frames], observed.failure
 
 
-def test_a_column_that_cannot_be_summarised_leaves_the_counts_and_is_told() -> None:
+def test_a_column_that_cannot_be_summarised_leaves_the_counts_and_a_reason() -> None:
     observe = Observe("p", ENCODER, lambda _: reference())
 
     counted, failure = counts(observe, seen(normal_0=pa.array([{"a": 1}] * COUNT)))
@@ -67,7 +67,7 @@ def test_a_column_that_cannot_be_summarised_leaves_the_counts_and_is_told() -> N
     assert none is None
 
 
-def test_a_reference_that_cannot_be_had_leaves_the_counts_too() -> None:
+def test_a_reference_that_cannot_be_read_leaves_the_counts_too() -> None:
     def broken(_: object) -> Reference:
         raise OSError("the store is away")
 

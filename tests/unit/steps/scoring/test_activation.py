@@ -1,4 +1,4 @@
-"""What an announcement says; when there is one is shown in `tests/properties/test_activation.py`."""
+"""The contents of an announcement; `tests/properties/test_activation.py` tests when there is one."""
 
 from __future__ import annotations
 
@@ -29,42 +29,45 @@ def announced(*differences: str) -> dict[str, Any]:
 
 
 def test_it_names_the_model_and_the_next_offset_of_every_partition() -> None:
-    said = announced()
+    announcement = announced()
 
-    assert (said["model_version"], said["model"]["generation"]) == ("2.0.0", 7)
-    assert [(r["partition"], r["first_offset"], r["last_offset"]) for r in said["ranges"]] == [
+    assert (announcement["model_version"], announcement["model"]["generation"]) == ("2.0.0", 7)
+    assert [(r["partition"], r["first_offset"], r["last_offset"]) for r in announcement["ranges"]] == [
         (0, 4, None),
         (1, 9, None),
     ]
-    assert said["summary"].endswith(" 2.0.0 serves on w-0, in 2 partitions")
-    assert said["attributes"] == {}
+    assert announcement["summary"].endswith(" 2.0.0 serves on w-0, in 2 partitions")
+    assert announcement["attributes"] == {}
 
 
 @pytest.mark.parametrize("differences", [("numpy is another one",), ("x was a double", "y was none")])
-def test_it_says_what_the_package_was_made_for_and_is_not_here(differences: tuple[str, ...]) -> None:
-    said = announced(*differences)
+def test_it_lists_the_tolerated_differences_of_the_package(differences: tuple[str, ...]) -> None:
+    announcement = announced(*differences)
 
-    assert said["attributes"] == {"differences": "; ".join(differences)}
-    assert said["summary"].endswith(f", in 2 partitions, although {'; '.join(differences)}")
+    assert announcement["attributes"] == {"differences": "; ".join(differences)}
+    assert announcement["summary"].endswith(f", in 2 partitions, although {'; '.join(differences)}")
 
 
 def test_a_model_that_is_replaced_amid_a_batch_answers_all_of_it() -> None:
     class Replaced(Estimator):
         def predict_proba(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-            slot.swap(ServingModel(model(version="3.0.0"), 8))
+            active.swap(ServingModel(model(version="3.0.0"), 8))
             return super().predict_proba(matrix)
 
-    slot = ActiveModel(ServingModel(model(Replaced(), version="2.0.0"), 7))
+    active = ActiveModel(ServingModel(model(Replaced(), version="2.0.0"), 7))
     announcer = Announcer("p", "w-0", RecordWriter(SCHEMA, Framing.NONE))
-    step = score(slot, announcer=announcer)
+    step = score(active, announcer=announcer)
     unreadable = datum({"id": "t-1", "amount": 1.0})[:-3]
 
     first, second = step(batch([event(), unreadable])), step(batch([event()]))
 
     for outcome, version, generation in ((first, "2.0.0", 7), (second, "3.0.0", 8)):
         [value] = output(outcome, Channel.EVENTS).values
-        said = RecordReader(SCHEMA, Framing.NONE).read(value or b"")
-        assert (said["model"]["to_version"], said["model"]["generation"]) == (version, generation)
+        announcement = RecordReader(SCHEMA, Framing.NONE).read(value or b"")
+        assert (announcement["model"]["to_version"], announcement["model"]["generation"]) == (
+            version,
+            generation,
+        )
         assert [one["model_version"] for one in predictions(outcome)] == [version]
         assert outcome.model_version == version
     [letter] = output(first, Channel.DEAD_LETTERS).headers

@@ -101,11 +101,11 @@ def test_class_scores_that_the_contract_does_not_ask_for_do_not_matter() -> None
     assert replayed(Golden(event(3.0), "no", 0.25, None, {"no": 0.75, "yes": 0.25})).ok
 
 
-def test_an_answer_where_none_was_wanted_is_a_failure() -> None:
+def test_an_answer_where_none_is_expected_is_a_failure() -> None:
     assert replayed(Golden(event(1.0), "no", None)).failures == ["golden row 0 differs by inf"]
 
 
-def test_rows_that_are_turned_away_are_failures() -> None:
+def test_rejected_rows_are_failures() -> None:
     report = replayed(
         ROWS[0],
         Golden(b"\x02", "no", 0.5),

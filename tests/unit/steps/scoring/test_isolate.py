@@ -1,4 +1,4 @@
-"""Poison rows are found one by one; a model that has failed is told from bad data."""
+"""Poison rows are found one by one; a failed model is distinguished from bad data."""
 
 from __future__ import annotations
 

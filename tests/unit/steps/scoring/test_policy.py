@@ -16,14 +16,14 @@ from tests.unit.steps.world import feature, manifest
 NAN, INF = float("nan"), float("inf")
 
 
-def judged(column: pa.Array, kind: str = "double", **changes: Any) -> PolicyResult:
+def applied(column: pa.Array, kind: str = "double", **changes: Any) -> PolicyResult:
     return apply_policies({"f": column}, manifest([feature("f", kind, nullable=True, **changes)]))
 
 
 def test_ordinary_values_pass_untouched() -> None:
     column = pa.array([1.0, -2.0])
 
-    result = judged(column)
+    result = applied(column)
 
     assert result.columns["f"] is column
     assert result.rows.tolist() == [0, 1]
@@ -31,7 +31,7 @@ def test_ordinary_values_pass_untouched() -> None:
 
 
 def test_missing_nan_and_infinite_are_rejected_each_with_its_class() -> None:
-    result = judged(pa.array([1.0, None, NAN, INF, -INF, 2.0]))
+    result = applied(pa.array([1.0, None, NAN, INF, -INF, 2.0]))
 
     assert result.columns["f"].to_pylist() == [1.0, 2.0]
     assert result.rows.tolist() == [0, 5]
@@ -56,14 +56,14 @@ def test_missing_nan_and_infinite_are_rejected_each_with_its_class() -> None:
     ],
 )
 def test_each_is_imputed_where_its_policy_says_so(changes: dict[str, Policy], expected: list[float]) -> None:
-    result = judged(pa.array([1.0, None, NAN, INF, -INF]), impute=9.0, **changes)
+    result = applied(pa.array([1.0, None, NAN, INF, -INF]), impute=9.0, **changes)
 
     assert result.columns["f"].to_pylist() == expected
     assert len(result.rejected) == 5 - len(expected)
 
 
 def test_what_passes_stays_what_it_is() -> None:
-    result = judged(
+    result = applied(
         pa.array([None, NAN, INF], pa.float32()),
         "float",
         missing=Policy.PASS,
@@ -87,7 +87,7 @@ def test_a_null_that_the_model_was_never_shown_is_rejected_even_where_nulls_pass
 
 
 def test_a_mean_imputed_into_whole_numbers_keeps_its_fraction() -> None:
-    result = judged(pa.array([1, None], pa.int64()), "long", missing=Policy.IMPUTE, impute=2.5)
+    result = applied(pa.array([1, None], pa.int64()), "long", missing=Policy.IMPUTE, impute=2.5)
 
     assert result.columns["f"].to_pylist() == [1.0, 2.5]
 
@@ -95,7 +95,7 @@ def test_a_mean_imputed_into_whole_numbers_keeps_its_fraction() -> None:
 def test_a_long_that_becomes_a_float_with_an_imputed_mean_is_not_rounded() -> None:
     column = pa.array([2**53 + 1, None, 2**53], pa.int64())
 
-    result = judged(column, "long", missing=Policy.IMPUTE, impute=2.5)
+    result = applied(column, "long", missing=Policy.IMPUTE, impute=2.5)
 
     assert result.columns["f"].to_pylist() == [2.5, 2.0**53]
     assert [(r.row, r.error_class) for r in result.rejected] == [(0, "out_of_precision")]
@@ -112,14 +112,14 @@ def test_a_number_out_of_the_range_of_the_model_s_column_is_rejected() -> None:
 
 
 def test_text_is_imputed() -> None:
-    result = judged(pa.array(["a", None]), "string", missing=Policy.IMPUTE, impute="unknown")
+    result = applied(pa.array(["a", None]), "string", missing=Policy.IMPUTE, impute="unknown")
 
     assert result.columns["f"].to_pylist() == ["a", "unknown"]
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_long_that_a_float_cannot_hold_is_rejected(sign: int) -> None:
-    result = judged(
+    result = applied(
         pa.array([sign * 2**53, sign * (2**53 + 1), sign * (2**63 - 1), None], pa.int64()), "long"
     )
 

@@ -199,11 +199,11 @@ def test_trace_headers_count_for_the_size_of_a_prediction() -> None:
 
 
 def test_a_model_is_replaced_between_two_batches_and_has_a_plan_of_its_own() -> None:
-    slot = ActiveModel(ServingModel(model(), 1))
-    scoring = score(slot)
+    active = ActiveModel(ServingModel(model(), 1))
+    scoring = score(active)
     before = scoring(batch([event(1.0)]))
 
-    slot.swap(ServingModel(model(version="2.0.0", features=model().manifest.features[:1]), 2))
+    active.swap(ServingModel(model(version="2.0.0", features=model().manifest.features[:1]), 2))
     after = scoring(batch([event(1.0)]))
 
     assert [p["model_version"] for p in predictions(before) + predictions(after)] == ["1.2.0", "2.0.0"]
