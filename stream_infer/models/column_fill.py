@@ -57,10 +57,10 @@ def _bool(array: pa.Array, feature: Feature, column: InputColumn, dtype: Dtype) 
 
 def _extension(array: pa.Array, feature: Feature, column: InputColumn, dtype: Dtype) -> Cells:
     del feature, dtype
-    wanted = pd.api.types.pandas_dtype(column.dtype)
-    if isinstance(wanted, pd.StringDtype):
-        return wanted.__from_arrow__(array)
-    return wanted.__from_arrow__(pc.cast(array, pa.from_numpy_dtype(wanted.numpy_dtype)))
+    target = pd.api.types.pandas_dtype(column.dtype)
+    if isinstance(target, pd.StringDtype):
+        return target.__from_arrow__(array)
+    return target.__from_arrow__(pc.cast(array, pa.from_numpy_dtype(target.numpy_dtype)))
 
 
 def _object(array: pa.Array, feature: Feature, column: InputColumn, dtype: Dtype) -> Cells:
@@ -85,8 +85,8 @@ def _category(array: pa.Array, feature: Feature, column: InputColumn, dtype: Dty
     known = pa.array(column.categories)
     index = pc.index_in(pc.cast(array, known.type), value_set=known)
     # A value that is not a category is null, as in pandas with these categories.
-    wanted = pd.CategoricalDtype(list(column.categories or ()), ordered=column.ordered)
-    return pd.Categorical.from_codes(index.fill_null(-1).to_numpy(), dtype=wanted)
+    target = pd.CategoricalDtype(list(column.categories or ()), ordered=column.ordered)
+    return pd.Categorical.from_codes(index.fill_null(-1).to_numpy(), dtype=target)
 
 
 def _datetime(array: pa.Array, feature: Feature, column: InputColumn, dtype: Dtype) -> Cells:
@@ -105,9 +105,9 @@ def _timedelta(array: pa.Array, feature: Feature, column: InputColumn, dtype: Dt
 
 def _steps(array: pa.Array, given_ns: int, unit: str) -> npt.NDArray[np.int64]:
     """Return the times of `array` in steps of `unit`, with NaT's integer where they are null."""
-    wanted_ns = UNIT_NS[unit]
+    target_ns = UNIT_NS[unit]
     given = pc.cast(array, pa.int64()).fill_null(0).to_numpy()
-    steps = given * (given_ns // wanted_ns) if given_ns >= wanted_ns else given // (wanted_ns // given_ns)
+    steps = given * (given_ns // target_ns) if given_ns >= target_ns else given // (target_ns // given_ns)
     if array.null_count:
         steps[array.is_null().to_numpy(zero_copy_only=False)] = np.iinfo(np.int64).min
     return steps  # type: ignore[no-any-return] # pyarrow is untyped

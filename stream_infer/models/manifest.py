@@ -179,10 +179,10 @@ class Manifest:
         Raises `Refused` when a number in it is NaN or infinite: JSON has none.
         """
         try:
-            said = {
+            document = {
                 key: value for key, value in asdict(self).items() if not (key in _LATER and value is None)
             }
-            text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
+            text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
         except ValueError as error:
             raise Refused(RefusalCode.MANIFEST, f"not JSON: {error}") from error
         return text.encode("ascii")
@@ -250,8 +250,8 @@ def _feature_contradiction(manifest: Manifest) -> str | None:
 
 def _output_contradiction(output: OutputContract) -> str | None:
     known = len(output.classes)
-    wanted = {"classifier": known >= 1, "regressor": known == 0, "outlier": output.classes == ("-1", "1")}
-    if not wanted[output.kind] or len(set(output.classes)) != known:
+    valid = {"classifier": known >= 1, "regressor": known == 0, "outlier": output.classes == ("-1", "1")}
+    if not valid[output.kind] or len(set(output.classes)) != known:
         return f"output.classes: {known} distinct classes do not make a {output.kind}"
     if output.threshold is not None and (output.kind != "classifier" or known != 2 or output.score is None):  # noqa: PLR2004 - two classes
         return "output.threshold: only for two classes with a score"

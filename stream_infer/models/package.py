@@ -31,7 +31,7 @@ _PROOF = object()
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A package of which every byte was checked. `files` are the bytes that were hashed.
+    """A package whose digests were all checked. `files` are the hashed bytes.
 
     Only `verify` makes one; the constructor raises `TypeError` otherwise.
     """

@@ -60,25 +60,25 @@ def contract_of(
     if is_regressor(estimator):
         return OutputContract("regressor")
     if is_outlier_detector(estimator):
-        asked_twice = OutputContract("outlier", _OUTLIER, score=_score_kind(estimator, frame, 2))
+        from_predict = OutputContract("outlier", _OUTLIER, score=_score_kind(estimator, frame, 2))
     elif is_classifier(estimator):
         classes = classes_of(estimator)
         score = _score_kind(estimator, frame, len(classes))
-        asked_twice = OutputContract("classifier", classes, threshold, class_scores, score)
+        from_predict = OutputContract("classifier", classes, threshold, class_scores, score)
     else:
         raise Refused(
             RefusalCode.OUTPUT, f"{type(estimator).__name__}: not a classifier, regressor or outlier detector"
         )
     decider = type(_last(estimator))
     if decider.__name__ not in _LARGEST_WINS or not decider.__module__.startswith("sklearn."):
-        return asked_twice
-    if asked_twice.score is None:
-        return asked_twice
-    asked_once = replace(
-        asked_twice, label_from="proba" if asked_twice.score == "probability" else "decision"
+        return from_predict
+    if from_predict.score is None:
+        return from_predict
+    from_scores = replace(
+        from_predict, label_from="proba" if from_predict.score == "probability" else "decision"
     )
-    said, derived = (_labels(estimator, one, frame) for one in (asked_twice, asked_once))
-    return asked_once if said == derived else asked_twice
+    predicted, derived = (_labels(estimator, one, frame) for one in (from_predict, from_scores))
+    return from_scores if predicted == derived else from_predict
 
 
 def contract_violation(estimator: Estimator, contract: OutputContract) -> str | None:
@@ -156,9 +156,9 @@ def _places(label: Labels, names: Labels, n: int) -> npt.NDArray[np.intp]:
 
 
 def _named(estimator: Estimator, names: Labels, frame: Frame, n: int) -> Labels:
-    said = _one_per_row(np.asarray(estimator.predict(frame)), n).tolist()
+    predicted = _one_per_row(np.asarray(estimator.predict(frame)), n).tolist()
     known = dict(zip(np.asarray(getattr(estimator, "classes_", (-1, 1))).tolist(), names, strict=False))
-    return np.array([known.get(one) or str(one) for one in said], dtype=object)
+    return np.array([known.get(one) or str(one) for one in predicted], dtype=object)
 
 
 def _one_per_row(column: npt.NDArray[_T], n: int) -> npt.NDArray[_T]:

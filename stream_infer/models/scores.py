@@ -66,13 +66,13 @@ def check_scores(scores: Scores, contract: OutputContract, n: int) -> list[Fault
 
 
 def _check_shape(scores: Scores, contract: OutputContract, n: int) -> None:
-    wanted: dict[str, tuple[int, ...] | None] = {
+    shapes: dict[str, tuple[int, ...] | None] = {
         "label": None if contract.kind == "regressor" else (n,),
         "score": None if contract.score is None else (n,),
         "value": (n,) if contract.kind == "regressor" else None,
         "class_scores": (n, len(contract.classes)) if contract.class_scores else None,
     }
-    for name, shape in wanted.items():
+    for name, shape in shapes.items():
         column = getattr(scores, name)
         found = None if column is None else column.shape
         if found != shape:

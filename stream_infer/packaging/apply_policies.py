@@ -1,4 +1,4 @@
-"""Applies the package's policies to a pandas frame: the rows that the model is asked about.
+"""Applies the package's policies to a pandas frame: the rows that the model scores.
 
 The counterpart of `steps.scoring.policy` on the user's side. A rejected row has no score, and an imputed
 cell is not the user's: neither can be compared as it came.
@@ -17,7 +17,7 @@ from stream_infer.packaging.frames import infinite
 
 def apply_frame_policies(frame: pd.DataFrame, features: Sequence[Feature]) -> pd.DataFrame:
     """Return `frame` without rejected rows and with imputed cells filled; the index stays."""
-    settled = frame.copy()
+    accepted = frame.copy()
     rejected = np.zeros(len(frame), dtype=np.bool_)
     for feature in features:
         column = frame[feature.name]
@@ -27,5 +27,5 @@ def apply_frame_policies(frame: pd.DataFrame, features: Sequence[Feature]) -> pd
             if policy is Policy.REJECT:
                 rejected |= cells
             elif policy is Policy.IMPUTE and cells.any():
-                settled[feature.name] = settled[feature.name].mask(cells, feature.impute)
-    return settled[~rejected]
+                accepted[feature.name] = accepted[feature.name].mask(cells, feature.impute)
+    return accepted[~rejected]

@@ -25,16 +25,16 @@ class Bound:
     leaf: schemas.Leaf
 
 
-def feature_names(estimator: Any, frame: pd.DataFrame, asked: Sequence[str]) -> tuple[str, ...]:  # noqa: ANN401 - any estimator
-    """Return the model's columns in its order: those it was fitted with, else `asked`, else all of the frame.
+def feature_names(estimator: Any, frame: pd.DataFrame, requested: Sequence[str]) -> tuple[str, ...]:  # noqa: ANN401 - any estimator
+    """Return the model's columns in its order: as fitted, else `requested`, else all of the frame.
 
     Raises `Misconfigured` when the frame lacks one, or when the model was fitted with another number.
     """
     fitted = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
-    if fitted and asked and fitted != list(asked):
+    if fitted and requested and fitted != list(requested):
         what = f"the model was fitted with columns of its own: {listed(fitted)}"
-        raise Misconfigured([Problem("--features", ",".join(asked), what, "remove --features")])
-    names = fitted or list(asked) or list(frame.columns)
+        raise Misconfigured([Problem("--features", ",".join(requested), what, "remove --features")])
+    names = fitted or list(requested) or list(frame.columns)
     absent = [name for name in names if name not in frame.columns]
     if absent:
         fix = f"add the column; the sample has: {listed(frame.columns)}"
@@ -44,7 +44,7 @@ def feature_names(estimator: Any, frame: pd.DataFrame, asked: Sequence[str]) -> 
     if len(names) != expected:
         what = f"the model takes {expected} features and there are {len(names)} columns: {listed(names)}"
         fix = "name the model's columns in its order: --features a,b,c"
-        raise Misconfigured([Problem("--features" if asked else "--golden", "", what, fix)])
+        raise Misconfigured([Problem("--features" if requested else "--golden", "", what, fix)])
     return tuple(names)
 
 

@@ -34,7 +34,7 @@ class PolicyOptions:
 
 
 def describe_features(
-    bound: Sequence[Bound], frames: Sequence[pd.DataFrame], choices: PolicyOptions
+    bound: Sequence[Bound], frames: Sequence[pd.DataFrame], options: PolicyOptions
 ) -> tuple[Feature, ...]:
     """Return the features with their policies and the range seen in `frames` (golden first, then reference).
 
@@ -42,18 +42,18 @@ def describe_features(
     never tested with them: such a row is rejected. The same holds for infinite values.
     """
     problems: list[Problem] = []
-    found = [_feature(one, [f[one.name] for f in frames], choices, problems) for one in bound]
+    found = [_feature(one, [f[one.name] for f in frames], options, problems) for one in bound]
     if problems:
         raise Misconfigured(problems)
     return tuple(found)
 
 
 def _feature(
-    bound: Bound, columns: Sequence[pd.Series], choices: PolicyOptions, problems: list[Problem]
+    bound: Bound, columns: Sequence[pd.Series], options: PolicyOptions, problems: list[Problem]
 ) -> Feature:
     empty = Policy.PASS if any(has_nulls(column) for column in columns) else Policy.REJECT
     boundless = Policy.PASS if any(infinite(column).any() for column in columns) else Policy.REJECT
-    chosen = {option: given[bound.name] for option, given in choices.named() if bound.name in given}
+    chosen = {option: given[bound.name] for option, given in options.named() if bound.name in given}
     imputed = {
         option: _parsed(option, bound, choice.value, problems)
         for option, choice in chosen.items()

@@ -65,7 +65,7 @@ class CreateReport:
 class _Bound:
     """The inputs with columns bound to fields, and timestamps read as dates."""
 
-    material: PackageInputs
+    inputs: PackageInputs
     columns: tuple[Bound, ...]
     container: str
     notes: tuple[str, ...]
@@ -94,13 +94,13 @@ def create_package(options: CreateOptions) -> CreateReport:
     frame; then there is nothing at `options.output`.
     """
     bound = _bind(read_inputs(options), options)
-    samples = bound.material.samples
-    features = contract.describe_features(bound.columns, samples.frames(), bound.material.choices)
-    golden = _settled(samples.golden, features, bound.container)
+    samples = bound.inputs.samples
+    features = contract.describe_features(bound.columns, samples.frames(), bound.inputs.policies)
+    golden = _accepted(samples.golden, features, bound.container)
     reference = None
     if samples.reference is not None:
-        reference = _settled(samples.reference, features, bound.container)
-    estimator = bound.material.model.estimator
+        reference = _accepted(samples.reference, features, bound.container)
+    estimator = bound.inputs.model.estimator
     output = expected.output_contract(
         estimator, golden.input, threshold=options.threshold, class_scores=options.class_scores
     )
@@ -153,19 +153,19 @@ def _faster(
     return faster
 
 
-def _bind(material: PackageInputs, options: CreateOptions) -> _Bound:
-    estimator, samples = material.model.estimator, material.samples
+def _bind(inputs: PackageInputs, options: CreateOptions) -> _Bound:
+    estimator, samples = inputs.model.estimator, inputs.samples
     names = feature_names(estimator, samples.golden, options.features)
     problems = [
         Problem("--reference", name, f"it lacks the model's column '{name}'", "add the column")
         for name in names
         if samples.reference is not None and name not in samples.reference.columns
     ]
-    for option, chosen in material.choices.named():
+    for option, chosen in inputs.policies.named():
         problems += unknown_names(option, chosen, names, "feature")
     if problems:
         raise Misconfigured(problems)
-    columns = bind(names, material.input.schema, samples.renamed)
+    columns = bind(names, inputs.input.schema, samples.renamed)
     dates = event_builder.text_instants(columns, samples.golden)
     read = Samples(
         event_builder.with_dates("--golden", samples.golden, dates),
@@ -175,7 +175,7 @@ def _bind(material: PackageInputs, options: CreateOptions) -> _Bound:
         samples.renamed,
     )
     return _Bound(
-        replace(material, samples=read),
+        replace(inputs, samples=read),
         columns,
         frames.container_kind(estimator),
         tuple(f"column '{name}' is read as dates, because its field is a timestamp" for name in dates)
@@ -184,7 +184,7 @@ def _bind(material: PackageInputs, options: CreateOptions) -> _Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class _Settled:
+class _Accepted:
     """Rows that the policies accept, and the model input made of them."""
 
     rows: pd.Index
@@ -192,14 +192,14 @@ class _Settled:
     notes: tuple[str, ...]
 
 
-def _settled(frame: pd.DataFrame, features: Sequence[Feature], container: str) -> _Settled:
+def _accepted(frame: pd.DataFrame, features: Sequence[Feature], container: str) -> _Accepted:
     kept = apply_frame_policies(frame, features)
     left_out = len(frame) - len(kept)
     if kept.empty:
         what = "your policies reject every row of it"
         raise Misconfigured([Problem("--golden", "", what, "give rows that the model should score")])
     notes = (f"{left_out} golden rows are left out: your policies reject them",) if left_out else ()
-    return _Settled(kept.index, frames.model_input(kept, [one.name for one in features], container), notes)
+    return _Accepted(kept.index, frames.model_input(kept, [one.name for one in features], container), notes)
 
 
 def _manifest(
@@ -216,11 +216,11 @@ def _manifest(
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         libraries=_libraries(bound.container, ("onnxruntime",) if converted else ()),
         container=contract.describe_model_input(
-            bound.container, agreed.features, bound.material.samples.frames()
+            bound.container, agreed.features, bound.inputs.samples.frames()
         ),
         features=agreed.features,
         output=agreed.output,
-        schema_name=bound.material.input.schema.name,
+        schema_name=bound.inputs.input.schema.name,
         tolerance=agreed.tolerance,
     )
     reason = unsupported(manifest)
@@ -238,17 +238,17 @@ def _libraries(container: str, more: Sequence[str]) -> Mapping[str, str]:
 def _files(
     bound: _Bound,
     agreed: _Agreed,
-    golden: _Settled,
-    reference: _Settled | None,
+    golden: _Accepted,
+    reference: _Accepted | None,
     libraries: Mapping[str, str],
 ) -> Mapping[str, bytes]:
-    model, samples = bound.material.model, bound.material.samples
+    model, samples = bound.inputs.model, bound.inputs.samples
     scores = expected.outputs(model.estimator, golden.input, agreed.output)
     files = {
         ORIGINAL: model.data,
-        "input.avsc": bound.material.input.data,
+        "input.avsc": bound.inputs.input.data,
         "golden.avro": golden_file(
-            samples.golden.loc[golden.rows], bound.columns, bound.material.input.schema, agreed.output, scores
+            samples.golden.loc[golden.rows], bound.columns, bound.inputs.input.schema, agreed.output, scores
         ),
         "requirements.txt": "".join(f"{name}=={pinned}\n" for name, pinned in libraries.items()).encode(),
         **model.code,

@@ -1,6 +1,6 @@
-"""Shows that a converted model answers as scikit-learn's own, on rows where a difference would appear.
+"""Compares a converted model with scikit-learn's, on rows where a difference would appear.
 
-A tree's answer changes only at its thresholds. Random rows are drawn from the user's columns and from the
+A tree's prediction changes only at its thresholds. Random rows are drawn from the user's columns and from the
 thresholds and their nearest neighbours in both precisions, with NaN where the model takes it. The same model
 and samples give the same rows.
 """
@@ -101,31 +101,31 @@ def compare_models(
 
     Raises `ValueError` when there are rows that the graph does not take: comparing those proves nothing.
     """
-    asked = replace(contract, class_scores=contract.score == "probability")
+    compared = replace(contract, class_scores=contract.score == "probability")
     given = pd.DataFrame(rows, columns=own.feature_names_in_) if hasattr(own, "feature_names_in_") else rows
     if graph.admitted(given) is None:
         raise ValueError("the graph does not take these rows")
     return _compared(
-        predict(ConvertedModel(None, own, graph, len(rows)), asked, given),
-        predict(own, asked, given),
-        asked,
+        predict(ConvertedModel(None, own, graph, len(rows)), compared, given),
+        predict(own, compared, given),
+        compared,
         tolerance,
     )
 
 
-def _compared(found: Scores, wanted: Scores, contract: OutputContract, tolerance: Tolerance) -> Equivalence:
-    greatest = 0.0
-    beyond = np.zeros(len(wanted), dtype=np.bool_)
+def _compared(found: Scores, expected: Scores, contract: OutputContract, tolerance: Tolerance) -> Equivalence:
+    largest = 0.0
+    beyond = np.zeros(len(expected), dtype=np.bool_)
     for name in ("score", "value", "class_scores"):
-        theirs = getattr(wanted, name)
-        if theirs is None:
+        reference = getattr(expected, name)
+        if reference is None:
             continue
-        difference = np.abs(getattr(found, name) - theirs)
+        difference = np.abs(getattr(found, name) - reference)
         # A NaN never agrees.
-        far = ~(difference <= slack(theirs, tolerance))
-        beyond |= far.reshape(len(wanted), -1).any(axis=1)
-        greatest = max(greatest, float(np.nan_to_num(difference, nan=np.inf).max()))
-    other = np.empty(0, np.intp) if wanted.label is None else np.flatnonzero(found.label != wanted.label)
-    forgiven = [row for row in other.tolist() if tied(row_of(wanted, row, contract), contract, tolerance)]
-    beyond[np.setdiff1d(other, forgiven)] = True
-    return Equivalence(len(wanted), greatest, len(forgiven), int(beyond.sum()))
+        far = ~(difference <= slack(reference, tolerance))
+        beyond |= far.reshape(len(expected), -1).any(axis=1)
+        largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max()))
+    other = np.empty(0, np.intp) if expected.label is None else np.flatnonzero(found.label != expected.label)
+    ties = [row for row in other.tolist() if tied(row_of(expected, row, contract), contract, tolerance)]
+    beyond[np.setdiff1d(other, ties)] = True
+    return Equivalence(len(expected), largest, len(ties), int(beyond.sum()))

@@ -64,7 +64,7 @@ class PackageInputs:
     model: UserModel
     input: InputSchema
     samples: Samples
-    choices: PolicyOptions
+    policies: PolicyOptions
 
 
 def read_inputs(options: CreateOptions) -> PackageInputs:
@@ -76,11 +76,11 @@ def read_inputs(options: CreateOptions) -> PackageInputs:
     model = attempt(problems, partial(_model, options))
     schema = attempt(problems, partial(_schema, options.schema))
     samples = attempt(problems, partial(_samples, options))
-    chosen = attempt(problems, partial(_choices, options))
+    policies = attempt(problems, partial(_policies, options))
     attempt(problems, partial(_check_runtime, options.runtime))
-    if problems or model is None or schema is None or samples is None or chosen is None:
+    if problems or model is None or schema is None or samples is None or policies is None:
         raise Misconfigured(problems)
-    return PackageInputs(model, schema, samples, chosen)
+    return PackageInputs(model, schema, samples, policies)
 
 
 def _check_runtime(runtime: str) -> None:
@@ -129,13 +129,13 @@ def _samples(options: CreateOptions) -> Samples:
     return Samples(golden, reference, renamed or {})
 
 
-def _choices(options: CreateOptions) -> PolicyOptions:
+def _policies(options: CreateOptions) -> PolicyOptions:
     problems: list[Problem] = []
     given = {"missing": options.missing, "nan": options.nan, "infinite": options.infinite}
-    chosen = {
+    policies = {
         name: attempt(problems, partial(parse_policies, f"--{name}", texts)) or {}
         for name, texts in given.items()
     }
     if problems:
         raise Misconfigured(problems)
-    return PolicyOptions(**chosen)
+    return PolicyOptions(**policies)

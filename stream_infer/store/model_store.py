@@ -18,11 +18,11 @@ never looked at.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream_infer.common.clock import unix_ms
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Misconfigured, Problem, Refused, StreamInferError
 from stream_infer.models.package import verify
@@ -49,14 +49,10 @@ class Request:
     reason: str | None = None
 
 
-def _unix_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class ModelStore:
     """The store of one pipeline at `folder`. Any number of processes may have one; nothing is kept open."""
 
-    def __init__(self, folder: Path, pipeline: str, *, now_ms: Callable[[], int] = _unix_ms) -> None:
+    def __init__(self, folder: Path, pipeline: str, *, now_ms: Callable[[], int] = unix_ms) -> None:
         self.folder = folder
         self.pipeline = pipeline
         self._now_ms = now_ms

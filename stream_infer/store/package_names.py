@@ -1,4 +1,4 @@
-"""Packages in a store: under which names they are, and how one from elsewhere comes in."""
+"""Names of the packages in a store, and the import of a package into it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def is_name(text: str) -> bool:
 
 
 def import_package(folder: Path, path: Path, verified: Verified) -> str:
-    """Return the name in `folder` of the package that was read from `path`, after copying it where needed.
+    """Copy the package at `path` into `folder` unless it is there, and return its name.
 
-    What is written are the very bytes that were verified, whole or not at all, under a name made of name,
-    version and digest. A package of that name is taken as it is when it is whole; a broken one is left alone,
-    for whoever wants to know why, and the copy gets another name. Raises `OSError`.
+    Writes the verified bytes, atomically, under a name made of name, version and digest. A valid package of
+    that name is used as it is; a corrupt one is kept for analysis, and the copy gets another name. Raises
+    `OSError`.
     """
     if path.resolve().parent == folder.resolve() and is_name(path.name):
         return path.name
@@ -48,5 +48,5 @@ def _write(target: Path, verified: Verified) -> None:
         write_package(target, verified.manifest, verified.files)
         sync_folder(target.parent)
     except OSError:
-        if not target.exists():  # else another writer had the same idea, and was faster
+        if not target.exists():  # else another writer imported the same package first
             raise
