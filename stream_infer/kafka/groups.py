@@ -28,14 +28,14 @@ def group_operations(
 def _permitted(answer: ConsumerGroupDescription | KafkaError) -> frozenset[str]:
     if not isinstance(answer, KafkaError):
         return operation_names(answer.authorized_operations)
-    # A broker since 4.0 may say that the group does not exist: then nothing forbids to create it.
+    # Brokers since 4.0 may answer that the group does not exist: then it may be created.
     return frozenset({"READ"}) if answer.code() == KafkaError.GROUP_ID_NOT_FOUND else frozenset()
 
 
 def group_members(
     properties: Properties, group_id: str, *, timeout_s: float = ADMIN_TIMEOUT_S
 ) -> frozenset[str] | None:
-    """Return the static members (`group.instance.id`) of a group; None when the broker does not tell."""
+    """Return the static members (`group.instance.id`) of a group, or None when the broker refuses."""
     line = AdminRequests(properties, timeout_s)
     answer = line.ask(line.client.describe_consumer_groups([group_id], request_timeout=timeout_s))[group_id]
     if not isinstance(answer, KafkaError):

@@ -18,7 +18,7 @@ _UP_WITHIN_S = 10.0
 @contextmanager
 def mock_broker() -> Iterator[str]:
     """Run a mock cluster and yield its `bootstrap.servers`. It creates topics on request."""
-    silent = logging.Logger("stream_infer.kafka.mock")  # noqa: LOG001 - heard by nobody, on purpose
+    silent = logging.Logger("stream_infer.kafka.mock")  # noqa: LOG001 - without handlers, on purpose
     silent.addHandler(logging.NullHandler())
     holder = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1}, logger=silent)
     brokers = holder.list_topics(timeout=_UP_WITHIN_S).brokers.values()

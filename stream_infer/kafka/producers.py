@@ -38,7 +38,7 @@ class TroubleLog(logging.Handler):
 
 @dataclass(frozen=True, slots=True)
 class TrackedProducer:
-    """A producer, and the log that tells of its broken requests."""
+    """A producer, and the log of its broken requests."""
 
     producer: Producer
     trouble: TroubleLog

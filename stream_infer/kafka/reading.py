@@ -96,7 +96,7 @@ class BatchReader:
     def _chunks(
         self, limit: int, max_bytes: int, wait_s: float, gathered: Gathered
     ) -> Iterator[list[Message]]:
-        """Wait for a first record, then take what is there, which one `consume` may give only a part of.
+        """Wait for a first record, then take all that were fetched: one `consume` may return a part only.
 
         `consume(n, timeout)` is never given a timeout: it may wait to fill n. Nor has it a limit in bytes: n
         follows from the size of what is `gathered` so far.
@@ -114,7 +114,7 @@ class BatchReader:
     def _sort(
         self, messages: Sequence[Message], gathered: Gathered, errors: list[tuple[KafkaError, Message]]
     ) -> None:
-        """Tell records, errors and the marks of a partition's end apart."""
+        """Separate records, errors and end-of-partition marks."""
         ended = self._assignment.ended
         if not any(map(Message.error, messages)):
             gathered.add(messages)

@@ -45,7 +45,7 @@ class TopicHealth:
             described = describe_topics(
                 self._properties, sorted(set(self._topics.values())), timeout_s=_ASK_S
             )
-        except (StreamInferError, KafkaException):  # no answer says nothing about the topics
+        except (StreamInferError, KafkaException):  # without an answer the known state stays
             return
         found = {channel: reason_against(name, described[name]) for channel, name in self._topics.items()}
         self._unavailable = {channel: reason for channel, reason in found.items() if reason is not None}

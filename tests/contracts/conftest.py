@@ -17,7 +17,7 @@ _ALL = [*_ATOMIC, pytest.param("at_least_once", marks=pytest.mark.kafka)]
 
 @pytest.fixture
 def make_rig(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Rig]]:
-    """Return a maker of rigs by name, which are closed when the test ends."""
+    """Return a factory of rigs by name. The rigs are closed when the test ends."""
     with ExitStack() as stack:
 
         def make(name: str) -> Rig:
@@ -33,11 +33,11 @@ def make_rig(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Rig]]:
 
 @pytest.fixture(params=_ALL)
 def rig(request: pytest.FixtureRequest, make_rig: Callable[[str], Rig]) -> Rig:
-    """Return each implementation in turn."""
+    """Return each implementation of the session in turn."""
     return make_rig(request.param)
 
 
 @pytest.fixture(params=_ATOMIC)
 def atomic_rig(request: pytest.FixtureRequest, make_rig: Callable[[str], Rig]) -> Rig:
-    """Return each implementation that shows nothing of what it aborts; at-least-once does."""
+    """Return each implementation whose aborted outputs stay invisible: all but at-least-once."""
     return make_rig(request.param)

@@ -1,4 +1,4 @@
-"""The rig of the Kafka session, on a real broker, for both ways of delivery."""
+"""The rig of the Kafka session on a real broker, for both delivery guarantees."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _WITHIN_S = 30.0
 
 
 def _ignore(event: Event, /) -> None:
-    """Hear nothing."""
+    """Ignore every event."""
 
 
 class KafkaRig:
-    """See `rigs.Rig`. Members share one slot, so a new one takes the place of the one before."""
+    """See `rigs.Rig`. Members share one slot: a new member replaces the one before."""
 
     def __init__(self, bootstrap: str, topics: Topics, publisher: Callable[[KafkaRig], Publisher]) -> None:
         self.bootstrap = bootstrap
@@ -72,22 +72,22 @@ class KafkaRig:
             "isolation.level": "read_committed",
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": 10_000,
-            "heartbeat.interval.ms": 300,  # so that a test need not wait long for a rebalance
+            "heartbeat.interval.ms": 300,  # rebalances are quick
         }
 
     def lose_assignment(self) -> None:
-        """Let another member join and leave: two generations pass, unseen by the session."""
+        """Let another member join and leave: the session misses two generations."""
         joined: list[Sequence[TopicPartition]] = []
         other = self._consumer("1")
-        del other["group.instance.id"]  # a dynamic member leaves at once, unless it is about to join again
+        del other["group.instance.id"]  # a dynamic member leaves the group at once when it closes
         other["session.timeout.ms"] = 1_000
-        passer_by = Consumer(other)
-        passer_by.subscribe([self.events], on_assign=lambda _c, partitions: joined.append(partitions))
+        visitor = Consumer(other)
+        visitor.subscribe([self.events], on_assign=lambda _c, partitions: joined.append(partitions))
         deadline = time.monotonic() + _WITHIN_S
         while not joined:
-            passer_by.poll(0.05)
+            visitor.poll(0.05)
             assert time.monotonic() < deadline, "the other member did not join"
-        passer_by.close()
+        visitor.close()
 
     def visible(self) -> list[tuple[int, bytes | None]]:
         return [(r.partition, r.value) for r in read_all(self.bootstrap, self.predictions)]

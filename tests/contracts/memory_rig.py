@@ -1,4 +1,4 @@
-"""The rig of the log in memory."""
+"""The rig of the in-memory log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a contract suite needs of an implementation: a log to fill, a session, and what became visible."""
+"""The interface between a contract suite and an implementation: input log, session, visible outputs."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from stream_infer.flow.records import Batch, Channel, Outcome, Output
 
 
 class Rig(Protocol):
-    """One world: an input of two partitions, one group, and members that come and go."""
+    """An input topic of two partitions, a consumer group, and members that join and leave."""
 
     def append(self, partition: int, values: Sequence[bytes | None]) -> None:
         """Add records to the end of `partition`."""
 
     def open(self) -> tuple[Source, Sink]:
-        """Start a member that owns both partitions; the one before, if any, is gone as if killed."""
+        """Start a member that owns both partitions. A member before it ends as if killed."""
 
     def lose_assignment(self) -> None:
-        """Take the partitions away from the member between its read and its commit."""
+        """Revoke the partitions of the member, between its read and its commit."""
 
     def visible(self) -> list[tuple[int, bytes | None]]:
         """Return (partition, value) of every prediction that a `read_committed` reader sees."""
 
 
 def copy_of(batch: Batch) -> Outcome:
-    """Return an outcome that answers each record with its own value, in its own partition."""
+    """Return an outcome with one prediction for each record: the same value, in the same partition."""
     predictions = Output(
         channel=Channel.PREDICTIONS,
         rows=range(len(batch)),
@@ -39,7 +39,7 @@ def copy_of(batch: Batch) -> Outcome:
 
 
 def read_all(source: Source, count: int, *, limit: int = 100, tries: int = 200) -> list[Batch]:
-    """Return batches with `count` records together."""
+    """Read until the batches have `count` records in total; return the batches."""
     batches: list[Batch] = []
     for _ in range(tries):
         if sum(map(len, batches)) >= count:

@@ -20,15 +20,15 @@ def read_first(source: PausableSource, count: int) -> tuple[list[Batch], dict[in
     return batches, {p.index: p for batch in batches for p in batch.partitions}
 
 
-def rest(source: PausableSource, least: int = 0) -> dict[int, list[bytes | None]]:
-    """Return `least` records, waiting for them as long as a busy machine needs, and what comes after them."""
+def remaining(source: PausableSource, least: int = 0) -> dict[int, list[bytes | None]]:
+    """Return all further values by partition: wait for `least` records, then read until none come."""
     batches = read_all(source, least)
     while (batch := source.read(100, 1.0)) is not None:
         batches.append(batch)
     return values_by_partition(batches)
 
 
-def test_a_held_partition_waits_while_the_others_go_on(rig: Rig) -> None:
+def test_a_paused_partition_is_not_read_while_the_others_are(rig: Rig) -> None:
     rig.append(0, [b"a0", b"a1", b"a2"])
     rig.append(1, [b"b0"])
     source = opened(rig)
@@ -38,25 +38,25 @@ def test_a_held_partition_waits_while_the_others_go_on(rig: Rig) -> None:
     rig.append(0, [b"a3"])
     rig.append(1, [b"b1"])
 
-    assert rest(source, 1) == {1: [b"b1"]}
+    assert remaining(source, 1) == {1: [b"b1"]}
     assert set(source.paused) == {partitions[0]}
 
 
-def test_a_released_partition_goes_on_where_it_was_held(rig: Rig) -> None:
+def test_a_resumed_partition_is_read_from_the_paused_offset(rig: Rig) -> None:
     rig.append(0, [b"a0", b"a1", b"a2"])
     rig.append(1, [b"b0"])
     source = opened(rig)
     _, partitions = read_first(source, 4)
     source.pause({partitions[0]: 1})
-    assert rest(source) == {}
+    assert remaining(source) == {}
 
     source.resume([partitions[0]])
 
-    assert rest(source, 2) == {0: [b"a1", b"a2"]}
+    assert remaining(source, 2) == {0: [b"a1", b"a2"]}
     assert not source.paused
 
 
-def test_a_rewound_partition_goes_on_there_when_it_is_released(rig: Rig) -> None:
+def test_a_paused_partition_that_is_rewound_is_read_from_there_once_resumed(rig: Rig) -> None:
     rig.append(0, [b"a0", b"a1", b"a2"])
     source = opened(rig)
     batches, partitions = read_first(source, 3)
@@ -64,33 +64,33 @@ def test_a_rewound_partition_goes_on_there_when_it_is_released(rig: Rig) -> None
 
     for batch in reversed(batches):
         source.rewind(batch.cursor)
-    assert rest(source) == {}
+    assert remaining(source) == {}
     source.resume([partitions[0]])
 
-    assert rest(source, 3) == {0: [b"a0", b"a1", b"a2"]}
+    assert remaining(source, 3) == {0: [b"a0", b"a1", b"a2"]}
 
 
-def test_a_partition_that_moved_away_and_came_back_is_not_held(atomic_rig: Rig) -> None:
+def test_a_partition_that_was_revoked_and_assigned_again_is_not_paused(atomic_rig: Rig) -> None:
     atomic_rig.append(0, [b"a0"])
     atomic_rig.append(1, [b"b0"])
-    source, sink = atomic_rig.open()
-    held = cast("PausableSource", source)
-    batches, partitions = read_first(held, 2)
+    opened_source, sink = atomic_rig.open()
+    source = cast("PausableSource", opened_source)
+    batches, partitions = read_first(source, 2)
     for batch in batches:
         sink.commit(copy_of(batch))
-    held.pause(dict.fromkeys(partitions.values(), 1))
+    source.pause(dict.fromkeys(partitions.values(), 1))
 
     atomic_rig.lose_assignment()
     atomic_rig.append(0, [b"a1"])
     atomic_rig.append(1, [b"b1"])
-    seen = values_by_partition(read_all(held, 1))
+    seen = values_by_partition(read_all(source, 1))
 
-    # Whichever of the two had moved; with a member that came and went, one of them stays and is still held.
+    # The broker decides which partitions move. A partition that stayed with the member is still paused.
     assert seen
-    assert not {partitions[index] for index in seen} & set(held.paused)
+    assert not {partitions[index] for index in seen} & set(source.paused)
 
 
-def test_partitions_of_others_cannot_be_held(rig: Rig) -> None:
+def test_a_partition_of_another_member_cannot_be_paused(rig: Rig) -> None:
     rig.append(0, [b"a0"])
     source = opened(rig)
     read_first(source, 1)

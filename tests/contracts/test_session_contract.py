@@ -1,4 +1,4 @@
-"""The contract of Source and Sink, run by every implementation of the pair."""
+"""The contract of Source and Sink, for every implementation of the pair."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_a_read_without_records_returns_none(rig: Rig) -> None:
     assert source.read(10, 0.01) is None
 
 
-def test_records_of_a_partition_come_in_order_and_at_most_limit_at_once(rig: Rig) -> None:
+def test_a_batch_has_at_most_limit_records_in_order_of_their_partition(rig: Rig) -> None:
     rig.append(0, [b"a%d" % i for i in range(25)])
     rig.append(1, [b"b%d" % i for i in range(5)])
 
@@ -45,7 +45,7 @@ def test_the_cursor_spans_exactly_the_rows(rig: Rig) -> None:
             assert span.first <= batch.offset[row] < span.next
 
 
-def test_a_batch_names_the_position_of_every_owned_partition(rig: Rig) -> None:
+def test_a_batch_has_the_position_of_every_owned_partition(rig: Rig) -> None:
     rig.append(0, [b"a", b"b", b"c"])
     source, _ = rig.open()
 
@@ -65,7 +65,7 @@ def test_a_partition_has_ended_only_when_all_of_it_was_read(rig: Rig) -> None:
         read = {p.index: span.next for p, span in batch.cursor.spans.items()}
         assert read[0] == 40 or {p.index for p in batch.ended} <= {1}
 
-    for _ in range(100):  # the broker tells of an end when it is asked for more
+    for _ in range(100):  # the broker reports the end of a partition with a later fetch
         rig.append(0, [b"b"])
         [batch] = read_all(source, 1)
         if any(p.index == 1 for p in batch.ended):
@@ -95,7 +95,7 @@ def test_committed_outputs_are_visible_and_not_read_again_by_the_next_member(rig
     assert rig.visible() == [(0, b"a"), (0, b"b"), (0, b"c")]
 
 
-def test_what_was_read_but_not_committed_is_read_again_by_the_next_member(rig: Rig) -> None:
+def test_records_without_a_commit_are_read_again_by_the_next_member(rig: Rig) -> None:
     rig.append(0, [b"a", b"b"])
     source, _ = rig.open()
     read_all(source, 2)
@@ -120,7 +120,7 @@ def test_rewind_reads_the_same_records_again(rig: Rig) -> None:
     assert rig.visible() == [(0, b"a%d" % i) for i in range(10)]
 
 
-def test_a_commit_after_the_assignment_moved_is_aborted_and_invisible(atomic_rig: Rig) -> None:
+def test_a_commit_after_a_lost_assignment_is_aborted_and_invisible(atomic_rig: Rig) -> None:
     atomic_rig.append(0, [b"a"])
     source, sink = atomic_rig.open()
     [batch] = read_all(source, 1)
@@ -152,8 +152,8 @@ def test_after_an_abort_the_rewound_records_are_committed_once(atomic_rig: Rig) 
     assert sorted(atomic_rig.visible()) == [(0, b"a"), (0, b"b"), (1, b"c")]
 
 
-def test_an_outcome_without_outputs_still_moves_the_group(rig: Rig) -> None:
-    rig.append(0, [b"skipped", b"wanted"])
+def test_an_outcome_without_outputs_still_commits_its_offsets(rig: Rig) -> None:
+    rig.append(0, [b"skipped", b"answered"])
     source, sink = rig.open()
     [first] = read_all(source, 1, limit=1)
     sink.commit(replace(copy_of(first), outputs=[], predicted=0, skipped=1))
@@ -162,4 +162,4 @@ def test_an_outcome_without_outputs_still_moves_the_group(rig: Rig) -> None:
     for batch in read_all(source, 1):
         sink.commit(copy_of(batch))
 
-    assert rig.visible() == [(0, b"wanted")]
+    assert rig.visible() == [(0, b"answered")]

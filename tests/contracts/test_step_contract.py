@@ -1,4 +1,4 @@
-"""The contract of Step, run by every implementation."""
+"""The contract of Step, for every implementation."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def announcing() -> Step:
     return score(announcer=Announcer("p", "0", writer))
 
 
-@pytest.fixture(params=[score, announcing], ids=["score", "score that announces"])
+@pytest.fixture(params=[score, announcing], ids=["score", "score with announcements"])
 def make(request: pytest.FixtureRequest) -> Callable[[], Step]:
-    """Return a maker of each implementation in turn."""
+    """Return the factory of each implementation in turn."""
     step: Callable[[], Step] = request.param
     return step
 
@@ -62,7 +62,9 @@ def test_a_batch_that_is_read_again_after_an_abort_has_the_same_outcome(
     assert step(read) == first
 
 
-def test_forgetting_twice_or_before_anything_is_harmless(make: Callable[[], Step], read: Batch) -> None:
+def test_forget_is_idempotent_and_harmless_before_the_first_batch(
+    make: Callable[[], Step], read: Batch
+) -> None:
     step = make()
     step.forget()
     step.forget()
@@ -70,7 +72,7 @@ def test_forgetting_twice_or_before_anything_is_harmless(make: Callable[[], Step
     assert step(read) == make()(read)
 
 
-def test_an_empty_batch_leads_to_nothing(make: Callable[[], Step]) -> None:
+def test_an_empty_batch_has_an_empty_outcome(make: Callable[[], Step]) -> None:
     outcome = make()(batch([]))
 
     assert (outcome.predicted, list(outcome.rejected), outcome.skipped) == (0, [], 0)

@@ -1,4 +1,4 @@
-"""What a member owns between two rebalances, and which batches it may still commit."""
+"""Positions, epochs and leases of an assignment, and the batches that may be committed under it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_batch_of_the_same_epoch_may_be_committed() -> None:
 
 
 @pytest.mark.parametrize("change", ["assign", "revoke"])
-def test_a_batch_read_before_a_change_of_the_assignment_may_not(change: str) -> None:
+def test_a_batch_read_before_a_change_of_the_assignment_may_not_be_committed(change: str) -> None:
     assignment = owning(A, B)
     lease = assignment.lease
 
@@ -53,19 +53,19 @@ def test_a_batch_read_before_a_change_of_the_assignment_may_not(change: str) -> 
         assignment.check(lease)
 
 
-def test_not_even_when_the_metadata_is_that_of_before() -> None:
+def test_a_batch_of_an_older_epoch_is_refused_even_under_the_same_metadata() -> None:
     assignment = owning(A, B)
     lease = assignment.lease
 
     assignment.revoke([B])
 
-    assert assignment.lease.group_metadata == lease.group_metadata  # the coordinator would take it
+    assert assignment.lease.group_metadata == lease.group_metadata  # the coordinator would accept it
     with pytest.raises(Aborted):
         assignment.check(lease)
 
 
 @pytest.mark.parametrize("lease", [None, "generation 1", Lease(0, None), Lease(2, "generation 1")])
-def test_what_is_no_lease_of_this_epoch_is_none(lease: object) -> None:
+def test_only_a_lease_of_the_current_epoch_is_accepted(lease: object) -> None:
     with pytest.raises(Aborted):
         owning(A).check(lease)
 
@@ -80,7 +80,7 @@ def test_new_metadata_in_the_same_epoch_keeps_batches_committable() -> None:
     assert assignment.lease == Lease(lease.epoch, "generation 1, again")
 
 
-def test_a_revoked_partition_leaves_nothing_behind() -> None:
+def test_a_revoked_partition_is_in_no_set_of_the_assignment() -> None:
     assignment = owning(A, B)
     assignment.pause([A, B])
     assignment.ended.update([A, B])
@@ -102,7 +102,7 @@ def test_callbacks_touch_partitions_until_the_next_read_begins() -> None:
     assert assignment.touched == set()
 
 
-def test_reading_moves_the_positions_and_tells_those_of_before() -> None:
+def test_reading_advances_the_positions_and_returns_the_earlier_ones() -> None:
     assignment = owning(A, B)
 
     before = assignment.advance({A: Span(12, 20)})
@@ -111,7 +111,7 @@ def test_reading_moves_the_positions_and_tells_those_of_before() -> None:
     assert assignment.positions == {A: 20, B: 10}
 
 
-def test_a_partition_never_goes_back_by_itself() -> None:
+def test_a_span_before_the_position_is_fatal() -> None:
     assignment = owning(A)
     assignment.advance({A: Span(10, 20)})
 
@@ -119,7 +119,7 @@ def test_a_partition_never_goes_back_by_itself() -> None:
         assignment.advance({A: Span(19, 25)})
 
 
-def test_it_goes_back_where_it_is_told_to_and_has_not_ended_then() -> None:
+def test_a_repositioned_partition_is_read_from_there_and_has_not_ended() -> None:
     assignment = owning(A)
     assignment.advance({A: Span(10, 20)})
     assignment.ended.add(A)
@@ -131,7 +131,7 @@ def test_it_goes_back_where_it_is_told_to_and_has_not_ended_then() -> None:
     assignment.advance({A: Span(15, 20)})
 
 
-def test_only_what_was_paused_is_resumed() -> None:
+def test_only_paused_partitions_are_resumed() -> None:
     assignment = owning(A, B, C)
     assignment.pause([A, B])
 

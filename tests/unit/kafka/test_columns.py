@@ -14,7 +14,7 @@ from stream_infer.kafka.columns import Gathered, partition_of
 
 
 def messages(topics: list[str], rows: list[tuple[int, int]]) -> list[Any]:
-    """Return real messages: partition by partition the next offset, as a consumer hands them out."""
+    """Return real messages: in offset order, partition by partition, as from a consumer."""
     made = []
     ends: dict[tuple[str, int], int] = {}
     for topic, number in ((topics[t % len(topics)], n) for t, n in rows):
@@ -42,7 +42,7 @@ def gathered(read: list[Any], topics: list[str], chunk: int) -> Gathered:
 
 
 @given(topics=TOPICS, rows=ROWS, chunk=st.integers(1, 40))
-def test_columns_say_what_the_messages_say(
+def test_columns_have_the_content_of_the_messages(
     topics: list[str], rows: list[tuple[int, int]], chunk: int
 ) -> None:
     read = messages(topics, rows)
@@ -62,7 +62,7 @@ def test_columns_say_what_the_messages_say(
 
 
 @given(topics=TOPICS, rows=ROWS, gone=st.sets(st.integers(0, 3)))
-def test_without_some_partitions_it_is_as_if_they_had_never_come(
+def test_dropped_partitions_leave_no_trace_in_the_columns(
     topics: list[str], rows: list[tuple[int, int]], gone: set[int]
 ) -> None:
     read = messages(topics, rows)
@@ -75,7 +75,7 @@ def test_without_some_partitions_it_is_as_if_they_had_never_come(
         assert kept.batch(7) == gathered(left, topics, 40).batch(7)
 
 
-def test_numbers_are_taken_as_they_are_and_one_of_them_is_a_plain_int() -> None:
+def test_number_columns_are_int64_arrays_with_plain_int_elements() -> None:
     batch = gathered(messages(["a"], [(0, 0), (0, 1)]), ["a"], 1).batch(7)
 
     assert np.asarray(batch.offset).dtype == np.int64

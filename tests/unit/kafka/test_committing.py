@@ -1,4 +1,4 @@
-"""Outcomes are written under the lease of their batch, and a commit without an answer is looked up."""
+"""A commit uses the lease of its batch. The group's offsets decide about a commit without an answer."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ TOPIC = "predictions"
 
 
 class FakeConsumer:
-    """A consumer that knows what its group has committed."""
+    """A consumer with the committed offsets of its group."""
 
     def __init__(self, committed: Mapping[Partition, int] | KafkaException) -> None:
         self._committed = committed
         self.errors: dict[Partition, KafkaError] = {}
 
-    def committed(self, asked: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
+    def committed(self, partitions: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
         assert timeout > 0
         if isinstance(self._committed, KafkaException):
             raise self._committed
         known = self._committed
-        return [TopicPartition(p.topic, p.partition, known[Partition(p.topic, p.partition)]) for p in asked]
+        return [
+            TopicPartition(p.topic, p.partition, known[Partition(p.topic, p.partition)]) for p in partitions
+        ]
 
 
 class FakePublisher:
-    """A publisher that keeps what it was given, and fails when it is told to."""
+    """A publisher that records its calls and raises `failure`, if given."""
 
     def __init__(self, failure: Exception | None = None) -> None:
         self.published: list[tuple[list[str], list[tuple[int, int]], object]] = []
@@ -96,7 +98,7 @@ def test_a_batch_of_an_older_epoch_is_not_published() -> None:
     assert publisher.published == []
 
 
-def test_a_commit_without_an_answer_is_done_when_the_group_has_its_offsets() -> None:
+def test_a_commit_without_an_answer_succeeded_when_the_group_has_its_offsets() -> None:
     assignment = assigned()
     consumer = FakeConsumer({A: 3, B: 6})
 
@@ -105,7 +107,7 @@ def test_a_commit_without_an_answer_is_done_when_the_group_has_its_offsets() -> 
     )
 
 
-def test_it_was_aborted_when_the_group_lacks_one_of_them() -> None:
+def test_a_commit_without_an_answer_was_aborted_when_the_group_lacks_an_offset() -> None:
     assignment = assigned()
     consumer = FakeConsumer({A: 3, B: 4})
 
@@ -115,7 +117,7 @@ def test_it_was_aborted_when_the_group_lacks_one_of_them() -> None:
         )
 
 
-def test_it_ends_the_worker_when_nobody_can_tell() -> None:
+def test_a_commit_whose_result_stays_unknown_is_fatal() -> None:
     assignment = assigned()
     consumer = FakeConsumer(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
 

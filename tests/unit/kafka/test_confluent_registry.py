@@ -38,7 +38,7 @@ def test_a_schema_is_found_by_id_and_by_guid(stub: StubRegistry, registry: Confl
     assert registry.writer(guid_head(stub.guid(schema_id).bytes)) == EVENT
 
 
-def test_a_schema_is_asked_for_once(stub: StubRegistry, registry: ConfluentRegistry) -> None:
+def test_a_schema_is_fetched_once(stub: StubRegistry, registry: ConfluentRegistry) -> None:
     schema_id = stub.add("events-value", EVENT.text)
 
     registry.writer(id_head(schema_id))
@@ -55,7 +55,7 @@ def test_an_id_that_the_registry_does_not_have_is_unknown(registry: ConfluentReg
     assert writer.error_class == "unknown_schema"
 
 
-def test_an_id_that_no_registry_gives_is_unknown_without_asking(
+def test_an_impossible_id_is_unknown_without_a_request(
     stub: StubRegistry, registry: ConfluentRegistry
 ) -> None:
     writer = registry.writer(b"\x00\x80\x00\x00\x00")
@@ -81,7 +81,7 @@ def test_a_registry_that_fails_has_not_answered(
     assert registry.writer(id_head(schema_id)) == EVENT
 
 
-def test_a_registry_that_hangs_or_is_gone_has_not_answered(stub: StubRegistry) -> None:
+def test_a_registry_that_hangs_or_has_ended_has_not_answered(stub: StubRegistry) -> None:
     with closing(connect_client({"url": stub.url, "timeout": 0.05})) as hasty:
         stub.become(Mood.HANGING)
         with pytest.raises(RegistryUnavailable, match="Timeout"):
@@ -115,7 +115,7 @@ def test_a_registry_that_hangs_or_is_gone_has_not_answered(stub: StubRegistry) -
         ),
     ],
 )
-def test_a_schema_that_must_not_meet_data_is_unusable_and_says_why(
+def test_an_unsupported_schema_is_unusable_and_has_a_reason(
     stub: StubRegistry, registry: ConfluentRegistry, text: str, more: dict[str, object], reason: str
 ) -> None:
     writer = registry.writer(id_head(stub.add("events-value", text, **more)))
@@ -125,13 +125,13 @@ def test_a_schema_that_must_not_meet_data_is_unusable_and_says_why(
     assert reason in writer.reason
 
 
-def test_rules_that_only_writers_run_do_no_harm(stub: StubRegistry, registry: ConfluentRegistry) -> None:
+def test_rules_for_writers_only_are_ignored(stub: StubRegistry, registry: ConfluentRegistry) -> None:
     rules = [{"name": "positive", "mode": "WRITE"}, {"name": "off", "mode": "READ", "disabled": True}]
 
     assert registry.writer(id_head(stub.add("v", EVENT.text, ruleSet={"domainRules": rules}))) == EVENT
 
 
-def test_what_a_schema_refers_to_is_fetched_with_what_that_refers_to() -> None:
+def test_references_of_a_schema_are_fetched_recursively() -> None:
     client = SchemaRegistryClient.new_client({"url": "mock://references"})
     money = {"type": "record", "name": "Money", "fields": [{"name": "cents", "type": "long"}]}
     item = {"type": "record", "name": "Item", "fields": [{"name": "price", "type": "Money"}]}
@@ -179,7 +179,7 @@ def test_a_schema_that_an_earlier_release_registered_without_documentation_is_fo
     assert registry.id_of("predictions-value", prediction) == now != before
 
 
-def test_registering_the_events_of_others_leaves_compatibility_to_the_registry(
+def test_registering_an_input_schema_leaves_compatibility_to_the_registry(
     stub: StubRegistry, registry: ConfluentRegistry
 ) -> None:
     schema_id = registry.register("events-value", EVENT, own=False)
@@ -196,7 +196,7 @@ def test_the_newest_schema_of_a_subject_is_found(stub: StubRegistry, registry: C
     assert registry.latest("events-value") == EVENT
 
 
-def test_it_works_on_the_registry_that_confluent_s_client_brings_along() -> None:
+def test_it_works_on_the_mock_registry_of_confluent_s_client() -> None:
     registry = connect_client({"url": "mock://anything"})
     schema_id = registry.register("events-value", EVENT)
 
@@ -205,6 +205,6 @@ def test_it_works_on_the_registry_that_confluent_s_client_brings_along() -> None
     assert isinstance(registry.writer(id_head(99)), Unusable)
 
 
-def test_properties_that_the_client_refuses_are_told() -> None:
+def test_properties_that_the_client_refuses_are_reported() -> None:
     with pytest.raises(ValueError, match=r"no\.such"):
         connect_client({"url": "http://127.0.0.1:1", "no.such": 1})

@@ -1,4 +1,4 @@
-"""Which action each error of a transactional call asks for. The order of the questions is the point."""
+"""The action for each error of a transactional call. The order of the checks decides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stream_infer.kafka.error_policy import ErrorAction, classify, error_of, is_
 
 
 def error(code: int, *flags: str) -> KafkaError:
-    """Return the error with `code` and those of the flags fatal, retriable and abortable that are given."""
+    """Return an error with `code` and the given flags: fatal, retriable, abortable."""
     return KafkaError(
         code,
         "reason",
@@ -22,7 +22,7 @@ def error(code: int, *flags: str) -> KafkaError:
 @pytest.mark.parametrize(
     ("found", "action"),
     [
-        # Flags that say what they mean.
+        # One flag alone decides.
         (error(KafkaError._TIMED_OUT, "retriable"), ErrorAction.RETRY),
         (error(KafkaError.CONCURRENT_TRANSACTIONS, "retriable"), ErrorAction.RETRY),
         (error(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, "retriable"), ErrorAction.RETRY),
@@ -31,10 +31,10 @@ def error(code: int, *flags: str) -> KafkaError:
         (error(KafkaError.TRANSACTION_ABORTABLE, "abortable"), ErrorAction.ABORT),
         (error(KafkaError.INVALID_TXN_STATE, "fatal"), ErrorAction.FATAL),
         (error(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "fatal"), ErrorAction.FATAL),
-        # No flag at all: nobody knows what the producer is in.
+        # Without a flag the state of the producer is unknown.
         (error(KafkaError._STATE), ErrorAction.FATAL),
         (error(KafkaError._TIMED_OUT), ErrorAction.FATAL),
-        # Fenced comes before every flag: the epoch is gone, whatever else is said.
+        # Fenced comes before every flag: the epoch is lost, whatever the flags are.
         (error(KafkaError._FENCED), ErrorAction.FENCED),
         (error(KafkaError._FENCED, "fatal"), ErrorAction.FENCED),
         (error(KafkaError._FENCED, "abortable"), ErrorAction.FENCED),
@@ -54,7 +54,7 @@ def error(code: int, *flags: str) -> KafkaError:
     ],
     ids=str,
 )
-def test_an_error_asks_for_one_action(found: KafkaError, action: ErrorAction) -> None:
+def test_an_error_has_one_action(found: KafkaError, action: ErrorAction) -> None:
     assert classify(found) is action
 
 
@@ -70,7 +70,7 @@ def test_an_error_asks_for_one_action(found: KafkaError, action: ErrorAction) ->
         (KafkaError.REQUEST_TIMED_OUT, False),
     ],
 )
-def test_only_silence_is_unreachable(code: int, *, unreachable: bool) -> None:
+def test_only_errors_without_an_answer_are_unreachable(code: int, *, unreachable: bool) -> None:
     assert is_unreachable(error(code, "retriable")) is unreachable
 
 

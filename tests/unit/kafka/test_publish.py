@@ -10,7 +10,7 @@ from stream_infer.kafka.publish import produce_all
 
 
 class Queue:
-    """What a producer shows of its queue: it takes a few records, and `poll` makes room for a few more."""
+    """The bounded queue of a producer: full after a few records, with room again after `poll`."""
 
     def __init__(self, room: list[int]) -> None:
         self._room = room
@@ -45,7 +45,7 @@ headers_of_row = st.one_of(st.none(), st.just([("traceparent", b"x")]))
     room=st.lists(st.integers(0, 5), max_size=10),
     placed=st.booleans(),
 )
-def test_every_record_is_queued_once_in_order_however_full_the_queue(
+def test_every_record_is_queued_once_and_in_order_although_the_queue_is_full(
     rows: list[tuple[bytes | None, Headers | None]], room: list[int], *, placed: bool
 ) -> None:
     values: list[bytes | None] = [b"%d" % row for row in range(len(rows))]

@@ -1,4 +1,4 @@
-"""Rebalance callbacks keep the assignment, and never raise: what went wrong is for the next read."""
+"""Rebalance callbacks keep the assignment, and never raise: the next read raises their failure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LABELS = [Partition("labels", index) for index in range(2)]
 
 
 class FakeConsumer:
-    """Notes what it is told to do with partitions, and lets the group call back."""
+    """Records the calls about partitions, and lets a test run the rebalance callbacks."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, list[tuple[str, int, int]]]] = []
+        self.calls: list[tuple[str, list[tuple[str, int, int]]]] = []
         self.callbacks: dict[str, Any] = {}
         self.generation = 0
         self.broken: str | None = None
@@ -50,13 +50,13 @@ class FakeConsumer:
 
     def __getattr__(self, name: str) -> Any:
         def call(partitions: Sequence[TopicPartition]) -> None:
-            self.told.append((name, [(p.topic, p.partition, p.offset) for p in partitions]))
+            self.calls.append((name, [(p.topic, p.partition, p.offset) for p in partitions]))
 
         return call
 
 
 class FakeOffsets:
-    """Where reading starts: offset 5 everywhere, or a failure."""
+    """Start offsets: 5 for every partition, or a failure."""
 
     def __init__(self, failure: Exception | None = None) -> None:
         self.failure = failure
@@ -82,12 +82,12 @@ def joined(
     return consumer, assignment, listener
 
 
-def test_an_assigned_partition_is_read_from_where_the_group_is() -> None:
+def test_an_assigned_partition_is_read_from_the_offset_of_the_group() -> None:
     consumer, assignment, listener = joined()
 
     consumer.assigns(LEAD, OTHER)
 
-    assert consumer.told == [("incremental_assign", [("frames", 0, 5), ("frames", 1, 5)])]
+    assert consumer.calls == [("incremental_assign", [("frames", 0, 5), ("frames", 1, 5)])]
     assert assignment.positions == {LEAD: 5, OTHER: 5}
     assert assignment.lease.group_metadata == "generation 1"
     assert listener.take_changes() == [AssignmentChanged("assigned", (LEAD, OTHER))]
@@ -95,7 +95,7 @@ def test_an_assigned_partition_is_read_from_where_the_group_is() -> None:
 
 
 @pytest.mark.parametrize(("callback", "kind"), [("on_revoke", "revoked"), ("on_lost", "lost")])
-def test_a_partition_that_goes_is_unassigned_and_its_epoch_is_over(callback: str, kind: str) -> None:
+def test_a_revoked_or_lost_partition_is_unassigned_and_ends_the_epoch(callback: str, kind: str) -> None:
     consumer, assignment, listener = joined()
     consumer.assigns(LEAD, OTHER)
     lease = assignment.lease
@@ -108,21 +108,21 @@ def test_a_partition_that_goes_is_unassigned_and_its_epoch_is_over(callback: str
         lease.group_metadata,
     )
     assert [one.kind for one in listener.take_changes()] == ["assigned", kind]
-    assert consumer.told[-1][0] == "incremental_unassign"
+    assert consumer.calls[-1][0] == "incremental_unassign"
 
 
-def test_a_paused_partition_is_resumed_before_it_goes() -> None:
+def test_a_paused_partition_is_resumed_before_it_is_unassigned() -> None:
     consumer, assignment, _ = joined()
     consumer.assigns(LEAD, OTHER)
     assignment.pause([OTHER])
 
     consumer.revokes(OTHER)
 
-    assert [name for name, _ in consumer.told] == ["incremental_assign", "resume", "incremental_unassign"]
+    assert [name for name, _ in consumer.calls] == ["incremental_assign", "resume", "incremental_unassign"]
     assert assignment.paused == set()
 
 
-def test_the_first_partition_of_the_first_topic_brings_all_companions_along() -> None:
+def test_the_first_partition_of_the_first_topic_brings_all_companion_topics() -> None:
     consumer, assignment, _ = joined(["labels"])
 
     consumer.assigns(OTHER)
@@ -132,7 +132,7 @@ def test_the_first_partition_of_the_first_topic_brings_all_companions_along() ->
     assert set(assignment.positions) == {LEAD, OTHER, *LABELS}
 
 
-def test_and_takes_them_away_again() -> None:
+def test_companion_topics_leave_with_the_first_partition_of_the_first_topic() -> None:
     consumer, assignment, _ = joined(["labels"])
     consumer.assigns(LEAD, OTHER)
 
@@ -143,7 +143,7 @@ def test_and_takes_them_away_again() -> None:
     assert assignment.positions == {}
 
 
-def test_a_companion_that_cannot_be_read_is_the_failure_of_the_next_read() -> None:
+def test_an_unreadable_companion_topic_fails_the_next_read() -> None:
     consumer, _, listener = joined(["labels"])
     consumer.broken = "unknown topic"
 
@@ -171,11 +171,11 @@ def test_no_callback_raises_whatever_fails_in_it(failure: Exception, raised: typ
         listener.raise_failure()
 
 
-def test_resuming_asks_the_client_only_about_what_was_paused() -> None:
+def test_resume_calls_the_client_for_paused_partitions_only() -> None:
     consumer, assignment, _ = joined()
     consumer.assigns(LEAD, OTHER)
     client: Any = consumer
 
     resume_partitions(client, assignment, [LEAD])
 
-    assert [name for name, _ in consumer.told] == ["incremental_assign"]
+    assert [name for name, _ in consumer.calls] == ["incremental_assign"]

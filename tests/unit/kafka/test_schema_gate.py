@@ -18,11 +18,11 @@ A, B = Partition("events", 0), Partition("events", 1)
 
 @dataclass
 class World:
-    """Two partitions of records by writer's id, and a registry that knows some ids."""
+    """Two partitions of records with a writer's schema id each, and a registry with some of the ids."""
 
     ids: Mapping[Partition, Sequence[int | None]]
     registered: set[int] = field(default_factory=set)
-    asked: list[bytes] = field(default_factory=list)
+    requested: list[bytes] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     now: float = 0.0
 
@@ -33,7 +33,7 @@ class World:
         return SchemaGatedSource(self.memory, self.writers, observe=self.events.append)
 
     def _fetch(self, head: bytes) -> Writer:
-        self.asked.append(head)
+        self.requested.append(head)
         if int.from_bytes(head[1:], "big") not in self.registered:
             raise RegistryUnavailable("it is down")
         return EVENT
@@ -57,7 +57,7 @@ def rows(batch: Batch | None) -> dict[Partition, list[int]]:
 def read_until(
     world: World, source: SchemaGatedSource, reached: Callable[[], bool] = lambda: False
 ) -> list[Batch]:
-    """Read until there is nothing more to read, and `reached()` holds."""
+    """Read until no record is left and `reached()` is true."""
     batches, tick = [], threading.Event()
     for _ in range(2000):
         batch = source.read(100, 0)
@@ -71,14 +71,14 @@ def read_until(
     raise AssertionError("nothing more came")
 
 
-def test_a_batch_of_known_writers_passes_as_it_is() -> None:
+def test_a_batch_of_known_writers_passes_unchanged() -> None:
     world = World({A: [1, None, 1], B: [1]}, {1})
     source = world.open()
 
     batch = source.read(100, 0)
 
     assert rows(batch) == {A: [0, 1, 2], B: [0]}
-    assert world.asked == [id_head(1)]
+    assert world.requested == [id_head(1)]
     assert world.paused() == []
 
 
@@ -107,7 +107,7 @@ def test_a_partition_that_begins_with_an_unknown_writer_is_not_in_the_batch() ->
     assert batch.cursor.spans.keys() == {B}
 
 
-def test_it_goes_on_where_it_stopped_once_the_writer_is_known() -> None:
+def test_a_waiting_partition_is_read_on_once_the_writer_is_known() -> None:
     world = World({A: [1, 2, 1, 2], B: [1]}, {1})
     source = world.open()
     source.read(100, 0)
@@ -120,18 +120,18 @@ def test_it_goes_on_where_it_stopped_once_the_writer_is_known() -> None:
     assert world.paused() == [(A,), ()]
 
 
-def test_while_the_registry_is_down_it_is_not_asked_at_every_read() -> None:
+def test_a_registry_that_is_down_is_not_queried_at_every_read() -> None:
     world = World({A: [2], B: []})
     source = world.open()
 
     for _ in range(50):
         assert source.read(100, 0) is None
 
-    assert world.asked == [id_head(2)]
+    assert world.requested == [id_head(2)]
     assert [event.reason for event in world.events if isinstance(event, PartitionsPaused)] == ["it is down"]
 
 
-def test_a_rewound_batch_comes_again_as_far_as_it_can_be_read() -> None:
+def test_a_rewound_batch_is_read_again_up_to_the_unknown_writer() -> None:
     world = World({A: [1, 1, 2], B: [1]}, {1})
     source = world.open()
     batch = source.read(100, 0)
@@ -144,7 +144,7 @@ def test_a_rewound_batch_comes_again_as_far_as_it_can_be_read() -> None:
     assert world.paused() == [(A,)]
 
 
-def test_a_partition_that_moved_away_is_no_longer_waited_for() -> None:
+def test_a_revoked_partition_does_not_wait_any_more() -> None:
     world = World({A: [2], B: [1, 1]}, {1})
     source = world.open()
     source.read(1, 0)
@@ -156,7 +156,7 @@ def test_a_partition_that_moved_away_is_no_longer_waited_for() -> None:
     assert world.paused()[-1] == ()
 
 
-def test_a_partition_that_comes_back_waits_again_from_what_was_committed() -> None:
+def test_a_partition_that_is_assigned_again_waits_from_the_committed_offset() -> None:
     world = World({A: [1, 2], B: []}, {1})
     source = world.open()
     source.read(100, 0)
@@ -168,7 +168,7 @@ def test_a_partition_that_comes_back_waits_again_from_what_was_committed() -> No
     assert list(world.memory.paused) == [A]
 
 
-def test_records_that_name_no_writer_are_not_held_back() -> None:
+def test_records_without_a_writer_id_do_not_wait() -> None:
     log = MemoryLog({A: [StoredRecord(b"garbage"), StoredRecord(None), StoredRecord(b"")]})
     source = SchemaGatedSource(MemorySource(log), WriterSchemas(_never), observe=_ignore)
 
@@ -184,4 +184,4 @@ def _never(head: bytes) -> Writer:
 
 
 def _ignore(event: Event) -> None:
-    """Hear nothing."""
+    """Ignore every event."""

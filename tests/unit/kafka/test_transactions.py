@@ -36,7 +36,7 @@ FATAL = error(KafkaError.INVALID_TXN_STATE, "fatal")
 
 
 class FakeProducer:
-    """Notes its calls, and raises the errors that were put down for them, one a call."""
+    """Records its calls, and raises the scripted errors, one for each call."""
 
     def __init__(self, **failures: list[KafkaException]) -> None:
         self.calls: list[str] = []
@@ -185,7 +185,7 @@ def test_a_taken_epoch_ends_the_worker_only_when_the_group_has_another_member(
 
 
 @pytest.mark.parametrize("holder", ["me", None])
-def test_it_goes_on_with_a_new_epoch_where_the_slot_is_still_its_own(
+def test_a_taken_epoch_is_replaced_while_the_slot_is_its_own(
     monkeypatch: pytest.MonkeyPatch, holder: str | None
 ) -> None:
     world = World(monkeypatch, FakeProducer(send_offsets_to_transaction=[FENCED]))
@@ -206,7 +206,7 @@ def test_a_fenced_group_instance_ends_the_worker(monkeypatch: pytest.MonkeyPatch
         world.publish()
 
 
-def test_a_stop_ends_the_asking_of_a_broker_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_ends_the_requests_to_a_silent_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, FakeProducer(send_offsets_to_transaction=[FENCED]))
     world.holder = [BrokerUnreachable("silence")]
     world.stopping = True
@@ -223,7 +223,7 @@ def test_a_stop_ends_the_repetition_of_a_call(monkeypatch: pytest.MonkeyPatch) -
         world.publish()
 
 
-def test_a_commit_to_a_topic_that_takes_nothing_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_to_a_topic_that_accepts_no_records_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     producer = FakeProducer(commit_transaction=[RETRY, RETRY, RETRY])
     world = World(monkeypatch, producer)
     world.cannot_succeed = True
@@ -276,14 +276,14 @@ def test_a_spare_whose_connection_failed_is_not_used(monkeypatch: pytest.MonkeyP
     assert spare.calls == []
 
 
-def test_nothing_can_begin_where_the_first_epoch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_first_epoch_fails_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = error(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "fatal")
 
     with pytest.raises(Fatal, match="cannot begin transactions"):
         World(monkeypatch, FakeProducer(init_transactions=[refused]))
 
 
-def test_closing_lets_all_producers_go_and_may_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_retires_all_producers_and_may_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, spare = FakeProducer(), FakeProducer(), FakeProducer()
     world = World(monkeypatch, first, second, spare)
     world.publisher._renew("for the test")

@@ -5,25 +5,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stream_infer.avro.confluent import Unusable, Writer, id_head
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.kafka.writer_schemas import RegistryUnavailable, WriterSchemas
 from tests.unit.avro.world import record
 
 EVENT = record(("n", "long"))
-UNKNOWN = Unusable("unknown_schema", "Not there.")
+UNKNOWN = Unusable(DeadLetterClass.UNKNOWN_SCHEMA, "Not there.")
 PATIENT_S = 30.0
 
 
 @dataclass
 class World:
-    """A registry by script and a clock that is moved by hand."""
+    """A scripted registry and a manual clock."""
 
     answers: dict[bytes, Writer | Exception] = field(default_factory=dict)
-    asked: list[bytes] = field(default_factory=list)
+    requested: list[bytes] = field(default_factory=list)
     now: float = 100.0
     gate: threading.Event | None = None
 
     def fetch(self, head: bytes) -> Writer:
-        self.asked.append(head)
+        self.requested.append(head)
         if self.gate is not None:
             self.gate.wait(PATIENT_S)
         answer = self.answers[head]
@@ -41,7 +42,7 @@ class World:
 ONE, TWO = id_head(1), id_head(2)
 
 
-def test_what_was_answered_is_known_and_not_asked_again() -> None:
+def test_a_fetched_schema_is_not_fetched_again() -> None:
     world = World({ONE: EVENT})
     writers = world.writers()
 
@@ -49,18 +50,18 @@ def test_what_was_answered_is_known_and_not_asked_again() -> None:
 
     assert writers.known == {ONE: EVENT}
     assert writers.trouble is None
-    assert world.asked == [ONE]
+    assert world.requested == [ONE]
 
 
-def test_after_no_answer_nobody_is_asked_for_a_while_that_grows_up_to_a_limit() -> None:
+def test_without_an_answer_the_pause_between_requests_grows_up_to_a_limit() -> None:
     world = World({ONE: RegistryUnavailable("it is down")})
     writers = world.writers()
     pauses = []
     for _ in range(8):
         asked_at = world.now
         writers.ask([ONE], patience_s=PATIENT_S)
-        before = len(world.asked)
-        while len(world.asked) == before:
+        before = len(world.requested)
+        while len(world.requested) == before:
             world.now += 0.5
             writers.ask([ONE], patience_s=PATIENT_S)
         pauses.append(world.now - asked_at)
@@ -72,7 +73,7 @@ def test_after_no_answer_nobody_is_asked_for_a_while_that_grows_up_to_a_limit() 
     assert pauses[-1] <= 10.5
 
 
-def test_an_outage_that_is_over_is_forgotten() -> None:
+def test_an_answer_after_an_outage_ends_the_reported_trouble() -> None:
     world = World({ONE: RegistryUnavailable("it is down")})
     writers = world.writers()
     writers.ask([ONE], patience_s=PATIENT_S)
@@ -85,22 +86,22 @@ def test_an_outage_that_is_over_is_forgotten() -> None:
     assert writers.trouble is None
 
 
-def test_one_that_hangs_is_not_waited_for_and_its_answer_is_taken_later() -> None:
+def test_a_hanging_registry_does_not_block_and_its_late_answer_counts() -> None:
     world = World({ONE: EVENT}, gate=threading.Event())
     writers = world.writers()
 
     writers.ask([ONE], patience_s=0)
-    writers.ask([TWO], patience_s=PATIENT_S)  # returns at once, for an inquiry runs
+    writers.ask([TWO], patience_s=PATIENT_S)  # returns at once, because a request is under way
     assert writers.known == {}
     assert world.gate is not None
     world.gate.set()
     settled(writers, lambda: ONE in writers.known)
 
     assert writers.known == {ONE: EVENT}
-    assert world.asked == [ONE]
+    assert world.requested == [ONE]
 
 
-def test_one_that_always_fails_does_not_keep_others_from_being_answered() -> None:
+def test_a_schema_that_always_fails_does_not_delay_others() -> None:
     world = World({ONE: RegistryUnavailable("500"), TWO: EVENT})
     writers = world.writers()
 
@@ -109,10 +110,10 @@ def test_one_that_always_fails_does_not_keep_others_from_being_answered() -> Non
     writers.ask([ONE, TWO], patience_s=PATIENT_S)
 
     assert writers.known == {TWO: EVENT}
-    assert world.asked == [ONE, TWO, ONE]
+    assert world.requested == [ONE, TWO, ONE]
 
 
-def test_a_defect_while_asking_is_no_answer_and_not_silence() -> None:
+def test_an_unexpected_exception_counts_as_no_answer_and_is_reported() -> None:
     world = World({ONE: RuntimeError("bug")})
     writers = world.writers()
 
@@ -121,7 +122,7 @@ def test_a_defect_while_asking_is_no_answer_and_not_silence() -> None:
     assert writers.trouble == "the request failed: RuntimeError: bug"
 
 
-def test_a_schema_that_was_not_there_is_asked_for_again_after_a_while_and_one_that_was_never() -> None:
+def test_a_missing_schema_expires_and_a_found_one_does_not() -> None:
     world = World({ONE: UNKNOWN, TWO: EVENT})
     writers = world.writers()
     writers.ask([ONE, TWO], patience_s=PATIENT_S)
@@ -134,7 +135,7 @@ def test_a_schema_that_was_not_there_is_asked_for_again_after_a_while_and_one_th
     assert writers.known == {TWO: EVENT}
 
 
-def test_noise_is_asked_about_in_pieces_and_does_not_fill_the_memory() -> None:
+def test_random_heads_are_requested_in_portions_and_memory_stays_bounded() -> None:
     noise = [id_head(number) for number in range(10_150)]
     world = World(dict.fromkeys(noise, UNKNOWN))
     writers = world.writers()
