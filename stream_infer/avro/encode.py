@@ -128,10 +128,10 @@ def _fitted(column: pa.Array, kind: Type, target: pa.DataType) -> pa.Array:
             return pa.ListArray.from_arrays(starts, _fitted(column.flatten(), items, target.value_type))
         case Record():
             fields = [
-                _fitted(_child(column, field.name), field.type, wanted.type)
-                for field, wanted in zip(kind.fields, target.fields, strict=True)
+                _fitted(_child(column, field.name), field.type, arrow.type)
+                for field, arrow in zip(kind.fields, target.fields, strict=True)
             ]
-            return pa.StructArray.from_arrays(fields, [wanted.name for wanted in target.fields])
+            return pa.StructArray.from_arrays(fields, [arrow.name for arrow in target.fields])
         case _:
             return column.cast(target)
 

@@ -107,13 +107,13 @@ def resolve_path(path: str, writer: Record, reader: Record) -> Plan:
             return Incompatible(
                 f"{path}: the writer has {describe_type(written)}, the reader {describe_type(read)}."
             )
-        wanted = next(field for field in read.fields if field.name == name)
-        index = _find(written, wanted)
+        field_read = next(field for field in read.fields if field.name == name)
+        index = _find(written, field_read)
         if index is None:
-            return _default(path, wanted, names[depth + 1 :])
+            return _default(path, field_read, names[depth + 1 :])
         indices = (*indices, index)
         written, _ = without_null(written.fields[index].type)
-        read, may_be_null = without_null(wanted.type)
+        read, may_be_null = without_null(field_read.type)
         nullable = nullable or may_be_null
         if is_null(written) and may_be_null:
             return Constant(None, _kind_below(read, names[depth + 1 :]))
@@ -190,9 +190,9 @@ def _short(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _find(record: Record, wanted: Field) -> int | None:
-    at = {field.name: index for index, field in enumerate(record.fields)}
-    return next((at[name] for name in (wanted.name, *wanted.aliases) if name in at), None)
+def _find(record: Record, field: Field) -> int | None:
+    at = {one.name: index for index, one in enumerate(record.fields)}
+    return next((at[name] for name in (field.name, *field.aliases) if name in at), None)
 
 
 def _default(path: str, field: Field, names: Sequence[str]) -> Plan:

@@ -1,0 +1,224 @@
+"""Events about drift and quality: what moved, from where to where, in the units of the column."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stream_infer.drift.alarms import Alarm
+from stream_infer.drift.aspects import RECORDS, Aspect, Signal
+from stream_infer.drift.frames import (
+    FEATURE_CATEGORY,
+    FEATURE_NUMBER,
+    OUTPUT_CATEGORY,
+    OUTPUT_NUMBER,
+    ColumnSummary,
+    ObservationFrame,
+)
+from stream_infer.drift.incident import (
+    Ending,
+    Incident,
+    IncidentOpened,
+    IncidentResolved,
+    Nature,
+    Track,
+    group_of,
+)
+from stream_infer.drift.monitor import ReferenceMissing
+from stream_infer.drift.reference import LABEL, Reference, ReferenceColumn
+from stream_infer.drift.windows import StreamKey
+from stream_infer.flow.records import Partition
+from stream_infer.steps.monitoring.drift_event import opened_event, reference_missing_event, resolved_event
+from stream_infer.steps.monitoring.event_context import EventContext
+
+SOURCE = Partition("events", 2)
+REFERENCE = Reference(
+    1_000,
+    {
+        (FEATURE_NUMBER, "amount"): ReferenceColumn(
+            "amount", FEATURE_NUMBER, 1_000, nulls=20, mean=5.0, stddev=2.0, low=0.0, high=10.0,
+            edges=(0.0, 5.0, 10.0), shares=(0.0, 0.5, 0.5, 0.0),
+        ),
+        (FEATURE_CATEGORY, "city"): ReferenceColumn(
+            "city", FEATURE_CATEGORY, 1_000, categories=("berlin", "cairo"), shares=(0.6, 0.39, 0.01)
+        ),
+        (OUTPUT_CATEGORY, LABEL): ReferenceColumn(LABEL, OUTPUT_CATEGORY, 1_000),
+    },
+)  # fmt: skip
+AMOUNT = ColumnSummary(
+    "amount", FEATURE_NUMBER, count=100, nulls=160, non_finite=32, mean=7.0, m2=99 * 9.0, low=1.0, high=12.0,
+    bins=(0, 20, 70, 10),
+)  # fmt: skip
+CITY = ColumnSummary("city", FEATURE_CATEGORY, count=100, bins=(30, 60, 10))
+SCORE = ColumnSummary("score", OUTPUT_NUMBER, count=100, mean=0.25, m2=99 * 0.04)
+
+
+def frame(*columns: ColumnSummary, first: int = 1_600, dead_letters: int = 80) -> ObservationFrame:
+    return ObservationFrame(
+        "1.2.0",
+        "d1",
+        SOURCE,
+        first,
+        first + 1_599,
+        first,
+        first + 1_599,
+        0,
+        0,
+        1_600,
+        dead_letters,
+        100,
+        columns,
+    )
+
+
+NOW = frame(AMOUNT, CITY, SCORE)
+LEARNED = frame(replace(AMOUNT, nulls=8, mean=5.5), replace(SCORE, mean=0.125), first=0, dead_letters=8)
+WITH_REFERENCE, WITHOUT = EventContext(REFERENCE, LEARNED), EventContext(None, LEARNED)
+
+
+def incident(signal: Signal, nature: Nature = Nature.DRIFT) -> Incident:
+    alarm = Alarm(signal, "PageHinkley", {"delta": 1.5}, 6.5, 5.0, 8.25, 0.5, 1_600)
+    tracks = {StreamKey(SOURCE, "d1"): Track(signal, 0.5, 1_600, 2, 2)}
+    return Incident("abc", nature, alarm, "PageHinkley", "1.2.0", "d1", [group_of(signal)], tracks)
+
+
+def summary(signal: Signal, context: EventContext = WITH_REFERENCE, shown: ObservationFrame = NOW) -> str:
+    event = opened_event("p", IncidentOpened(incident(signal), shown, []), context, 7)
+    sentence, where = str(event["summary"]).split(" since ")
+    assert where == "events/2 offset 1600, model 1.2.0"
+    return sentence
+
+
+NUMBER, CATEGORY, OUTPUT = FEATURE_NUMBER, FEATURE_CATEGORY, OUTPUT_NUMBER
+
+
+@pytest.mark.parametrize(
+    ("kind", "aspect", "subject", "change"),
+    [
+        (NUMBER, Aspect.MEAN, "mean of feature 'amount'", "5 to 7"),
+        (NUMBER, Aspect.SPREAD, "standard deviation of feature 'amount'", "2 to 3"),
+        (NUMBER, Aspect.NULLS, "null rate of feature 'amount'", "2 % to 10 %"),
+        (NUMBER, Aspect.NON_FINITE, "non finite rate of feature 'amount'", "0 % to 2 %"),
+        (
+            NUMBER,
+            Aspect.OUT_OF_RANGE,
+            "share out of the reference's range of feature 'amount'",
+            "none in training to 10 %",
+        ),
+        (
+            NUMBER,
+            Aspect.DISTRIBUTION,
+            "distribution of feature 'amount'",
+            "that of training to another (mean 7)",
+        ),
+        (CATEGORY, Aspect.CATEGORIES, "mix of categories of feature 'city'", "berlin 60 % to 30 %"),
+        (CATEGORY, Aspect.DISTRIBUTION, "distribution of feature 'city'", "berlin 60 % to 30 %"),
+        (CATEGORY, Aspect.UNSEEN, "share of unseen categories of feature 'city'", "1 % to 10 %"),
+        (OUTPUT, Aspect.MEAN, "mean of the score", "0.125 to 0.25"),
+        (RECORDS, Aspect.DEAD_LETTERS, "dead letters", "0.5 % to 5 %"),
+    ],
+)
+def test_a_sentence_names_the_signal_its_baseline_and_its_value(
+    kind: str, aspect: Aspect, subject: str, change: str
+) -> None:
+    name = {NUMBER: "amount", CATEGORY: "city", OUTPUT: "score"}.get(kind, "")
+
+    assert summary(Signal(kind, name, aspect)) == f"{subject} went from {change}"
+
+
+@pytest.mark.parametrize(
+    ("aspect", "sentence"),
+    [
+        (Aspect.MEAN, "mean of feature 'amount' went from 5.5 to 7"),
+        (Aspect.SPREAD, "standard deviation of feature 'amount' went from 3 to 3"),
+        (Aspect.NULLS, "null rate of feature 'amount' went from 0.5 % to 10 %"),
+    ],
+)
+def test_without_a_reference_the_first_windows_are_the_baseline(aspect: Aspect, sentence: str) -> None:
+    assert summary(Signal(FEATURE_NUMBER, "amount", aspect), WITHOUT) == sentence
+
+
+def test_numbers_that_are_not_known_are_a_question_mark() -> None:
+    nothing = EventContext(None, None)
+
+    assert summary(Signal(FEATURE_NUMBER, "amount", Aspect.MEAN), nothing).endswith(" went from ? to 7")
+    assert summary(Signal(FEATURE_NUMBER, "amount", Aspect.MEAN), nothing, frame()).endswith("from ? to ?")
+    assert summary(Signal(RECORDS, "", Aspect.DEAD_LETTERS), nothing) == "dead letters went from none to 5 %"
+
+
+def test_an_opened_incident_is_a_warning_with_statistic_range_and_both_distributions() -> None:
+    signal, other = Signal(FEATURE_NUMBER, "amount", Aspect.MEAN), Signal(OUTPUT_NUMBER, "score", Aspect.MEAN)
+    event = opened_event("p", IncidentOpened(incident(signal), NOW, [other]), WITH_REFERENCE, 7)
+
+    assert str(event["summary"]).endswith(", model 1.2.0; with it: mean of the score")
+    assert event["id"] == "p/abc/events/2/3199"
+    assert (event["type"], event["severity"], event["time"]) == ("drift.detected", "warning", 7)
+    assert event["ranges"] == [
+        {"topic": "events", "partition": 2, "first_offset": 1_600, "last_offset": None}
+    ]
+    assert event["drift"] == {
+        "signal": "mean",
+        "feature": "amount",
+        "detector": "PageHinkley",
+        "parameters": {"delta": 1.5},
+        "statistic": 6.5,
+        "threshold": 5.0,
+        "reference_kind": "training",
+        "sample_size": 100,
+        "reference": {
+            "count": 1_000, "nulls": 20, "non_finite": 0, "mean": 5.0, "stddev": 2.0, "min": 0.0, "max": 10.0
+        },
+        "current": {
+            "count": 100, "nulls": 160, "non_finite": 32, "mean": 7.0, "stddev": 3.0, "min": 1.0, "max": 12.0
+        },
+    }  # fmt: skip
+    assert event["attributes"] == {
+        "raised_by": "PageHinkley",
+        "usual": "0.5",
+        "value": "8.25",
+        "also": "mean of the score",
+        "state": "open",
+    }
+
+
+@pytest.mark.parametrize(
+    ("ending", "sentence"),
+    [
+        (Ending.RETURNED, "is back to what it was"),
+        (Ending.SETTLED, "has stayed at its new level"),
+        (Ending.REPLACED, "ended with the model that it was seen under"),
+    ],
+)
+def test_a_resolved_incident_says_how_it_ended_and_where(ending: Ending, sentence: str) -> None:
+    wild = incident(Signal(FEATURE_NUMBER, "amount", Aspect.NON_FINITE), Nature.QUALITY)
+    event = resolved_event("p", IncidentResolved(wild, NOW, ending), WITH_REFERENCE, 7)
+
+    assert event["summary"] == (
+        f"non finite rate of feature 'amount' {sentence}: 2 % at events/2 offset 3199, model 1.2.0"
+    )
+    assert (event["type"], event["severity"]) == ("quality", "info")
+    assert event["ranges"] == [
+        {"topic": "events", "partition": 2, "first_offset": 1_600, "last_offset": 3_199}
+    ]
+    assert event["attributes"] == {"state": "resolved", "ending": ending.value}
+
+
+def test_a_signal_of_records_and_a_label_without_shares_have_no_training_baseline() -> None:
+    for signal in (
+        Signal(RECORDS, "", Aspect.DEAD_LETTERS),
+        Signal(OUTPUT_CATEGORY, LABEL, Aspect.CATEGORIES),
+    ):
+        drift = opened_event("p", IncidentOpened(incident(signal), NOW, []), WITH_REFERENCE, 7)["drift"]
+
+        assert isinstance(drift, dict)
+        assert (drift["reference_kind"], drift["reference"]) == ("first_windows", None)
+        assert (drift["sample_size"], drift["current"]) == (1_600, None)
+
+
+def test_a_reference_that_is_too_small_is_reported_with_its_rows() -> None:
+    event = reference_missing_event("p", ReferenceMissing(NOW, "insufficient_reference", 40), 7)
+
+    assert event["id"] == "p/insufficient_reference/d1"
+    assert str(event["summary"]).startswith("model 1.2.0 has a reference of 40 rows: ")
+    assert event["attributes"] == {"reason": "insufficient_reference", "rows": "40"}
