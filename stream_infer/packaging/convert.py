@@ -77,11 +77,10 @@ def convert(
     contract: OutputContract,
     tolerance: Tolerance,
 ) -> Faster | str:
-    """Return `estimator` converted, or the reason why it is not.
+    """Return the converted `estimator`, or the reason why there is none.
 
-    `inputs` are frames for the model, the first one not empty. Shown for their rows and
-    on `equivalence.RANDOM_ROWS` like them, no number differs from the estimator's own by more than
-    `tolerance`, and no label where more than that decides.
+    `inputs` are frames for the model, the first one not empty. Both models score their rows and
+    `equivalence.RANDOM_ROWS` random ones. Numbers may differ within `tolerance`, labels only in a tie.
     """
     before, own = split_last_step(estimator)
     ensemble = ensembles.read_ensemble(own)
@@ -122,7 +121,7 @@ def convert(
 
 
 def _matrix(before: Any, inputs: Sequence[Frame]) -> Floats | None:  # noqa: ANN401 - any transformer
-    """Return what the last step is given for rows of `inputs`, evenly chosen; None if that is no matrix."""
+    """Return the input of the last step for evenly chosen rows of `inputs`; None when it is no matrix."""
     given = [frame if before is None else before.transform(frame) for frame in inputs]
     try:
         matrices = [np.asarray(one, dtype=np.float64) for one in given]
@@ -137,8 +136,8 @@ def _matrix(before: Any, inputs: Sequence[Frame]) -> Floats | None:  # noqa: ANN
 def _gain(own: Estimator, converted: Estimator, frame: Frame, contract: OutputContract) -> Gain:
     # In turns, so that other load slows both.
     took = [[_took_s(one, frame, contract) for one in (own, converted)] for _ in range(_TIMES)]
-    theirs, ours = np.min(took, axis=0)
-    return Gain(len(frame), float(theirs / ours))
+    original_s, converted_s = np.min(took, axis=0)
+    return Gain(len(frame), float(original_s / converted_s))
 
 
 def _took_s(estimator: Estimator, frame: Frame, contract: OutputContract) -> float:

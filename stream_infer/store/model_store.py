@@ -9,11 +9,11 @@
 that folder it is desired: there is no second step that could be lost. `CURRENT` follows; a slow writer may
 put an older generation there for a moment (a rename cannot be made conditional), so the newer of `CURRENT`
 and `history` counts, and a reader never goes back. A `promote` that finds its generation taken takes the next
-one: it is absolute, and comes out as if it had been made a moment later. A `rollback` is relative to what its
-author saw, so it is refused instead (`Superseded`).
+one: it is absolute, and comes out as if it had been made a moment later. A `rollback` is relative to the
+deployment that its author saw, so it is refused instead (`Superseded`).
 
 Other tools may write `CURRENT` too, with a generation that is greater than every earlier one. File times are
-never looked at.
+ignored.
 """
 
 from __future__ import annotations
