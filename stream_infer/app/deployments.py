@@ -5,15 +5,13 @@ Who follows the control topic, and how, is in `kafka.control`; the store, which 
 
 from __future__ import annotations
 
-from stream_infer.app import schema_registry
 from stream_infer.app.fleet import read_fleet
 from stream_infer.app.kit.records import event_writer
-from stream_infer.avro.framing import Framing
-from stream_infer.avro.record import RecordWriter
+from stream_infer.app.schema_registry import monitoring_event_id
 from stream_infer.common.clock import unix_ms
 from stream_infer.config.settings import Settings
 from stream_infer.flow.codes import EventType
-from stream_infer.flow.errors import BrokerUnreachable, Fatal, Misconfigured
+from stream_infer.flow.errors import Fatal
 from stream_infer.kafka import client
 from stream_infer.kafka.control import deployment, record
 from stream_infer.kafka.standalone_reader import newest_values
@@ -79,7 +77,7 @@ def announce_rollback(settings: Settings, rollback: Deployment, before: PackageR
         return
     event = rolled_back(rollback, before)
     now_ms = unix_ms()
-    value = _event_writer(settings).write({**event, "time": now_ms})
+    value = event_writer(settings, monitoring_event_id(settings)).write({**event, "time": now_ms})
     source = f"/stream-infer/{settings.pipeline}"
     headers = cloudevents.headers(str(event["id"]), EventType.MODEL_ROLLED_BACK, source, now_ms)
     key = f"{settings.pipeline}/model".encode()
@@ -112,14 +110,3 @@ def rolled_back(rollback: Deployment, before: PackageRef | None) -> dict[str, ob
             **({"from_digest": before.digest} if before else {}),
         },
     }
-
-
-def _event_writer(settings: Settings) -> RecordWriter:
-    if settings.output.framing is not Framing.CONFLUENT:
-        return event_writer(settings, {})
-    answers = schema_registry.check_registry(settings, frozenset(), None, ())
-    if answers.unreachable:
-        raise BrokerUnreachable("; ".join(problem.message for problem in answers.unreachable))
-    if "MonitoringEvent" not in answers.ids:
-        raise Misconfigured(answers.problems)
-    return event_writer(settings, answers.ids)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 
-from stream_infer.app import label_join, schema_registry
+from stream_infer.app import label_join
 from stream_infer.app.kit.lifetime import run_until_signal
 from stream_infer.app.kit.member import GroupMember, SessionPlan, build_session
 from stream_infer.app.kit.observability import observability
@@ -17,7 +17,7 @@ from stream_infer.app.kit.records import event_writer, frame_reader
 from stream_infer.app.kit.writers import gated, writer_schemas
 from stream_infer.app.label_format import label_format
 from stream_infer.app.package_references import PackagedReferences
-from stream_infer.avro.framing import Framing
+from stream_infer.app.schema_registry import monitoring_event_id
 from stream_infer.config.settings import Settings
 from stream_infer.drift.budget import AlarmBudget, change_detectors
 from stream_infer.drift.detector_bank import DetectionPolicy
@@ -176,17 +176,12 @@ def _check(settings: Settings) -> Mapping[str, str]:
 
 
 def _step(settings: Settings, incarnations: Mapping[str, str], writers: WriterSchemas | None) -> MonitorStep:
-    ids = (
-        schema_registry.check_registry(settings, frozenset(), None, ()).ids
-        if settings.output.framing is Framing.CONFLUENT
-        else {}
-    )
     return MonitorStep(
         MonitorSettings(
             settings.pipeline, settings.monitoring.observations_topic, monitor_policy(settings), incarnations
         ),
         PackagedReferences(settings),
-        RecordCodec(frame_reader(), event_writer(settings, ids)),
+        RecordCodec(frame_reader(), event_writer(settings, monitoring_event_id(settings))),
         label_join.label_join_settings(settings, {} if writers is None else writers.known),
     )
 

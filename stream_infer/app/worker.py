@@ -29,6 +29,7 @@ from stream_infer.app.status_reporter import status_reporters
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
+from stream_infer.avro.record import RecordWriter
 from stream_infer.config.settings import Settings
 from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.ports import Observer
@@ -80,9 +81,7 @@ def run_scoring(
         shown = stack.enter_context(observability(settings))
         sweep = stack.enter_context(between_batches())
         member = GroupMember(settings.kafka, settings.group_id, settings.worker.slot)
-        reporters = stack.enter_context(
-            status_reporters(settings, member, partial(event_writer, settings, ready.schema_ids))
-        )
+        reporters = stack.enter_context(status_reporters(settings, member, partial(_event_writer, ready)))
         desired = stack.enter_context(desired_source(settings))
         active = stack.enter_context(follow_active_model(ready, desired, reporters, run_child))
         health = stack.enter_context(_topic_health(ready))
@@ -202,6 +201,10 @@ def _frame_encoder() -> Encoder:
     return Encoder(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
 
 
+def _event_writer(ready: Checked) -> RecordWriter:
+    return event_writer(ready.settings, ready.schema_ids.get("MonitoringEvent"))
+
+
 def _announcer(ready: Checked) -> Announcer | None:
     settings = ready.settings
     if settings.monitoring.topic is None:
@@ -209,7 +212,7 @@ def _announcer(ready: Checked) -> Announcer | None:
     return Announcer(
         settings.pipeline,
         settings.worker.slot,
-        event_writer(settings, ready.schema_ids),
+        _event_writer(ready),
         differences=lambda manifest: tolerated_differences(
             manifest, ready.events, settings.model.on_difference
         ),

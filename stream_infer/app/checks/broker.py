@@ -1,6 +1,6 @@
-"""What the settings ask of the broker: topics that exist and fit together, and the rights to use them.
+"""The checks of the broker: topics that exist and fit together, and the rights to use them.
 
-Asking is in `kafka.topics`. Nothing here joins a group or creates anything.
+`kafka.topics` asks the broker. Nothing here joins a group or creates anything.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from stream_infer.app.checks.findings import Findings
 from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import BrokerUnreachable, Problem
@@ -22,7 +23,7 @@ _OPERATIONS = {
     "monitoring.observations_topic": ("WRITE", "READ"),
     "monitoring.state_topic": ("WRITE", "READ"),
 }
-_OF_OTHERS = {"input.topics", "labels.topic"}
+_MADE_BY_PRODUCERS = {"input.topics", "labels.topic"}
 _CREATE = "create it with `stream-infer topics create`, or correct the name"
 _CREATE_INPUT = (
     "correct the name, have its producers create it, or run `stream-infer topics create --with-input N`"
@@ -30,44 +31,45 @@ _CREATE_INPUT = (
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerFindings:
-    """What came of asking: facts when scoring can begin, else problems; `unreachable` when nobody answered.
+class BrokerAnswer:
+    """The facts about the topics when scoring can begin, else problems.
 
-    `beside` are problems of monitoring, which scoring goes on without.
+    `monitoring` are problems that only monitoring has.
     """
 
-    facts: TopicFacts | None = None
-    problems: Sequence[Problem] = ()
-    beside: Sequence[Problem] = ()
-    unreachable: Sequence[Problem] = ()
-    passed: Sequence[str] = ()
-    skipped: Sequence[str] = ()
+    findings: Findings
+    topics: TopicFacts | None = None
+    monitoring: Sequence[Problem] = ()
 
 
-def check_broker(settings: Settings, unusable: frozenset[str], *, timeout_s: float) -> BrokerFindings:
-    """Ask the broker about the topics and the group of `settings`, within a few times `timeout_s`.
+def check_broker(settings: Settings, unusable: frozenset[str], *, timeout_s: float) -> BrokerAnswer:
+    """Ask the broker about the topics and groups of `settings`, within a few times `timeout_s`.
 
-    `unusable` are keys that hold stand-ins: without an address or credentials nobody is asked.
+    `unusable` are keys with stand-in values: without an address or credentials no broker is asked.
     """
+    findings = Findings()
     if any(_is_address(key) for key in unusable):
-        return BrokerFindings(skipped=["broker: not asked, because [kafka] has to be corrected first"])
+        findings.skipped.append("broker: not asked, because [kafka] has to be corrected first")
+        return BrokerAnswer(findings)
     names = dict.fromkeys(name for _, name in _topics(settings))
     try:
         described = describe_topics(settings.kafka, list(names), timeout_s=timeout_s)
         operations = group_operations(settings.kafka, list(_groups(settings)), timeout_s=timeout_s)
     except BrokerUnreachable as error:
-        return BrokerFindings(unreachable=[_unreachable(settings, error)])
+        findings.add([_unreachable(settings, error)], BrokerUnreachable.exit_code)
+        return BrokerAnswer(findings)
     problems = [
         *_topic_problems(settings, described),
         *_group_problems(settings, operations),
     ]
     if not unusable & {"input.topics", "output.topic", "output.partitioning"}:
         problems += _partition_problems(settings, described)
-    beside = [p for p in problems if p.key.startswith("monitoring.")]
-    problems = [p for p in problems if p not in beside]
-    if problems:
-        return BrokerFindings(problems=problems, beside=beside)
-    return BrokerFindings(facts=_facts(described), beside=beside, passed=[_sentence(settings, described)])
+    monitoring = [p for p in problems if p.key.startswith("monitoring.")]
+    findings.add(p for p in problems if p not in monitoring)
+    if findings.found:
+        return BrokerAnswer(findings, monitoring=monitoring)
+    findings.passed.append(_sentence(settings, described))
+    return BrokerAnswer(findings, _facts(described), monitoring)
 
 
 def _is_address(key: str) -> bool:
@@ -77,7 +79,7 @@ def _is_address(key: str) -> bool:
 
 
 def _topics(settings: Settings) -> Sequence[tuple[str, str]]:
-    """Return each topic with the key that names it."""
+    """Return the topics that the pipeline uses, each after the key that names it."""
     topics = [("input.topics", topic) for topic in settings.input.topics]
     topics += [("output.topic", settings.output.topic), ("dlq.topic", settings.dlq.topic)]
     if settings.monitoring.topic is not None:
@@ -97,7 +99,7 @@ def _topic_problems(settings: Settings, described: Mapping[str, Topic | MissingT
     for key, name in _topics(settings):
         topic = described[name]
         if isinstance(topic, MissingTopic):
-            fix = _CREATE if key not in _OF_OTHERS else _CREATE_INPUT
+            fix = _CREATE if key not in _MADE_BY_PRODUCERS else _CREATE_INPUT
             yield Problem(key, f'"{name}"', topic.reason, fix)
             continue
         for operation in _OPERATIONS.get(key, ("WRITE",)):
@@ -107,7 +109,7 @@ def _topic_problems(settings: Settings, described: Mapping[str, Topic | MissingT
 
 
 def _groups(settings: Settings) -> Mapping[str, str]:
-    """Return the key to which each group belongs."""
+    """Return the key that each group's name comes from."""
     groups = {settings.group_id: "pipeline"}
     return (
         groups
@@ -124,7 +126,7 @@ def _group_problems(settings: Settings, operations: Mapping[str, frozenset[str]]
 
 
 def _forbidden(operation: str, operations: frozenset[str]) -> bool:
-    """Whether `operation` is missing. A broker that tells nothing (before 2.3) forbids nothing."""
+    """Whether `operation` is missing. A broker before 2.3 lists no operations and forbids none."""
     return bool(operations) and operation not in operations
 
 

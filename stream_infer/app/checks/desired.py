@@ -1,13 +1,11 @@
-"""What a check says about the package that is desired, in a store or on the control topic.
+"""The check of the desired package, in a store or on the control topic.
 
-Whatever is wrong with it is no reason to stop: a worker serves the one before.
+A problem with it does not keep a worker from starting: the previous package serves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
+from stream_infer.app.checks.findings import Findings
 from stream_infer.app.deployments import desired_on_topic
 from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings
@@ -19,18 +17,8 @@ from stream_infer.steps.scoring.plan import Events
 from stream_infer.store.model_store import ModelStore
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What is right, what should be known, what could not be looked at, what keeps a worker from starting."""
-
-    passed: Sequence[str] = ()
-    warned: Sequence[str] = ()
-    skipped: Sequence[str] = ()
-    problems: Sequence[Problem] = ()
-
-
 def store_findings(settings: Settings) -> Findings:
-    """Say what the store desires. That nobody ever desired anything there keeps a worker from starting."""
+    """Return the desired deployment of the store. An empty store keeps a worker from starting."""
     model = settings.model
     if model.store is None or model.follow is not Follow.STORE:
         return Findings()
@@ -39,14 +27,17 @@ def store_findings(settings: Settings) -> Findings:
         return Findings(passed=[_desired(desired)])
     if desired.code == "empty":
         fix = "promote a package with `stream-infer model promote`"
-        return Findings(problems=[Problem("model.store", f'"{model.store}"', desired.reason, fix)])
-    return Findings(skipped=[f"desired: {desired.reason}; a worker waits for it, or serves what was before"])
+        empty = Findings()
+        empty.add([Problem("model.store", f'"{model.store}"', desired.reason, fix)])
+        return empty
+    waits = "a worker waits for it, or serves the previous package"
+    return Findings(skipped=[f"desired: {desired.reason}; {waits}"])
 
 
-def desired_findings(settings: Settings, events: Events | None, *, answers: bool) -> Findings:
-    """Warn of what will become of the desired package, as far as that can be told without loading it.
+def desired_findings(settings: Settings, events: Events | None, *, broker_answers: bool) -> Findings:
+    """Return why the desired package would be refused, as far as that shows without loading it.
 
-    A control topic is read where the broker `answers`, and what it desires is said, too.
+    With a control topic, also its desired deployment, where the broker answers.
     """
     model = settings.model
     if model.store is None:
@@ -54,8 +45,8 @@ def desired_findings(settings: Settings, events: Events | None, *, answers: bool
     store = ModelStore(model.store, settings.pipeline)
     if model.follow is Follow.STORE:
         desired = store.current()
-        return _judged(store, desired, settings, events) if isinstance(desired, Deployment) else Findings()
-    return _on_topic(store, settings, events) if answers else Findings()
+        return _assessed(store, desired, settings, events) if isinstance(desired, Deployment) else Findings()
+    return _on_topic(store, settings, events) if broker_answers else Findings()
 
 
 def _on_topic(store: ModelStore, settings: Settings, events: Events | None) -> Findings:
@@ -65,10 +56,12 @@ def _on_topic(store: ModelStore, settings: Settings, events: Events | None) -> F
         return Findings(skipped=[f"desired: {failure}"])
     if desired is None:
         return Findings(skipped=["desired: nothing on the control topic yet; a worker waits for it"])
-    return replace(_judged(store, desired, settings, events), passed=[_desired(desired)])
+    findings = _assessed(store, desired, settings, events)
+    findings.passed.append(_desired(desired))
+    return findings
 
 
-def _judged(store: ModelStore, desired: Deployment, settings: Settings, events: Events | None) -> Findings:
+def _assessed(store: ModelStore, desired: Deployment, settings: Settings, events: Events | None) -> Findings:
     try:
         path = store.locate(desired.package)
         if isinstance(path, StoreProblem):
@@ -79,13 +72,14 @@ def _judged(store: ModelStore, desired: Deployment, settings: Settings, events: 
         warned = assess_here(manifest, events, settings.model.on_difference).admit()
         return Findings(warned=[f"desired: {one.reason}" for one in warned])
     except Refused as refused:
-        before = f"{_named(desired.previous)} serves" if desired.previous else "nothing serves"
-        told = f"it is refused ({refused.code}): {refused.reason}"
-        return Findings(warned=[f"desired: {told}; {before} in its place"])
+        instead = f"{_named(desired.previous)} serves" if desired.previous else "nothing serves"
+        return Findings(
+            warned=[f"desired: refused ({refused.code}): {refused.reason}; {instead} in its place"]
+        )
 
 
-def _desired(wish: Deployment) -> str:
-    return f"desired: {_named(wish.package)}, generation {wish.generation}"
+def _desired(deployment: Deployment) -> str:
+    return f"desired: {_named(deployment.package)}, generation {deployment.generation}"
 
 
 def _named(package: PackageRef) -> str:

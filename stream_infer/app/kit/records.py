@@ -24,10 +24,7 @@ def frame_reader() -> RecordReader:
     return RecordReader(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
 
 
-def event_writer(settings: Settings, schema_ids: Mapping[str, int]) -> RecordWriter:
-    """Return the writer of monitoring events; `schema_ids` by record name, for the Confluent framing."""
-    return RecordWriter(
-        topic_schemas.topic_schema("MonitoringEvent"),
-        settings.output.framing,
-        schema_id=schema_ids.get("MonitoringEvent"),
-    )
+def event_writer(settings: Settings, schema_id: int | None) -> RecordWriter:
+    """Return the writer of monitoring events; the Confluent framing needs their `schema_id`."""
+    schema = topic_schemas.topic_schema("MonitoringEvent")
+    return RecordWriter(schema, settings.output.framing, schema_id=schema_id)

@@ -349,7 +349,7 @@ def test_a_desired_package_that_will_be_refused_is_warned_of(project: Project) -
     assert "desired: fraud 1.2.0, generation 1" in known.passed
     assert not any("refused" in line for line in known.warned)
     assert beside_the_broker(report) == []
-    assert any("it is refused (schema): feature 'visits'" in line for line in report.warned)
+    assert any("desired: refused (schema): feature 'visits'" in line for line in report.warned)
     assert any("nothing serves in its place" in line for line in report.warned)
 
 

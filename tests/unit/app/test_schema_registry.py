@@ -12,6 +12,7 @@ from stream_infer.app.checks.check import CheckReport, run_checks
 from stream_infer.app.schema_registry import (
     RegistryUnreachable,
     connect_registry,
+    monitoring_event_id,
     register_schemas,
     registry_subjects,
 )
@@ -122,6 +123,30 @@ def test_a_registry_that_does_not_answer_may_do_so_later(project: Project, stub:
     with pytest.raises(RegistryUnreachable) as raised:
         register_schemas(project.settings())
     assert raised.value.exit_code == 4
+
+
+def test_the_id_of_monitoring_events_is_the_registered_one(project: Project, stub: StubRegistry) -> None:
+    project.change("[model]", '[monitoring]\ntopic = "shop.monitoring.v1"\n[model]')
+    settings = project.settings()
+
+    with pytest.raises(Misconfigured, match="MonitoringEvent") as raised:
+        monitoring_event_id(settings)
+    ids = register_schemas(settings)
+    found = monitoring_event_id(settings)
+    stub.become(Mood.FAILING)
+
+    assert raised.value.problems[0].fix == "register it with `stream-infer topics create`"
+    assert found == ids["shop.monitoring.v1-value"]
+    with pytest.raises(RegistryUnreachable):
+        monitoring_event_id(settings)
+
+
+def test_monitoring_events_without_the_framing_have_no_id(project: Project, stub: StubRegistry) -> None:
+    project.change("[model]", '[monitoring]\ntopic = "shop.monitoring.v1"\n[model]')
+    project.change("[output]", '[output]\nframing = "none"')
+
+    assert monitoring_event_id(project.settings()) is None
+    assert stub.asked == []
 
 
 def test_beside_a_model_store_the_schema_must_be_named(project: Project) -> None:
