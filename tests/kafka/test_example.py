@@ -32,7 +32,7 @@ def test_a_stranger_gets_from_training_to_a_second_model_and_back(stranger: Typi
     stranger.type(RUN)
     scored = stranger.type(SCORE)
     labelled = stranger.type("\n".join(label))
-    measured = stranger.type_until(events, "accuracy of model 1.0.0")
+    measured = stranger.listen(events, "accuracy of model 1.0.0")
     swapped = stranger.type(BETTER)
     rolled_back = stranger.type(BACK)
     stranger.leave()

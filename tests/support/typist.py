@@ -8,13 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 _WITHIN_S = 120.0
-_TICK_S = 0.05
 _PROGRAMS: Mapping[str, Sequence[str]] = {
     "stream-infer": (sys.executable, "-m", "stream_infer.cli.main"),
     "python": (sys.executable,),
@@ -56,35 +54,14 @@ class Typist:
         """Run a block of Python code; return what it printed."""
         return self._end([sys.executable, "-c", python])
 
-    def type_until(self, command: str, shown: str) -> str:
-        """Type `command` again and again until it prints `shown`; return what it printed."""
-        deadline = time.monotonic() + _WITHIN_S
-        while shown not in (printed := self.type(command)):
-            self.check()
-            assert time.monotonic() < deadline, f"no {shown!r} from {command}: {printed}"
-            threading.Event().wait(_TICK_S)
-        return printed
+    def listen(self, command: str, shown: str) -> str:
+        """Type a command that goes on until Ctrl-C; return its first line with `shown` in it."""
+        name, *rest = shlex.split(command)
+        return self._line([*_PROGRAMS[name], *rest], shown)
 
     def first_line(self, python: str) -> str:
         """Run Python code that never ends by itself; return its first line."""
-        reader = subprocess.Popen(
-            [sys.executable, "-c", python],
-            cwd=self._folder,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert reader.stdout is not None
-            return reader.stdout.readline()
-        finally:
-            reader.kill()
-            reader.communicate()
-
-    def check(self) -> None:
-        """Fail with the log of a process that has ended by itself."""
-        for process in self._running:
-            assert process.poll() is None, self.log()
+        return self._line([sys.executable, "-c", python], "")
 
     def log(self) -> str:
         """Return what the processes beside have printed."""
@@ -114,6 +91,23 @@ class Typist:
                 stderr=subprocess.STDOUT,
             )
         self._running.append(process)
+
+    def _line(self, command: Sequence[str], shown: str) -> str:
+        """Run `command` until it has printed a line with `shown` in it, and return that line."""
+        process = subprocess.Popen(
+            command, cwd=self._folder, env=self._environment, stdout=subprocess.PIPE, text=True
+        )
+        too_late = threading.Timer(_WITHIN_S, process.kill)
+        too_late.start()
+        try:
+            assert process.stdout is not None
+            return next(line for line in process.stdout if shown in line)
+        except StopIteration:
+            raise AssertionError(f"no {shown!r} from {shlex.join(command)}\n{self.log()}") from None
+        finally:
+            too_late.cancel()
+            process.kill()
+            process.communicate()
 
     def _end(self, command: Sequence[str]) -> str:
         done = subprocess.run(
