@@ -1,6 +1,6 @@
-"""A Kafka broker for the tests: the first that works of one that is given, a container, and a Java process.
+"""A Kafka broker for the tests: a configured one, else a container, else a Java process.
 
-How a broker is started is told in `container` and `java`; what it is told, in `properties`.
+`container` and `java` start a broker; `properties` has its settings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A running broker. A given one has no route for a proxy: it does not advertise one."""
+    """A running broker. A configured one has no route for a proxy: it does not advertise any."""
 
     bootstrap: str
     route: Route | None
@@ -40,7 +40,7 @@ class Broker:
 
 @contextmanager
 def running_broker() -> Iterator[Broker]:
-    """Find or start a broker, and end what was started. Raises `Unavailable` with the reason of each way."""
+    """Find or start a broker; end it on leaving if started here. Raises `Unavailable` with all reasons."""
     given = os.environ.get(GIVEN)
     if given:
         yield _given(given)

@@ -1,4 +1,4 @@
-"""Clients of the tests themselves, which say nothing when the broker goes before them."""
+"""Kafka clients of the tests themselves. They log nothing when the broker ends before them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SILENT.propagate = False
 
 
 def admin(bootstrap: str) -> AdminClient:
-    """Return a client that creates and asks."""
+    """Return an admin client."""
     return AdminClient({"bootstrap.servers": bootstrap, "reconnect.backoff.max.ms": 200}, logger=SILENT)
 
 
 @contextmanager
 def topics_removed(bootstrap: str, *names: str) -> Iterator[None]:
-    """Delete every topic that has one of `names` in its name, when the block ends."""
+    """Delete all topics with one of `names` in their name when the block ends."""
     yield
     client = admin(bootstrap)
     known = client.list_topics(timeout=_ANSWER_WITHIN_S).topics

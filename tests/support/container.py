@@ -1,4 +1,4 @@
-"""Apache Kafka in a container, where a container engine answers."""
+"""Apache Kafka in a container, if a container engine runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def container_broker() -> Iterator[Ports]:
 
 
 def _require_engine() -> None:
-    # The client leaks a socket where there is nothing to connect to, so look for that case first.
+    # The client leaks a socket when there is no engine, so check for its socket file first.
     if (
         platform.system() == "Linux"
         and "DOCKER_HOST" not in os.environ
@@ -61,5 +61,5 @@ def _container(ports: Ports) -> DockerContainer:
     for key, value in server_properties(ports, host=_EVERYWHERE, data=_DATA).items():
         container.with_env("KAFKA_" + key.upper().replace(".", "_"), value)
     for port in (ports.plain, ports.proxied):
-        container.with_bind_ports(port, port)  # the same inside: the broker connects to its own address
+        container.with_bind_ports(port, port)  # the same port inside: the broker connects to its own address
     return container

@@ -1,6 +1,6 @@
-"""Streams of 20 features as Avro events, a model of them in a package, and changes from a given event on.
+"""Streams of 20 features as Avro events, a packaged model, and gradual or sudden changes.
 
-What the features are like and how they change is in `benchmarks.drift_streams`.
+`benchmarks.drift_streams` defines the features and their changes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stream_infer.packaging.options import CreateOptions
 
 _TRAINING_ROWS = 5_000
 SCORED = ("normal_0", "normal_1", "skewed_0")
-"""What the score follows from."""
+"""The features on which the score depends."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -42,7 +42,7 @@ class Material:
 
 
 def make_material(folder: Path, *, seed: int) -> Material:
-    """Train on rows of their own and package the model, with the rows as its reference."""
+    """Train a model and package it, with the training rows as its reference."""
     rng = np.random.default_rng(seed)
     columns = draw(rng, _TRAINING_ROWS)
     columns[NULLABLE] = np.where(columns.pop("_null"), np.nan, columns[NULLABLE])
@@ -71,14 +71,14 @@ def make_material(folder: Path, *, seed: int) -> Material:
 
 
 def correlate(columns: Columns, far: NDArray[np.float64], rng: np.random.Generator) -> None:
-    """Let two features say the same: neither looks any different, and the score does."""
+    """Make two features equal: their own distributions stay, that of the score changes."""
     columns["normal_1"] = np.where(rng.random(len(far)) < far, columns["normal_0"], columns["normal_1"])
 
 
 def made(
     count: int, changes: Sequence[Change], *, seed: int, ramp: int = 1, wild: str | None = None
 ) -> list[bytes]:
-    """Return `count` events that change over the first `ramp` of them; with `wild`, of no finite number."""
+    """Return `count` events that change over the first `ramp`; feature `wild` gets extreme values only."""
     rng = np.random.default_rng(seed)
     columns = draw(rng, count)
     far = np.clip((np.arange(count) + 1) / ramp, 0.0, 1.0)

@@ -1,7 +1,7 @@
-"""What goes wrong with the machinery of these tests itself."""
+"""Errors of the test support itself."""
 
 from __future__ import annotations
 
 
 class Unavailable(Exception):
-    """This way to a broker is not open on this machine; the sentence says why."""
+    """A broker cannot be started in this way on this machine; the message has the reason."""

@@ -1,6 +1,6 @@
-"""Payments as Avro events, one in a hundred of them poisoned in one of nine ways, and how to send them.
+"""Payments as Avro events, one in a hundred of them invalid in one of nine ways, and how to send them.
 
-What must become of each is the oracle's business: it finds that out from the bytes, not from here.
+The oracle derives the expected answer of each from its bytes, not from this module.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Headers = list[tuple[str, str | bytes | None]]
 
 
 class Framing(StrEnum):
-    """What stands before the Avro datum: nothing, or a magic and the fingerprint of its schema."""
+    """The header before the Avro datum: none, or a magic and the schema fingerprint."""
 
     NONE = "none"
     SINGLE_OBJECT = "single-object"
 
 
 class Poison(StrEnum):
-    """The kinds of bad events, and the stage and class of the dead letter that each must become."""
+    """The kinds of invalid events, each with the stage and class of its dead letter."""
 
     TRUNCATED = "decode/truncated"
     TRAILING_BYTES = "decode/trailing_bytes"
@@ -48,7 +48,7 @@ class Poison(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a producer sends; `poison` is None for a good event."""
+    """A record to produce; `poison` is None for a valid event."""
 
     key: bytes | None
     value: bytes | None
@@ -57,12 +57,12 @@ class Event:
 
 
 def kinds_of_poison(framing: Framing) -> Sequence[Poison]:
-    """Return the kinds that exist under `framing`: without a magic there is no wrong one."""
+    """Return the kinds possible under `framing`: a wrong magic needs a framing with one."""
     return [kind for kind in Poison if framing is Framing.SINGLE_OBJECT or kind is not Poison.BAD_MAGIC]
 
 
 def generate(count: int, framing: Framing, *, seed: int) -> list[Event]:
-    """Return `count` events, the same for the same seed; each kind of poison as often as the others."""
+    """Return `count` events, reproducible by `seed`, with all kinds of poison equally often."""
     rng = np.random.default_rng(seed)
     kinds = kinds_of_poison(framing)
     poisoned = rng.choice(count, int(count * POISONED_SHARE), replace=False).tolist()
@@ -80,13 +80,13 @@ def generate(count: int, framing: Framing, *, seed: int) -> list[Event]:
 
 
 def poisoned(count: int, poison: Poison, framing: Framing, *, seed: int) -> list[Event]:
-    """Return `count` events that are all bad in one way."""
+    """Return `count` events that are all invalid in the same way."""
     payments = _payments(count, np.random.default_rng(seed))
     return [Event(b"k", _value(each, poison, _head(framing)), [], poison) for each in payments]
 
 
 def send(bootstrap: str, topic: str, events: Sequence[Event], *, partitions: int = 4) -> None:
-    """Write `events` to `topic`, in their order to one partition after the other, without transactions."""
+    """Write `events` to `topic`, round robin over the partitions, without transactions."""
     lost: list[KafkaError] = []
 
     def note(error: KafkaError | None, _message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Apache Kafka as a Java process on the loopback: its jars from Maven, its data in a temporary folder.
+"""Apache Kafka as a Java process on the loopback, with jars from Maven and data in a temporary folder.
 
 The jars (about 60 MB) are fetched once and kept in the user's cache.
 """
@@ -43,7 +43,7 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 
 @contextmanager
 def java_broker() -> Iterator[Ports]:
-    """Run a broker; on leaving it is killed and its folder removed. Raises `Unavailable` with the reason."""
+    """Run a broker; kill it and remove its folder on leaving. Raises `Unavailable` with the reason."""
     java = _java()
     jars = _jars()
     for attempt in range(1, _STARTS + 1):
@@ -66,15 +66,15 @@ def _java() -> str:
     java = shutil.which("java", path=str(Path(home) / "bin") if home else None)
     if java is None:
         raise Unavailable("Java: not installed")
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', said)
+    printed = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', printed)
     if version is None or int(version[1]) < _OLDEST_JAVA:
-        raise Unavailable(f"Java: {_OLDEST_JAVA} or newer is needed, found {said.splitlines()[:1]}")
+        raise Unavailable(f"Java: {_OLDEST_JAVA} or newer is needed, found {printed.splitlines()[:1]}")
     return java
 
 
 def _jars() -> Path:
-    """Return the folder of the broker's jars, fetched with Maven when this user has none yet."""
+    """Return the folder of the broker's jars; fetch them with Maven if the cache has none."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stream_infer"
     jars = cache / f"kafka-{KAFKA_VERSION}"
     if jars.is_dir():
@@ -87,7 +87,7 @@ def _jars() -> Path:
         fetched = Path(temporary) / "jars"
         _fetch(maven, Path(temporary) / "pom.xml", fetched)
         try:
-            fetched.rename(jars)  # all of them or none, also when two runs fetch at once
+            fetched.rename(jars)  # atomic, also when two runs fetch at once
         except OSError:
             if not jars.is_dir():
                 raise
@@ -102,8 +102,8 @@ def _fetch(maven: str, pom: Path, into: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"Java: Maven fetched no jars within {_FETCH_WITHIN_S} s") from error
     except subprocess.CalledProcessError as error:
-        said = (error.stdout + error.stderr).strip()
-        raise Unavailable(f"Java: Maven could not fetch the jars: {said[-500:]}") from error
+        printed = (error.stdout + error.stderr).strip()
+        raise Unavailable(f"Java: Maven could not fetch the jars: {printed[-500:]}") from error
 
 
 def _start(java: str, jars: Path, folder: Path, ports: Ports) -> subprocess.Popen[bytes]:
@@ -124,7 +124,7 @@ def _start(java: str, jars: Path, folder: Path, ports: Ports) -> subprocess.Pope
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the tests, and they end the broker after their clients
+            start_new_session=True,  # Ctrl-C reaches only the tests; they end the broker after their clients
         )
 
 
@@ -133,7 +133,7 @@ def _run(command: Sequence[str], log: int) -> None:
 
 
 def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Let go of the leash, which kills the broker; it has nothing worth a tidy shutdown."""
+    """Close the pipe of `leash`, which kills the broker. It has no data worth a clean shutdown."""
     if process.stdin is not None:
         process.stdin.close()
     process.wait()

@@ -1,4 +1,4 @@
-"""As much of JSON schema as the schema of worker.toml uses."""
+"""A validator for the subset of JSON Schema that the schema of worker.toml uses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KNOWN = {
 
 
 def faults(schema: Mapping[str, Any], value: Any, path: str = "") -> Iterator[str]:
-    """Yield the path of everything in `value` that `schema` does not allow."""
+    """Yield the path of each part of `value` that violates `schema`."""
     assert set(schema) <= _KNOWN, set(schema) - _KNOWN
     if "not" in schema and not list(faults(schema["not"], value)):
         yield path

@@ -38,7 +38,7 @@ def line(folder: Path, number: int, model: object = None, **changes: Any) -> Pat
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """Two packages, and a store of verdicts in which both are known to be good."""
+    """Two packages, and a store whose rehearsal cache has passed both."""
 
     packages: tuple[Path, Path]
     store: Path

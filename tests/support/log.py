@@ -1,6 +1,6 @@
-"""Reading Kafka from outside: all records of a topic that are visible now, and what a group has committed.
+"""Reads Kafka from outside: all visible records of a topic, and the committed offsets of a group.
 
-Imports confluent_kafka only: the oracle reads with it, and the oracle must not know the code that it judges.
+Imports confluent_kafka only: the oracle reads with it and must not import the code under test.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Header = tuple[str, bytes | None]
 
 
 class Isolation(StrEnum):
-    """What a reader sees: the records of committed transactions, or those of open and aborted ones too."""
+    """The isolation level of a reader: committed transactions only, or open and aborted ones too."""
 
     COMMITTED = "read_committed"
     UNCOMMITTED = "read_uncommitted"
@@ -39,7 +39,7 @@ class Isolation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it lies in the log."""
+    """One record of the log."""
 
     topic: str
     partition: int
@@ -59,8 +59,8 @@ def partitions_of(bootstrap: str, topic: str) -> Sequence[int]:
 def read_all(bootstrap: str, topic: str, isolation: Isolation = Isolation.COMMITTED) -> list[Record]:
     """Return every record of `topic` that is visible now, in offset order within a partition.
 
-    A partition is at its end when the client says so. Its high watermark would be wrong: offsets before it
-    belong to open transactions, to aborted ones and to control records too.
+    The client reports the end of a partition. The high watermark would not do: offsets before it also belong
+    to open and aborted transactions and to control records.
     """
     consumer = Consumer(
         {
@@ -70,7 +70,7 @@ def read_all(bootstrap: str, topic: str, isolation: Isolation = Isolation.COMMIT
             "enable.partition.eof": True,
             "isolation.level": isolation.value,
             "auto.offset.reset": "error",
-            "fetch.wait.max.ms": 10,  # how long the broker waits before it says that there is no more
+            "fetch.wait.max.ms": 10,  # the wait of the broker before it reports the end
         }
     )
     try:
@@ -81,7 +81,7 @@ def read_all(bootstrap: str, topic: str, isolation: Isolation = Isolation.COMMIT
             first = consumer.poll(_ANSWER_WITHIN_S)
             if first is None:
                 raise TimeoutError(f"{topic}: nothing came within {_ANSWER_WITHIN_S} s; unread: {unfinished}")
-            # consume() with a timeout would wait for all that it is asked for
+            # consume() with a timeout would wait for the full number
             records += _records([first, *consumer.consume(_READ_AT_ONCE, timeout=0)], unfinished)
         return records
     finally:
@@ -90,8 +90,8 @@ def read_all(bootstrap: str, topic: str, isolation: Isolation = Isolation.COMMIT
 
 def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     """Return the offset that `group` has committed for each partition of `topic`; 0 where it has none."""
-    asked = [TopicPartition(topic, index) for index in partitions_of(bootstrap, topic)]
-    request = [ConsumerGroupTopicPartitions(group, asked)]
+    partitions = [TopicPartition(topic, index) for index in partitions_of(bootstrap, topic)]
+    request = [ConsumerGroupTopicPartitions(group, partitions)]
     client = admin(bootstrap)  # the answer comes only while the client lives
     answer = client.list_consumer_group_offsets(request)[group].result(_ANSWER_WITHIN_S)
     return {place.partition: max(place.offset, 0) for place in answer.topic_partitions}

@@ -1,4 +1,4 @@
-"""The model package of these tests, made as a user makes one: a training script, then `package create`."""
+"""The model package of the tests, made as users do: a training script, then `package create`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRAINING_ROWS, _SEED = 5_000, 11
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """The package, and what it was made of: the oracle must never open the package itself."""
+    """The package and its inputs: the oracle uses the inputs and never opens the package."""
 
     path: Path
     estimator: Path

@@ -1,4 +1,4 @@
-"""A pipeline under test: its topics, its settings as worker.toml, and what the oracle says about it."""
+"""A pipeline under test: its topics, its settings as worker.toml, and the verdict of the oracle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Section = Mapping[str, str | int | list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """`folder` is where its files go; `name` is its own, and so are its topics."""
+    """`folder` has its files. Its name and topics are unique."""
 
     name: str
     framing: Framing
@@ -45,13 +45,13 @@ class Pipeline:
         return f"{self.name}.score"
 
     def write_config(self, slot: str, *, bootstrap: str | None = None, **more: Section) -> Path:
-        """Write the settings of one worker, who may be sent to the broker through a proxy.
+        """Write the settings of one worker. `bootstrap` may be a proxy of the broker.
 
-        `more` are sections, or `kafka_producer` and the like for nested ones, that go over those here.
+        `more` has sections that override those here; `kafka_producer` is the section `kafka.producer`.
         """
         sections: dict[str, Section] = {
             "kafka": {"bootstrap.servers": bootstrap or self.bootstrap},
-            # A worker that was killed or has left is missed this soon; real ones are given longer.
+            # The group notices a killed worker after 3 s; the default is longer.
             "kafka.consumer": {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 300},
             "input": {
                 "topics": [self.input],
@@ -108,7 +108,7 @@ class Pipeline:
             model_version=package.VERSION,
         )
         command = [sys.executable, "-m", "tests.support.oracle"]
-        said = subprocess.run(
+        done = subprocess.run(
             command,
             input=job.to_json(),
             stdout=subprocess.PIPE,
@@ -116,7 +116,7 @@ class Pipeline:
             check=True,
             timeout=_JUDGED_WITHIN_S,
         )
-        report = json.loads(said.stdout)
+        report = json.loads(done.stdout)
         imported: list[str] = report.pop("imported")
         return Verdict(**report), imported
 

@@ -1,4 +1,4 @@
-"""The settings of the broker under test: one node, small, quick, and with nothing that makes a test wait."""
+"""The settings of the test broker: one small node without delays."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a broker listens on, and the port that it advertises to those who come through `proxied`.
+    """The ports of a broker, and the port that its listener `PROXIED` advertises.
 
-    Clients of the `PROXIED` listener connect to `proxy`, where `tests.support.proxy` listens while
-    a test wants it to, and which forwards to `proxied`.
+    Clients of `PROXIED` connect to `proxy`. There `tests.support.proxy` listens during a test and forwards
+    to `proxied`.
     """
 
     plain: int
@@ -35,7 +35,7 @@ def server_properties(ports: Ports, *, host: str, data: str) -> dict[str, str]:
         "listener.security.protocol.map": ("PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT"),
         "log.dirs": data,
         "auto.create.topics.enable": "false",
-        # everybody may do everything, until a test denies something
+        # all operations are allowed until a test denies one
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "true",
         # one node holds every replica
@@ -46,11 +46,11 @@ def server_properties(ports: Ports, *, host: str, data: str) -> dict[str, str]:
         "transaction.state.log.min.isr": "1",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
-        # 50 partitions each by default, to be created at the first use
+        # by default 50 partitions each, created at the first use
         "offsets.topic.num.partitions": "4",
         "transaction.state.log.num.partitions": "4",
         "share.coordinator.state.topic.num.partitions": "1",
-        # nothing to wait for
+        # no delays
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "500",
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",

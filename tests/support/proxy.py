@@ -1,8 +1,8 @@
-"""A TCP proxy between a client and the broker that can hold back a request, as a bad network does.
+"""A TCP proxy between client and broker that can delay or cut a request, as a bad network does.
 
 It reads Kafka's frames: four bytes of length, then, in a request, the API key and version (two bytes each)
 and the correlation id (four bytes); an answer starts with the correlation id. The connection to the broker
-stays open while a request is held: it can be delivered when its client has long given it up and moved on.
+stays open while a request is held: it can be delivered long after its client gave it up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOOPBACK = "127.0.0.1"
 
 
 class Api(IntEnum):
-    """The requests that these tests hold, by the keys that the protocol gives them."""
+    """The API keys of the requests that tests hold."""
 
     PRODUCE = 0
     INIT_PRODUCER_ID = 22
@@ -28,23 +28,23 @@ class Api(IntEnum):
 
 
 class Way(Enum):
-    """What the client notices of a request that is held."""
+    """The effect of a held request on its client."""
 
     DELAYED = auto()
-    """Nothing: the connection stays open and no answer comes, until the client gives up by itself."""
+    """The connection stays open and no answer comes until the client gives up."""
     CUT = auto()
     """The connection is closed at once, before any answer."""
 
 
 class Held:
-    """A request that is held, or will be when it comes."""
+    """A rule that holds one request, and the request once it has come."""
 
     def __init__(self, api: Api, way: Way, skip: int) -> None:
         self.api = api
         self.way = way
         self._skip = skip
         self._answer = b""
-        self._wanted = False
+        self._delivering = False
         self._caught = threading.Event()
         self._decided = threading.Event()
         self._ended = threading.Event()
@@ -59,12 +59,12 @@ class Held:
             raise TimeoutError(f"no {self.api.name} came within {within_s} s")
 
     def deliver(self) -> None:
-        """Let the broker have the request now."""
-        self._wanted = True
+        """Forward the request to the broker now."""
+        self._delivering = True
         self._decided.set()
 
     def drop(self) -> None:
-        """Never let the broker have the request, and close its connection."""
+        """Never forward the request, and close its connection."""
         self._decided.set()
 
     def wait_answered(self, within_s: float) -> None:
@@ -88,7 +88,7 @@ class Held:
 
     def _wait_decided(self) -> bool:
         self._decided.wait()
-        return self._wanted
+        return self._delivering
 
     def _end(self, answer: bytes) -> None:
         self._answer = self._answer or answer
@@ -142,15 +142,15 @@ class Proxy:
         return held
 
     def silence(self) -> None:
-        """Let nothing through any more, in either direction, and keep all connections open."""
+        """Stop forwarding in both directions and keep all connections open."""
         self._flowing.clear()
 
     def resume(self) -> None:
-        """Let everything through again, first of all what has come meanwhile."""
+        """Forward again, first the data that came meanwhile."""
         self._flowing.set()
 
     def cut(self) -> None:
-        """Close all connections that there are; new ones are taken."""
+        """Close all connections; accept new ones."""
         for link in self._links:
             link.cut()
 
@@ -232,7 +232,7 @@ class _Link:
         self.cut()
 
     def _keep(self, held: Held, frame: bytes) -> bool:
-        """Hold `frame`; return whether it shall go on to the broker after all."""
+        """Hold `frame`; return whether to forward it to the broker."""
         if held.way is Way.CUT:
             _shut(self._client)
         if not held._wait_decided():

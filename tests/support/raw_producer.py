@@ -1,4 +1,4 @@
-"""Produces a record whose header name is any bytes: librdkafka takes them, its Python client only text."""
+"""Produces a record whose header name is arbitrary bytes, which librdkafka's Python client refuses."""
 
 from __future__ import annotations
 

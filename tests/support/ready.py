@@ -1,4 +1,4 @@
-"""Whether a broker answers yet, in all its offices."""
+"""Readiness of a broker: metadata, group coordinator and transaction coordinator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _START_WITHIN_S = 60.0
 
 
 def answers(bootstrap: str, *, within_s: float) -> bool:
-    """Return whether the broker at `bootstrap` tells its metadata within `within_s` seconds."""
+    """Return whether the broker at `bootstrap` returns its metadata within `within_s` seconds."""
     try:
         admin(bootstrap).list_topics(timeout=within_s)
     except KafkaException:
@@ -32,19 +32,19 @@ def wait_for_broker(port: int, *, alive: Callable[[], bool] = lambda: True) -> b
 
 
 def wake_coordinators(bootstrap: str) -> None:
-    """Let the broker make its topics of offsets and transactions now: before, it refuses such requests."""
+    """Make the broker create its internal topics now: it refuses group and transaction requests before."""
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "wake"}, logger=SILENT)
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "wake"}, logger=SILENT)
     deadline = time.monotonic() + _START_WITHIN_S
     try:
         producer.init_transactions(_START_WITHIN_S)
-        while not _tells_offsets(consumer) and time.monotonic() < deadline:
+        while not _returns_offsets(consumer) and time.monotonic() < deadline:
             pass
     finally:
         consumer.close()
 
 
-def _tells_offsets(consumer: Consumer) -> bool:
+def _returns_offsets(consumer: Consumer) -> bool:
     try:
         consumer.committed([TopicPartition("wake", 0)], timeout=_START_WITHIN_S)
     except KafkaException:

@@ -1,4 +1,4 @@
-"""A schema registry on loopback that can be told to answer, to fail, and to say nothing at all."""
+"""A schema registry on loopback that answers, fails or hangs on demand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HANGS_AT_MOST_S = 60.0
 
 
 class Mood(StrEnum):
-    """How the registry treats whoever asks."""
+    """How the registry answers requests."""
 
     WELL = "it answers"
     FAILING = "every request gets a 500"
@@ -26,7 +26,7 @@ class Mood(StrEnum):
 
 
 class StubRegistry:
-    """Keeps schemas by subject and version, as Confluent's does, and counts what it was asked."""
+    """Keeps schemas by subject and version, as Confluent's does, and records all requests."""
 
     def __init__(self) -> None:
         self.subjects: dict[str, list[int]] = {}
@@ -57,7 +57,7 @@ class StubRegistry:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def become(self, mood: Mood) -> None:
-        """Change the mood; whoever hangs is let go."""
+        """Change the mood and release hanging requests."""
         self.mood = mood
         self._cheered.set()
         self._cheered = threading.Event()
@@ -113,9 +113,9 @@ class StubRegistry:
                 return (
                     (200, self._version(subject, found[0])) if found else _missing(40403, "Schema not found")
                 )
-            case ["subjects", subject, "versions", wanted]:
+            case ["subjects", subject, "versions", version]:
                 versions = self.subjects[subject]
-                at = len(versions) if wanted == "latest" else int(wanted)
+                at = len(versions) if version == "latest" else int(version)
                 if at > len(versions):
                     return _missing(40402, "Version not found.")
                 return 200, self._version(subject, versions[at - 1])
@@ -151,12 +151,12 @@ def _handler(registry: StubRegistry) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
-            except ConnectionError:  # whoever asked has not waited
+            except ConnectionError:  # the client did not wait
                 self.close_connection = True
 
         do_GET = do_POST = do_PUT = _serve  # noqa: N815 - the names that http.server calls
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler

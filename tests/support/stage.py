@@ -1,4 +1,4 @@
-"""A pipeline whose model comes from a store: its topics and settings, what is said in it, what came of it."""
+"""A pipeline with a model store: its topics and settings, its monitoring events, and its answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`folder` is where its files go. Topics are its own."""
+    """`folder` has its files. Its topics are unique."""
 
     name: str
     bootstrap: str
@@ -50,7 +50,7 @@ class Stage:
         return f"{self.name}.score"
 
     def config(self, slot: str, **model: str | int) -> Path:
-        """Write the settings of a worker; `model` are more keys of that section."""
+        """Write the settings of a worker; `model` has more keys of section `model`."""
         named = self.topics
         sections: dict[str, Section] = {
             "kafka": {"bootstrap.servers": self.bootstrap},
@@ -76,11 +76,11 @@ class Stage:
         return self.store.promote(package, ME)
 
     def answered(self, count: int) -> Callable[[], bool]:
-        """Return what tells whether the group has answered `count` events."""
+        """Return a condition: the group has answered `count` events."""
         return lambda: self._answered() == count
 
     def answered_more(self) -> Callable[[], bool]:
-        """Return what tells whether more events are answered than now."""
+        """Return a condition: the group has answered more events than now."""
         before = self._answered()
         return lambda: self._answered() > before
 
@@ -88,21 +88,21 @@ class Stage:
         return sum(committed(self.bootstrap, self.group, self.topics["input"]).values())
 
     def outcome(self) -> Succession:
-        """Return how it came out, once all has come to rest."""
+        """Compare the answers with the announcements, once no event is left."""
         sent = {_place(record): x_of(record.value) for record in self._read("input")}
         answers = [
             *map(_prediction, self._read("predictions")),
             *map(_dead_letter, self._read("dead-letters")),
         ]
-        said = [monitoring_event(record.value) for record in self._read("monitoring")]
-        return succession(sent, answers, reigns(said), SLOPES)
+        events = [monitoring_event(record.value) for record in self._read("monitoring")]
+        return succession(sent, answers, reigns(events), SLOPES)
 
     def _read(self, name: str) -> Sequence[Record]:
         return read_all(self.bootstrap, self.topics[name])
 
 
 def stage(bootstrap: str, topics: Callable[[str, int], str], folder: Path, rehearsed: Rehearsed) -> Stage:
-    """Return a pipeline in `folder`, in whose store nothing is desired yet and two packages are rehearsed."""
+    """Return a pipeline in `folder`. Its store has two rehearsed packages and no desired one."""
     sizes = {
         "input": PARTITIONS, "predictions": PARTITIONS, "dead-letters": 2,
         "monitoring": 1, "observations": 1, "state": 1, "status": 1, "control": 1,
@@ -116,7 +116,7 @@ def stage(bootstrap: str, topics: Callable[[str, int], str], folder: Path, rehea
 
 
 class Told:
-    """What the monitoring topic has said so far, in its order."""
+    """The monitoring events so far, in the order of their topic."""
 
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
@@ -131,13 +131,13 @@ class Told:
         return mine if generation is None else [o for o in mine if o["model"]["generation"] == generation]
 
     def says(self, kind: str, generation: int) -> Callable[[], bool]:
-        """Return what tells whether an event of that type and generation was heard."""
+        """Return a condition: an event of this type and generation has come."""
         return lambda: bool(self.events(kind, generation))
 
 
 @contextmanager
 def listening(stage: Stage) -> Iterator[Told]:
-    """Hear the monitoring topic from its beginning, while the block runs."""
+    """Read the monitoring topic from its beginning while the block runs."""
     settings: dict[str, str | int | float | bool] = {
         "bootstrap.servers": stage.bootstrap,
         "group.id": f"listener-{uuid.uuid4()}",
@@ -152,11 +152,11 @@ def listening(stage: Stage) -> Iterator[Told]:
         consumer.close()
 
 
-def reigns(said: Sequence[Event]) -> list[Reign]:
-    """Return from where on which version answers, as announced."""
+def reigns(events: Sequence[Event]) -> list[Reign]:
+    """Return the announced versions, each with the first event that it answers."""
     return [
         Reign((each["partition"], each["first_offset"]), one["model"]["to_version"])
-        for one in said
+        for one in events
         if one["type"] == "model.activated"
         for each in one["ranges"]
     ]

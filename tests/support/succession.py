@@ -1,6 +1,6 @@
-"""Which model answered what: as the answers have it, and as `model.activated` has it. One story, or two?
+"""Compares the model versions in the answers with those announced by `model.activated`.
 
-Pure. Sending, and reading what came of it, is in `stage`.
+Pure; `stage` sends events and reads the answers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A prediction, or a dead letter (without a value), and the version that it names."""
+    """A prediction, or a dead letter (without a value), with its model version."""
 
     place: Place
     version: str
@@ -26,7 +26,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reign:
-    """From this place on, this version answers."""
+    """This version answers all events from this place on."""
 
     place: Place
     version: str
@@ -34,7 +34,7 @@ class Reign:
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """Where the version changes in the answers, the first one included; and every fault in words."""
+    """The version changes in the answers, the first version included, and all faults as text."""
 
     changes: Sequence[Reign]
     faults: Sequence[str]
@@ -46,16 +46,15 @@ def succession(
     announced: Sequence[Reign],
     slopes: Mapping[str, float],
 ) -> Succession:
-    """Judge the answers to `events` (the x of each; None where it cannot be read).
+    """Check the answers to `events` (the x of each; None where it cannot be read).
 
-    1. Each event has one answer, a prediction where it can be read. 2. The value is what the version that is
-    named beside it says, and no other one. 3. Where the version changes there is one announcement of it, and
-    where none changes there is none.
+    1. Each event has one answer, a prediction where it can be read. 2. Each value is the prediction
+    of the version named in its answer. 3. Each change of the version is announced, and nothing else is.
 
     `announced` are in the order of their topic: at one place, the last one counts.
     """
-    told = sorted(answers, key=lambda one: one.place)
-    changes = _begins(Reign(one.place, one.version) for one in told)
+    ordered = sorted(answers, key=lambda one: one.place)
+    changes = _begins(Reign(one.place, one.version) for one in ordered)
     faults = [*_once(events, answers), *_wrong_values(events, answers, slopes)]
     return Succession(changes, [*faults, *_disagreements(changes, _in_effect(announced, events))])
 
@@ -83,14 +82,14 @@ def _wrong_values(
 
 
 def _in_effect(announced: Sequence[Reign], events: Collection[Place]) -> Sequence[Reign]:
-    """Return what was announced, as far as there are events: where it announces another version."""
+    """Return the announced changes at places that have events."""
     newest = {one.place: one for one in announced if one.place in events}
     return _begins(newest[place] for place in sorted(newest))
 
 
-def _begins(told: Iterable[Reign]) -> Sequence[Reign]:
+def _begins(ordered: Iterable[Reign]) -> Sequence[Reign]:
     """Return the first of each run of one version in one partition."""
-    return [next(run) for _, run in groupby(told, key=lambda one: (one.place[0], one.version))]
+    return [next(run) for _, run in groupby(ordered, key=lambda one: (one.place[0], one.version))]
 
 
 def _disagreements(changes: Sequence[Reign], announced: Sequence[Reign]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""A page that says what to type, typed by a stranger: its commands in order, in one folder, on one broker."""
+"""Types the commands of a page as a new user does: in order, in one folder, on one broker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PROGRAMS: Mapping[str, Sequence[str]] = {
     "python": (sys.executable,),
 }
 _GIVEN = frozenset({"docker", "pip", "cd"})
-"""What the page tells a stranger to run so that there are a broker, an installation and a folder."""
+"""Commands that the tests replace: they provide the broker, the installation and the folder."""
 
 
 class Typist:
@@ -35,9 +35,9 @@ class Typist:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def type(self, block: str) -> str:
-        """Run each command of `block` to its end, and `stream-infer run` beside what follows.
+        """Run each command of `block` to its end, and `stream-infer run` in the background.
 
-        Returns what was printed.
+        Returns the printed text.
         """
         printed = []
         for line in block.replace("\\\n", " ").splitlines():
@@ -51,11 +51,11 @@ class Typist:
         return "".join(printed)
 
     def run(self, python: str) -> str:
-        """Run a block of Python code; return what it printed."""
+        """Run a block of Python code; return its printed text."""
         return self._end([sys.executable, "-c", python])
 
     def listen(self, command: str, shown: str) -> str:
-        """Type a command that goes on until Ctrl-C; return its first line with `shown` in it."""
+        """Type a command that runs until Ctrl-C; return its first line that contains `shown`."""
         name, *rest = shlex.split(command)
         return self._line([*_PROGRAMS[name], *rest], shown)
 
@@ -64,18 +64,18 @@ class Typist:
         return self._line([sys.executable, "-c", python], "")
 
     def log(self) -> str:
-        """Return what the processes beside have printed."""
+        """Return the printed text of the background processes."""
         return (self._folder / "run.log").read_text("utf-8", "replace")
 
     def leave(self) -> None:
-        """Stop what runs beside, as Ctrl-C does, and check that it leaves as promised."""
+        """Stop the background processes as Ctrl-C does, and check their exit code."""
         while self._running:
             process = self._running.pop()
             process.send_signal(signal.SIGINT)
             assert process.wait(_WITHIN_S) == 130, self.log()
 
     def kill(self) -> None:
-        """End what still runs."""
+        """Kill the background processes."""
         for process in self._running:
             process.kill()
             process.wait()
@@ -125,7 +125,7 @@ class Typist:
 
 @contextmanager
 def typist(folder: Path, bootstrap: str) -> Iterator[Typist]:
-    """Hold a typist; what still runs at the end is ended."""
+    """Yield a typist; end its running processes at the end of the block."""
     typing = Typist(folder, bootstrap)
     try:
         yield typing

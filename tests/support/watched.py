@@ -1,4 +1,4 @@
-"""A pipeline that is monitored: its topics beside the stream, and what is in them."""
+"""A monitored pipeline: its monitoring topics and their contents."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Window = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """`port` is where its only worker answers; a monitor beside it under one command has the next one."""
+    """`port` is the HTTP port of its only worker; a monitor of the same command has the next one."""
 
     line: Pipeline
     monitoring: str
@@ -55,7 +55,7 @@ class Watched:
         return self.line.write_config(slot, **{**own, **more})
 
     def ready(self, port: int | None = None) -> Any:
-        """Return what `/readyz` says; nothing while nobody answers."""
+        """Return the document of `/readyz`; empty without an answer."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}/readyz", timeout=5) as answer:
                 return json.load(answer)
@@ -82,17 +82,17 @@ class Watched:
         return [_EVENTS.read(record.value or b"") for record in records]
 
     def drifts(self) -> list[dict[str, Any]]:
-        """Return what the monitor has said of drift and quality."""
+        """Return the drift and data quality events."""
         return [event for event in self.events() if event["drift"] is not None]
 
     def remembered(self) -> int:
-        """Return how many input records the monitor has been told of."""
+        """Return the number of input records in the state of the monitor."""
         key = f"{self.line.name}/models".encode()
         values = [r.value for r in read_all(self.line.bootstrap, self.state) if r.key == key]
         return sum(json.loads(values[-1] or b"{}").values()) if values else 0
 
     def make_again(self, topic: str) -> None:
-        """Make a topic that was deleted."""
+        """Create a deleted topic again."""
         new = NewTopic(topic, num_partitions=1, replication_factor=1)
         client = admin(self.line.bootstrap)  # the answer comes only while the client lives
         client.create_topics([new])[topic].result(_ANSWER_WITHIN_S)
@@ -104,7 +104,7 @@ class Watched:
 
 
 def watch(line: Pipeline, topics: Topics) -> Watched:
-    """Make the topics that monitoring needs."""
+    """Create the topics of monitoring."""
     return Watched(
         line,
         topics("payments.monitoring", 1),
@@ -116,7 +116,7 @@ def watch(line: Pipeline, topics: Topics) -> Watched:
 
 @contextmanager
 def everything(config: Path, *options: str) -> Iterator[tuple[Worker, Callable[[], list[psutil.Process]]]]:
-    """Run a command that starts others, and end all of them whatever happens."""
+    """Run a command that starts child processes; kill all of them at the end of the block."""
     command = Worker(config, *options)
     tree = psutil.Process(command.pid)
     try:
@@ -129,7 +129,7 @@ def everything(config: Path, *options: str) -> Iterator[tuple[Worker, Callable[[
 
 
 def by_window(frames: Sequence[ObservationFrame]) -> dict[Window, ObservationFrame]:
-    """Return the frames with those of one window as one."""
+    """Return the frames by window, merged."""
     merged: dict[Window, ObservationFrame] = {}
     for frame in frames:
         window = (frame.source.index, frame.window_first_offset)

@@ -1,4 +1,4 @@
-"""Workers as users run them: processes of `stream-infer run`, watched from outside."""
+"""Workers as processes of `stream-infer run`, observed from outside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOG_LINES = 30
 
 
 class Worker:
-    """One process. Its output goes to a file beside its settings; a later process of a slot appends to it."""
+    """One process. It appends its output to a log file next to its settings."""
 
     def __init__(self, config: Path, *options: str) -> None:
         self._log = config.with_suffix(".log")
@@ -40,17 +40,17 @@ class Worker:
         return self._process.pid
 
     def output(self) -> str:
-        """Return the end of what the worker has printed."""
+        """Return the last lines of the worker's output."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-_LOG_LINES:])
 
     def check_alive(self) -> None:
-        """Fail with the worker's last words if it has ended by itself."""
+        """Fail with the worker's output if it has ended by itself."""
         if self._process.poll() is not None:
             raise AssertionError(f"the worker ended with {self._process.returncode}:\n{self.output()}")
 
     def terminate(self) -> int:
-        """Ask the worker to leave, with SIGTERM, and return its exit code."""
+        """Send SIGTERM; return the exit code."""
         self._process.send_signal(signal.SIGTERM)
         return self.wait()
 
@@ -59,12 +59,12 @@ class Worker:
         self._process.send_signal(number)
 
     def kill(self) -> int:
-        """End the process with SIGKILL and return its exit code: minus the signal's number."""
+        """Send SIGKILL; return the exit code, minus the signal's number."""
         self._process.kill()
         return self.wait()
 
     def wait(self, within_s: float = _LEAVES_WITHIN_S) -> int:
-        """Return the exit code when the worker has ended."""
+        """Wait for the end of the worker; return its exit code."""
         try:
             return self._process.wait(within_s)
         except subprocess.TimeoutExpired as late:
@@ -72,26 +72,26 @@ class Worker:
 
 
 class Group:
-    """What the broker knows about a pipeline's group."""
+    """The consumer group of a pipeline, as the broker reports it."""
 
     def __init__(self, pipeline: Pipeline | Stage) -> None:
         self._name = pipeline.group
         self._admin = admin(pipeline.bootstrap)
 
     def committed(self) -> int:
-        """Return the sum of the committed offsets: how many records were answered."""
-        asked = [ConsumerGroupTopicPartitions(self._name)]
-        answer = self._admin.list_consumer_group_offsets(asked)[self._name].result(_ANSWER_WITHIN_S)
+        """Return the sum of the committed offsets: the number of answered records."""
+        request = [ConsumerGroupTopicPartitions(self._name)]
+        answer = self._admin.list_consumer_group_offsets(request)[self._name].result(_ANSWER_WITHIN_S)
         return sum(max(place.offset, 0) for place in answer.topic_partitions)
 
     def members(self) -> dict[str, int]:
-        """Return how many partitions each member has, by its client id."""
+        """Return the number of partitions of each member by its client id."""
         group = self._admin.describe_consumer_groups([self._name])[self._name].result(_ANSWER_WITHIN_S)
         return {member.client_id: len(member.assignment.topic_partitions) for member in group.members}
 
 
 def until(what: str, reached: Callable[[], bool], *workers: Worker, within_s: float = 60.0) -> None:
-    """Return when `reached()` holds; fail when a worker ends before, or `within_s` seconds have gone."""
+    """Wait until `reached()` is true; fail when a worker ends before, or after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     tick = threading.Event()
     while not reached():

@@ -1,4 +1,4 @@
-"""The judge of the tests of swaps finds what it is there to find."""
+"""The check of model swaps in the broker tests finds every kind of fault."""
 
 from __future__ import annotations
 
