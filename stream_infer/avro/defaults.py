@@ -42,12 +42,19 @@ def _scalar(kind: Scalar, json: object) -> object:
         case "bytes", str(text):
             return _bytes(text)
         case "float" | "double", int(number) | float(number) if json is not True and json is not False:
-            return float(number)
+            return _float(number)
         case "int" | "long", int(number) if json is not True and json is not False:
             limit = _INTEGERS[kind.kind]
             if -limit <= number < limit:
                 return number
     raise DefaultRefused(f"a default that is not {kind.kind}")
+
+
+def _float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise DefaultRefused("a default that no double can hold") from error
 
 
 def _bytes(text: str) -> bytes:

@@ -29,6 +29,7 @@ from stream_infer.avro.types import (
 
 MAX_DEPTH = 32
 MAX_FIELDS = 2000
+_MAX_FIXED_BYTES = 2**31 - 1
 
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "string", "bytes"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -113,6 +114,7 @@ class SchemaParser:
         listed = json.get("fields")
         if not isinstance(listed, list):
             raise SchemaRefused(f"The record {name} has no list of fields.")
+        _check_count(len(listed))
         fields = tuple(self._field(item, name, inside, depth) for item in listed)
         names = [item.name for item in fields]
         for twice in (
@@ -152,7 +154,7 @@ class SchemaParser:
     def _fixed(self, json: Mapping[str, object], namespace: str) -> Fixed:
         name, _ = self._define(json, namespace)
         size = json.get("size")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_FIXED_BYTES:
             raise SchemaRefused(f"The fixed type {name} has no valid size.")
         self.named[name] = kind = Fixed(name, size, _text(json.get("logicalType")))
         return kind
@@ -166,9 +168,12 @@ class SchemaParser:
         return kind
 
     def _union(self, json: list[object], namespace: str, depth: int) -> Union:
-        branches = tuple(self.type(item, namespace, depth) for item in json)
-        if not branches:
+        if not json:
             raise SchemaRefused("The schema has a union without branches.")
+        if any(isinstance(item, list) for item in json):
+            raise SchemaRefused("The schema has a union directly inside a union.")
+        _check_count(len(json))
+        branches = tuple(self.type(item, namespace, depth) for item in json)
         if any(isinstance(branch, Union) for branch in branches):
             raise SchemaRefused("The schema has a union directly inside a union.")
         kinds = [_branch_name(branch) for branch in branches]
@@ -196,9 +201,13 @@ class SchemaParser:
             raise SchemaRefused(
                 f"The schema is nested more than {MAX_DEPTH} deep once its names are expanded."
             )
-        if wide > MAX_FIELDS:
-            raise SchemaRefused(f"The schema has more than {MAX_FIELDS} fields once its names are expanded.")
+        _check_count(wide)
         self.size[id(kind)] = (deep, wide)
+
+
+def _check_count(fields: int) -> None:
+    if fields > MAX_FIELDS:
+        raise SchemaRefused(f"The schema has more than {MAX_FIELDS} fields once its names are expanded.")
 
 
 def _branch_name(kind: Type) -> str:

@@ -73,7 +73,10 @@ def parse_schema(text: str) -> Schema:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise SchemaRefused(f"The schema is not JSON: {error}.") from error
-    root = SchemaParser().type(raw, "", 0)
+    try:
+        root = SchemaParser().type(raw, "", 0)
+    except RecursionError as error:
+        raise SchemaRefused("The schema is nested too deep.") from error
     if not isinstance(root, Record):
         raise SchemaRefused(f"The schema is {describe_type(root)}; an event has to be a record.")
     try:

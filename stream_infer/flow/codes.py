@@ -57,6 +57,10 @@ class ReadinessReason(DocumentedEnum):
         "no commit",
         "Batches have been aborted for more than 30 s and none was committed; the last reason follows.",
     )
+    PARTITIONS_PAUSED = (
+        "partitions paused",
+        "Partitions wait for a schema that the registry has not given; the reason follows.",
+    )
 
 
 class RefusalCode(DocumentedEnum):

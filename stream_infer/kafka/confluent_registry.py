@@ -27,6 +27,7 @@ from stream_infer.avro.confluent import GUID_MAGIC, MAX_ID, Unusable, Writer
 from stream_infer.avro.references import inline_references
 from stream_infer.avro.schemas import Schema, SchemaRefused, parse_schema, without_docs
 from stream_infer.flow.codes import DeadLetterClass
+from stream_infer.kafka.bounded_http import bound_answers
 from stream_infer.kafka.writer_schemas import RegistryUnavailable
 
 COMPATIBILITY = ConfigCompatibilityLevel.FULL_TRANSITIVE
@@ -47,7 +48,11 @@ def connect_client(properties: Mapping[str, str | float | bool]) -> ConfluentReg
 
     Raises `ValueError`, `TypeError` or `OSError` for properties that the client refuses.
     """
-    return ConfluentRegistry(SchemaRegistryClient.new_client({**_DEFAULTS, **properties}))
+    settings = {**_DEFAULTS, **properties}
+    client = SchemaRegistryClient.new_client(settings)
+    if (rest := getattr(client, "_rest_client", None)) is not None:  # the in-memory client has none
+        bound_answers(rest.session, within_s=float(settings["timeout"]))
+    return ConfluentRegistry(client)
 
 
 class ConfluentRegistry:
@@ -97,9 +102,12 @@ class ConfluentRegistry:
     def _admitted(self, found: Registered, what: str) -> Writer:
         try:
             return parse_schema(self._whole(found))
-        except SchemaRefused as refused:
+        except RegistryUnavailable:
+            raise
+        except Exception as refused:  # noqa: BLE001 - a schema that breaks the parser breaks it at each request
+            kind = "" if isinstance(refused, SchemaRefused) else f"{type(refused).__name__}: "
             return Unusable(
-                DeadLetterClass.SCHEMA_INCOMPATIBLE, f"The schema of {what} cannot be used: {refused}"
+                DeadLetterClass.SCHEMA_INCOMPATIBLE, f"The schema of {what} cannot be used: {kind}{refused}"
             )
 
     def _whole(self, found: Registered) -> str:

@@ -43,7 +43,7 @@ class Readiness:
 
 
 def readiness(progress: Progress, now: float) -> Readiness:
-    """Return whether a worker is ready: it runs, has a model, is assigned, and its commits succeed.
+    """Return whether a worker is ready: it runs, has a model, is assigned, commits, and reads all.
 
     `now` is on the clock of `progress`, in seconds. Aborts count after 30 s without a commit. Lag and
     monitoring do not count.
@@ -58,6 +58,9 @@ def readiness(progress: Progress, now: float) -> Readiness:
     if progress.aborting is not None and (aborted_s := now - progress.aborting.since) > _ABORTING_S:
         detail = f"aborted for {aborted_s:.0f} s, last because: {progress.aborting.reason}"
         waiting_for.append(f"{ReadinessReason.NO_COMMIT}: {detail}")
+    if progress.paused is not None:
+        names = ", ".join(f"{p.topic}/{p.index}" for p in progress.paused.paused)
+        waiting_for.append(f"{ReadinessReason.PARTITIONS_PAUSED}: {names}: {progress.paused.reason}")
     return Readiness(not waiting_for, tuple(waiting_for))
 
 

@@ -11,7 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from stream_infer.flow.events import AssignmentChanged, BatchAborted, BatchCommitted, Degraded, Event
+from stream_infer.flow.events import (
+    AssignmentChanged,
+    BatchAborted,
+    BatchCommitted,
+    Degraded,
+    Event,
+    PartitionsPaused,
+)
 from stream_infer.flow.records import Partition
 
 
@@ -38,7 +45,8 @@ class Progress:
 
     `joined` is true from the first assignment on, also of no partition: a spare worker is ready. It is false
     after partitions were lost, until the next assignment. `degraded` has the reasons why monitoring is
-    incomplete. `aborting` is set while batches are aborted one after another.
+    incomplete. `aborting` is set while batches are aborted one after another. `paused` is set while
+    partitions wait for a schema.
     """
 
     active_at: float
@@ -48,6 +56,7 @@ class Progress:
     model_version: str | None = None
     degraded: tuple[str, ...] = ()
     aborting: Aborting | None = None
+    paused: PartitionsPaused | None = None
 
 
 def advance(progress: Progress, event: Event, *, now: float) -> Progress:
@@ -62,6 +71,8 @@ def advance(progress: Progress, event: Event, *, now: float) -> Progress:
         case BatchAborted():
             since = now if progress.aborting is None else progress.aborting.since
             return replace(progress, active_at=now, aborting=Aborting(since, event.reason))
+        case PartitionsPaused():
+            return replace(progress, active_at=now, paused=event if event.paused else None)
         case Degraded():
             return replace(progress, active_at=now, degraded=event.reasons)
         case _:

@@ -27,6 +27,22 @@ def doubling(length: int) -> dict[str, Any]:
     return inner
 
 
+def lists(length: int) -> Any:
+    """A union in a union in a union."""
+    inner: Any = "int"
+    for _ in range(length):
+        inner = [inner]
+    return inner
+
+
+def wrapped(length: int) -> Any:
+    """A type in a type in a type."""
+    inner: Any = "int"
+    for _ in range(length):
+        inner = {"type": inner}
+    return inner
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -58,6 +74,14 @@ def test_a_schema_that_is_no_record_is_refused(text: str, sentence: str) -> None
         ("Unheard", "does not define"),
         (["int", "int"], "two branches of one type"),
         (["null", ["null", "int"]], "directly inside a union"),
+        (lists(300), "directly inside a union"),
+        (wrapped(300), "nested more than 32 deep"),
+        ({"type": "fixed", "name": "Vast", "size": 10**4_000}, "no valid size"),
+        (
+            nested("Many", *((f"m{number % 49_999}", "int") for number in range(50_000))),
+            "more than 2000 fields",
+        ),
+        ([nested(f"B{number}") for number in range(3_000)], "more than 2000 fields"),
         ({"type": "enum", "name": "E", "symbols": []}, "needs symbols"),
         ({"type": "enum", "name": "E", "symbols": ["A", "A"]}, "needs symbols"),
         ({"type": "enum", "name": "E", "symbols": ["not a name"]}, "needs symbols"),

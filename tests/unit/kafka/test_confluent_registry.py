@@ -208,3 +208,33 @@ def test_it_works_on_the_mock_registry_of_confluent_s_client() -> None:
 def test_properties_that_the_client_refuses_are_reported() -> None:
     with pytest.raises(ValueError, match=r"no\.such"):
         connect_client({"url": "http://127.0.0.1:1", "no.such": 1})
+
+
+@pytest.mark.parametrize(
+    "field", ["[" * 900 + '"long"' + "]" * 900, '"double", "default": ' + "9" * 4_001], ids=["deep", "digits"]
+)
+def test_a_schema_that_is_unusable_for_good_is_named_by_its_id(
+    stub: StubRegistry, registry: ConfluentRegistry, field: str
+) -> None:
+    start = '{"type": "record", "name": "E", "fields": [{"name": "a", "type": '
+    schema_id = stub.add("events-value", start + field + "}]}")
+
+    found = registry.writer(id_head(schema_id))
+
+    assert isinstance(found, Unusable)
+    assert found.error_class == "schema_incompatible"
+    assert f"id {schema_id}" in found.reason
+
+
+def test_whatever_breaks_the_parser_is_unusable_and_no_outage(
+    stub: StubRegistry, registry: ConfluentRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(_text: str) -> Schema:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("stream_infer.kafka.confluent_registry.parse_schema", defect)
+
+    found = registry.writer(id_head(stub.add("events-value", EVENT.text)))
+
+    assert isinstance(found, Unusable)
+    assert "ZeroDivisionError" in found.reason

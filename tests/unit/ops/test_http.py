@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from stream_infer.flow.errors import Misconfigured
-from stream_infer.flow.events import ReadFinished
+from stream_infer.flow.events import AssignmentChanged, PartitionsPaused, ReadFinished
 from stream_infer.flow.records import Partition
 from stream_infer.ops.http import HttpServer, application, listen, readiness
 from stream_infer.ops.metrics import Build, Metrics
-from stream_infer.ops.progress import Aborting, LoopState, Progress
+from stream_infer.ops.progress import Aborting, LoopState, Progress, ProgressCell
 from tests.architecture.tree import ROOT
 
 READY = Progress(
@@ -117,6 +117,20 @@ def test_ready_means_running_with_a_model_in_the_group_and_committing(
 ) -> None:
     assert readiness(progress, 100.0).waiting_for == waiting_for
     assert readiness(progress, 100.0).ready == (not waiting_for)
+
+
+def test_a_worker_with_paused_partitions_is_not_ready(worker: Worker) -> None:
+    cell = ProgressCell(clock=lambda: 100.0)
+    cell.enter(LoopState.RUNNING)
+    cell.serve("1.0.0")
+    cell(AssignmentChanged("assigned", (Partition("events", 0),)))
+    cell(PartitionsPaused((Partition("events", 0),), "the registry is away"))
+
+    paused = readiness(cell.current, 100.0)
+    cell(PartitionsPaused((), ""))
+
+    assert paused.waiting_for == ("partitions paused: events/0: the registry is away",)
+    assert readiness(cell.current, 100.0).ready
 
 
 def test_metrics_are_prometheus_text(worker: Worker) -> None:
