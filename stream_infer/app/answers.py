@@ -1,4 +1,4 @@
-"""What a worker answers to an event: a prediction or a dead letter, read from the pipeline's topics."""
+"""The answer of a worker to an event: a prediction or a dead letter, read from the pipeline's topics."""
 
 from __future__ import annotations
 

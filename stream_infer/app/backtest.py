@@ -1,4 +1,4 @@
-"""What monitoring as it is configured now would have raised, from observation frames that are in the log.
+"""Replays observation frames of the log, and returns the events that today's configuration would raise.
 
 Joins no group and writes nothing. Begins as a new monitor begins, with nothing learned before the range.
 """
@@ -25,7 +25,7 @@ from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, 
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """What was replayed, and the events it led to. How many frames could not be read is `unreadable`."""
+    """The replayed frames and their events. `unreadable` counts the frames that could not be read."""
 
     frames: int
     records: int

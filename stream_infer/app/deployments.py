@@ -1,4 +1,4 @@
-"""What is desired of a fleet, beyond the store: the control topic, and the event of a rollback.
+"""The desired deployment beyond the store: the control topic, and the event of a rollback.
 
 Who follows the control topic, and how, is in `kafka.control`; the store, which comes first, is in `files`.
 """
@@ -24,7 +24,7 @@ _WITHIN_S = 5.0
 
 
 def desired_on_topic(settings: Settings) -> Deployment | None:
-    """Return what the control topic desires; None when that is nothing, or nothing that can be read.
+    """Return the deployment on the control topic; None when there is none that can be parsed.
 
     Raises `BrokerUnreachable` or another `Fatal`.
     """
@@ -33,13 +33,13 @@ def desired_on_topic(settings: Settings) -> Deployment | None:
     value = held.get(settings.pipeline.encode())
     try:
         found = None if value is None else deployment(value)
-    except ValueError:  # whoever wrote it: the next promotion replaces it
+    except ValueError:  # the next promotion replaces it
         return None
     return found if found is not None and found.pipeline == settings.pipeline else None
 
 
 def catch_up(settings: Settings, store: ModelStore) -> None:
-    """Let the store know what the control topic desires, so that the next generation is after it.
+    """Copy the deployment of the control topic into the store, so that the next generation is after it.
 
     Raises `BrokerUnreachable` or another `Fatal`; then nothing was promoted yet.
     """
@@ -49,22 +49,20 @@ def catch_up(settings: Settings, store: ModelStore) -> None:
 
 
 def serving_now(settings: Settings) -> frozenset[str]:
-    """Return the digests of what workers serve, as they say. Raises what `read_fleet` raises."""
+    """Return the digests that workers report as serving. Raises what `read_fleet` raises."""
     return frozenset(worker.model_digest for worker in read_fleet(settings) if worker.model_digest)
 
 
-def publish(settings: Settings, wish: Deployment) -> None:
-    """Make `wish` the desired deployment on the control topic.
+def publish(settings: Settings, deployment: Deployment) -> None:
+    """Make `deployment` the desired deployment on the control topic.
 
     Raises `BrokerUnreachable` or another `Fatal`: the store has it, and asking again publishes it.
     """
-    key, value = record(wish)
+    key, value = record(deployment)
     try:
         produce_sync(settings.kafka, settings.model.control_topic, key, value, within_s=_WITHIN_S)
     except Fatal as failure:
-        said = (
-            f"generation {wish.generation} is in the store, but workers follow the control topic: {failure}"
-        )
+        said = f"generation {deployment.generation} is in the store, but not on the control topic: {failure}"
         raise type(failure)(f"{said}; ask again") from failure
 
 

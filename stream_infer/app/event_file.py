@@ -60,7 +60,7 @@ class EventFile:
         return rows
 
     def notes(self) -> Sequence[str]:
-        """Return what the reader of the output should know about columns and fields, after `check`."""
+        """Return notes about columns and fields for the user, after `check`."""
         notes = []
         if self._converter.unused:
             notes.append(f"columns without a field in {self._schema.name}: {listed(self._converter.unused)}")

@@ -59,7 +59,7 @@ def _ranges(ranges: list[Mapping[str, Any]]) -> str:
 
 
 def printable(text: str) -> str:
-    """Return `text` without what a terminal would act on: reasons and names come from packages and topics."""
+    """Return `text` without control characters: reasons and names come from packages and topics."""
     return "".join(
         c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
     )
@@ -69,6 +69,6 @@ def format_time(unix_ms: int) -> str:
     """Return the time in UTC, to the second; the number itself when no calendar has it."""
     try:
         time = datetime.fromtimestamp(unix_ms / 1000, UTC)
-    except (OverflowError, OSError, ValueError):  # whoever wrote it has a calendar of his own
+    except (OverflowError, OSError, ValueError):  # a time that Python cannot show
         return f"{unix_ms} ms"
     return time.isoformat(sep=" ", timespec="seconds")

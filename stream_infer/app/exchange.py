@@ -1,4 +1,4 @@
-"""Events on their way out, and the answers to them on their way in: what `send` does between two topics."""
+"""Sends events and reads their answers: what `send` does between two topics."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Exchange:
                 deadline = time.monotonic() + _STOPS_WITHIN_S
 
     def _read(self, wait_s: float) -> bool:
-        """Take in what came within `wait_s` seconds; return whether an event of ours got its answer."""
+        """Read for up to `wait_s` seconds; return whether an event of ours got its answer."""
         records = self._follower.read(wait_s)
         self._producer.poll(0)
         for record in records:

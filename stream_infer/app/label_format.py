@@ -1,4 +1,4 @@
-"""How labels are read, as the settings say, and what is wrong with them. Joining them is in `judging`."""
+"""The format of labels from the settings, and its problems. `label_join` joins them."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def companion_inputs(settings: Settings) -> Sequence[str]:
 
 
 class LabelCounts:
-    """An observer that shows what became of labels, after each batch that was committed."""
+    """An observer that shows the outcomes of labels in metrics, after each committed batch."""
 
     def __init__(self, step: MonitorStep, metrics: Metrics) -> None:
         self._step = step

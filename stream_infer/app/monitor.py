@@ -1,4 +1,4 @@
-"""The composition root of the monitor's role: frames of what was seen become monitoring events.
+"""The composition root of the monitor's role: observation frames become monitoring events.
 
 The same loop as scoring, in a group, and a process, of its own: whatever happens here, scoring goes on.
 """
@@ -48,7 +48,7 @@ _PACING = Pacing(max_records=2_000, commit_interval_s=0.5, latency_goal_s=2.0)
 
 
 class RestoreOnRebalance:
-    """A `Step` that takes up the state from its topic whenever what this worker owns has changed.
+    """A `Step` that restores its state from the state topic whenever the assignment has changed.
 
     State and offsets were committed together, so the newest state is that of the committed offsets.
     """
@@ -84,7 +84,7 @@ def run_monitor(settings: Settings) -> int:
 
 
 def monitor_policy(settings: Settings) -> MonitorPolicy:
-    """Return who watches, and how often they may be wrong."""
+    """Return the detectors and the alarm budget of the settings."""
     said = settings.monitoring
     return MonitorPolicy(
         detection=DetectionPolicy(
@@ -120,7 +120,7 @@ class ReportingSink:
 
 
 def run_monitoring(settings: Settings, stop: Stop, incarnations: Mapping[str, str]) -> None:
-    """Monitor what scorers have seen until `stop` is requested."""
+    """Monitor observation frames until `stop` is requested."""
     health = TopicHealth(settings.kafka, _channels(settings))
     with ExitStack() as stack:
         shown = stack.enter_context(observability(settings))

@@ -1,4 +1,4 @@
-"""The monitoring topic, read from outside of any group: events as they were written, whoever wrote them."""
+"""Reads the monitoring topic outside of any group."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class EventFilter:
 
 
 def read_events(settings: Settings, wanted: EventFilter) -> Iterator[Event | None]:
-    """Yield the wanted events that are there now, in the order of their time; None for what cannot be read.
+    """Yield the matching events of the topic now, in the order of their time; None for an unreadable record.
 
     Raises `BrokerUnreachable` or another `Fatal`, and `Misconfigured` where no monitoring topic is named.
     """
@@ -47,7 +47,7 @@ def read_events(settings: Settings, wanted: EventFilter) -> Iterator[Event | Non
 
 
 def follow_events(settings: Settings, wanted: EventFilter) -> Iterator[Event | None]:
-    """Do the same, and go on with what comes, as it comes."""
+    """Yield the matching events of the topic, then new ones as they arrive."""
     with tail(_config(settings), _topic(settings), within_s=_ASK_S) as reading:
         yield from _there(reading, wanted)
         while True:
@@ -72,7 +72,7 @@ def parse_event(value: bytes) -> Event | None:
 
 
 def _there(reading: Tail, wanted: EventFilter) -> list[Event | None]:
-    """Return what there is up to the end; of several partitions, by time."""
+    """Return the events up to the end of the topic, in the order of their time."""
     found: list[Event | None] = []
     silent_since = time.monotonic()
     while not reading.caught_up:

@@ -1,4 +1,4 @@
-"""What packages say to the monitor, by their digest: what training data looked like, what answers mean."""
+"""Facts from packages for the monitor, by digest: the reference data, and the meaning of outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = logging.getLogger("stream_infer.monitoring")
 
 
 class PackagedReferences:
-    """Finds references by digest, and remembers what it found. A package that has none gives None."""
+    """Finds references by digest and caches them. None for a package without reference."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -42,7 +42,7 @@ class PackagedReferences:
 
 
 class PackagedOutputMeanings:
-    """Finds what a model's labels and scores mean. Of a package that is gone nothing is known."""
+    """Finds the meaning of a model's labels and scores. Empty for a package that is gone."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -75,6 +75,8 @@ def _candidates(settings: Settings, digest: str) -> Iterator[Path]:
         yield model.package
     if model.store is not None:
         store = ModelStore(model.store, settings.pipeline)
-        wished = [ref for wish in store.history() for ref in (wish.package, wish.previous) if ref]
-        names = dict.fromkeys(ref.uri for ref in wished if ref.digest == digest)
+        known = [
+            ref for deployment in store.history() for ref in (deployment.package, deployment.previous) if ref
+        ]
+        names = dict.fromkeys(ref.uri for ref in known if ref.digest == digest)
         yield from (store.folder / name for name in names)

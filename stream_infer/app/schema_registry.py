@@ -116,7 +116,7 @@ def monitoring_event_id(settings: Settings) -> int | None:
 
 
 def register_schemas(settings: Settings) -> Mapping[str, int]:
-    """Register what the pipeline writes; return the ids by subject. Raises `Misconfigured`."""
+    """Register the schemas of the pipeline's records; return the ids by subject. Raises `Misconfigured`."""
     subjects = registry_subjects(settings)
     if settings.schema_registry is None or not subjects:
         return {}

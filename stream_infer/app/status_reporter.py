@@ -1,4 +1,4 @@
-"""What this worker tells the world about its model: its status, and packages that it refused.
+"""Publishes this worker's status, and an event for each refused package.
 
 Written beside the stream, by a producer of its own: a status that cannot be written stops nothing. That a
 model serves from an offset on is announced with the predictions themselves, in `steps.scoring.activation`.
@@ -31,7 +31,7 @@ _ROLE = "score"
 
 
 class DeploymentLog:
-    """Logs each change that the deployer tells of: what serves, what was refused, what is in the way."""
+    """Logs each change of the deployer's status: active model, refusal, problem."""
 
     def __init__(self) -> None:
         self._before = DeployerStatus()
@@ -86,7 +86,7 @@ class StatusReporter:
             self._post()
 
     def deployed(self, status: DeployerStatus) -> None:
-        """Take note of what the deployer says, and post it; a new rejection is an event too."""
+        """Publish the deployer's new status; a new refusal is an event too."""
         before, self._status = self._status, status
         self._post()
         if status.rejected is not None and status.rejected != before.rejected:

@@ -72,7 +72,7 @@ def run_worker(settings: Settings) -> int:
 def run_scoring(
     ready: Checked, stop: Stop, *, observers: Sequence[Observer] = (), run_child: RunChild = run_spawned
 ) -> None:
-    """Score with what was checked until `stop` is requested. Any thread may call this, once a process.
+    """Score with the checked parts until `stop` is requested. Any thread may call this, once a process.
 
     `run_child` starts the rehearsals of new packages.
     """
@@ -122,7 +122,7 @@ def _pacing(settings: Settings) -> Pacing:
 
 
 def _topic_health(ready: Checked) -> TopicHealth:
-    """Return the health of the monitoring topics; log what the check found wrong with them."""
+    """Return the health of the monitoring topics; log the problems that the check found."""
     settings = ready.settings
     health = TopicHealth(settings.kafka, monitoring_channels(settings))
     for problem in ready.degraded:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def draft_of(path: Path) -> Iterator[Path]:
-    """Yield an unused hidden path beside `path`, to be written and renamed; what is left there is removed.
+    """Yield an unused hidden path beside `path`, to write and rename; a draft that is left is removed.
 
     It ends as `path` does, so that a suffix keeps its meaning.
     """

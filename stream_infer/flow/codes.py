@@ -1,4 +1,4 @@
-"""The words that operators meet, each said once: codes, classes and types, with their meaning.
+"""The codes, classes and types that operators meet, each defined once, with its meaning.
 
 The values are stored in records, caches and logs and stay as they are; a new one is added at the end.
 `docs/reference` is generated from here.
@@ -23,7 +23,7 @@ class DocumentedEnum(StrEnum):
 
 
 class ExitCode(IntEnum):
-    """What a command or a worker ends with; `title` is its meaning in a few words."""
+    """The exit code of a command or a worker; `title` is its meaning in a few words."""
 
     title: str
     meaning: str
@@ -141,7 +141,7 @@ class DeadLetterClass(DocumentedEnum):
 
 
 class EventType(DocumentedEnum):
-    """What a monitoring event reports: its field `type` and its header `ce_type`."""
+    """The type of a monitoring event: its field `type` and its header `ce_type`."""
 
     DRIFT_DETECTED = "drift.detected", "An incident opens: a distribution, or the model's errors, changed."
     DRIFT_RESOLVED = "drift.resolved", "An incident ends."
@@ -159,7 +159,7 @@ class EventType(DocumentedEnum):
 
 
 class LogEvent(DocumentedEnum):
-    """What a log line of stream_infer reports: its key `event`. librdkafka's own lines have other texts."""
+    """The event of a log line: its key `event`. librdkafka's own lines have other texts."""
 
     WORKER_STARTED = "worker started", "A worker begins to score."
     WORKER_STOPPED = "worker stopped", "A worker has stopped; `reason` says why."

@@ -1,4 +1,4 @@
-"""What the loop and the adapters tell observers: frozen facts, a handful per batch, never one per record."""
+"""Events for observers: frozen facts, a handful per batch, never one per record."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ReadFinished:
 
 @dataclass(frozen=True, slots=True)
 class AssignmentChanged:
-    """The partitions that this worker owns now, and how they came: assigned, revoked or lost."""
+    """The partitions that this worker owns now, and the kind of change: assigned, revoked or lost."""
 
     kind: str
     owned: tuple[Partition, ...]
@@ -85,7 +85,7 @@ class Paced:
 
 @dataclass(frozen=True, slots=True)
 class Degraded:
-    """Scoring goes on without something: `reasons` says what and why, none when all is well again.
+    """Scoring goes on without a part of its monitoring; `reasons` say why, and are empty when it is back.
 
     `held_records` are outputs that wait until their topic takes records again.
     """

@@ -33,7 +33,7 @@ class Source(Protocol):
 
 
 class Step(Protocol):
-    """A pure program: what a batch leads to. Reads no clock and does no I/O."""
+    """A pure program from a batch to its outcome. Reads no clock and does no I/O."""
 
     def __call__(self, batch: Batch) -> Outcome:
         """Return the outcome of `batch`, with its cursor. The same batch gives the same answers.
@@ -58,7 +58,7 @@ class Sink(Protocol):
 
 
 class Observer(Protocol):
-    """Someone who wants to know. Called with a frozen event, a handful per batch, on the loop's thread.
+    """Receives events. Called with a frozen event, a handful per batch, on the loop's thread.
 
     Must not block and must not raise.
     """

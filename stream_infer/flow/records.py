@@ -1,4 +1,4 @@
-"""The vocabulary of the stream: where records come from, batches of them, and what a batch led to.
+"""The vocabulary of the stream: partitions, batches of records, and their outcomes.
 
 Plain values only. Nothing here reads, writes, decodes or knows a vendor.
 """
@@ -33,7 +33,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """What a batch covers, and the right to move past it.
+    """The offsets of a batch, and the right to commit them.
 
     `lease` belongs to the source and sink that share it (Kafka: assignment epoch and group metadata of the
     read); everyone in between passes it on unread.

@@ -1,4 +1,4 @@
-"""The desired state of a pipeline: which package should serve, who asked for it, and why.
+"""The desired deployment of a pipeline: package, generation, author, reason.
 
 Values and their JSON only. The fields are those of `Deployment.avsc`, times in Unix milliseconds. `store` and
 `kafka.control` keep a deployment; `reconcile` decides what to do about it.

@@ -32,7 +32,7 @@ class Gates(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServingPackage:
-    """The digest of the serving package, and the generation that asked for it."""
+    """The digest of the serving package, and the generation that activated it."""
 
     digest: str
     generation: int

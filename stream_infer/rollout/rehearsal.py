@@ -46,7 +46,7 @@ def rehearse(
 
 
 class Rehearsal:
-    """Rehearses packages under `limits`; what `cache` knows is not measured again."""
+    """Rehearses packages under `limits`; results in `cache` are not measured again."""
 
     def __init__(self, limits: RehearsalLimits, cache: RehearsalCache, run: RunChild = run_spawned) -> None:
         self._limits = limits

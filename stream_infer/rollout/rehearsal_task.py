@@ -40,7 +40,7 @@ class RehearsalLimits:
 
 @dataclass(frozen=True, slots=True)
 class RehearsalTask:
-    """What a child is to do: rehearse the package at `path` under `limits`."""
+    """The task of a child: rehearse the package at `path` under `limits`."""
 
     path: Path
     digest: str
@@ -67,7 +67,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class RehearsalReport:
-    """What a child reports: one of the two."""
+    """The report of a child: a result or a refusal."""
 
     measured: RehearsalResult | None = None
     refused: Refusal | None = None

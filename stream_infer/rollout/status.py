@@ -21,7 +21,7 @@ class DeployerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServedPackage:
-    """The serving package, the generation that asked for it (0: none did), and since when (Unix ms)."""
+    """The serving package, its generation (0: no deployment), and since when (Unix ms)."""
 
     package: PackageRef
     generation: int
@@ -30,7 +30,7 @@ class ServedPackage:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A package that was refused when `generation` asked for it: a stable code and a sentence."""
+    """A package that was refused in `generation`: a stable code and a sentence."""
 
     generation: int
     package: PackageRef

@@ -27,7 +27,7 @@ class ChannelHealth(Protocol):
         """Return those channels, and a reason for each."""
 
     def refresh(self) -> None:
-        """Ask again. Bounded in time; when nobody answers, the last answer stays."""
+        """Ask the broker again, within a time limit; without an answer the last result stays."""
 
 
 class Backlog(Protocol):

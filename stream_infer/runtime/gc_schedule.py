@@ -1,4 +1,4 @@
-"""Reference cycles are looked for between batches: never within one, never among what was imported.
+"""Collects reference cycles between batches: never within a batch, never among imported modules.
 
 A batch makes some ten thousand objects at once, and frees them all by reference count. CPython takes that for
 growth and looks through young objects every 700 allocations, and again and again through all of them (some
@@ -50,7 +50,7 @@ class CollectBetweenBatches:
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Look for no cycles while the block runs, as one that imports: what it makes stays.
+    """Collect no cycles while the block runs, for imports: the objects that they create stay.
 
     Imports make objects by the hundred thousand, and a quarter of the time of `run`'s was looking through
     them, again and again.

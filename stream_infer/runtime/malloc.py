@@ -1,4 +1,4 @@
-"""What the process does with memory that a batch has freed: it keeps it, for the next one needs as much."""
+"""Keeps the memory that a batch has freed in the process: the next batch needs as much."""
 
 from __future__ import annotations
 

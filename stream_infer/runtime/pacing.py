@@ -41,7 +41,7 @@ class Pacing:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a batch is expected to take: `fixed_s + records * record_s`."""
+    """The expected time of a batch: `fixed_s + records * record_s`."""
 
     fixed_s: float = 0.01
     record_s: float = 5e-6
@@ -79,7 +79,7 @@ def decide(policy: Pacing, cost: Cost, *, behind: bool, record_bytes: float, tri
 
 
 class Pace:
-    """The state under one policy: what batches cost and weigh, and how often in a row one was aborted."""
+    """The state of pacing under one policy: measured costs, record sizes, aborts in a row."""
 
     def __init__(self, policy: Pacing) -> None:
         self.policy = policy

@@ -1,4 +1,4 @@
-"""The wish to stop: a flag that signals set and the loop reads.
+"""The request to stop: a flag that signals set and the loop reads.
 
 A signal does nothing but write its number to a socket, from which a thread of its own reads it. A handler in
 Python would run on the main thread, between two of its steps: not before a call of the Kafka client returns,
@@ -37,16 +37,16 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether the end has been asked for."""
+        """Whether a stop was requested."""
         return self._event.is_set()
 
     @property
     def exit_code(self) -> int:
-        """What a process that was asked to end ends with: 130 after SIGINT, else 0."""
+        """The exit code after a requested stop: 130 after SIGINT, else 0."""
         return ExitCode.INTERRUPTED if self.signal == signal.SIGINT else ExitCode.OK
 
     def wait(self, timeout_s: float | None) -> bool:
-        """Wait until the end is asked for, at most `timeout_s` seconds; return whether it was."""
+        """Wait for a request, at most `timeout_s` seconds; return whether there is one."""
         return self._event.wait(timeout_s)
 
 

@@ -1,4 +1,4 @@
-"""Worker processes of one machine: started anew, never forked, and started again when they fail.
+"""Supervises worker processes on one machine: started fresh, never forked, restarted when they fail.
 
 A fork would share a client's connections and locks with its copy, so each process is a program of its own.
 Which programs, and under which names, is the caller's. Safe without the supervisor, too: when it is killed
@@ -25,7 +25,7 @@ _TICK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What one seat runs: a name for people, the command line, the whole environment.
+    """The program of one process: a name, the command line, the whole environment.
 
     Ending with a code in `final` ends the whole; after any other, and without any, it is started again.
     """
@@ -57,7 +57,7 @@ class ProcessStarted:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnded:
-    """A process has ended with `code` (minus the signal's number); it starts anew in `restart_s`, if ever."""
+    """A process ended with `code` (minus the signal's number); it restarts after `restart_s`, or never."""
 
     name: str
     code: int
@@ -121,7 +121,7 @@ class _Seat:
         self.process: subprocess.Popen[bytes] | None = None
 
     def look(self) -> int | None:
-        """Start what is due, take note of what has ended; return the code of an end for good."""
+        """Start processes that are due, note those that ended; return the exit code of a final end."""
         now = self._clock()
         if self.process is None:
             if now >= self._due:
