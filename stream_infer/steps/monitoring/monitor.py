@@ -21,6 +21,7 @@ from stream_infer.steps.monitoring.event_context import EventContext
 from stream_infer.steps.monitoring.event_output import event_output
 from stream_infer.steps.monitoring.label_join import LabelJoinSettings, LabelJoinStep, rows_of
 from stream_infer.steps.monitoring.state_documents import StateDocuments
+from stream_infer.steps.observing.frame_check import check_frame
 from stream_infer.steps.observing.frame_record import from_record
 
 MonitoringEvent = Mapping[str, object]
@@ -127,6 +128,7 @@ class MonitorStep:
     ) -> None:
         try:
             frame = from_record(self._codec.frames.read(batch.values[row] or b""))
+            check_frame(frame)
         except ValueError as error:
             rejected.append(Rejected(row, Stage.DECODE, DeadLetterClass.INVALID, str(error)))
             return
