@@ -37,9 +37,12 @@ from stream_infer.drift.reference import parse_reference
 from stream_infer.flow.events import BatchCommitted, Event
 from stream_infer.flow.records import Channel, Cursor, Partition, Span
 from stream_infer.kafka.at_least_once import AtLeastOnce
+from stream_infer.kafka.client import Properties
+from stream_infer.kafka.membership import SessionSettings
 from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
 from stream_infer.kafka.publish import Publisher
-from stream_infer.kafka.session import Session, SessionSettings
+from stream_infer.kafka.session import Session
+from stream_infer.kafka.topic_ids import TopicIds, asking
 from stream_infer.kafka.transactions import Transactions
 from stream_infer.models.package import verify
 from stream_infer.runtime.gc_schedule import between_batches
@@ -122,7 +125,19 @@ def _worker(job: Job, made: material.Material) -> Iterator[Turn]:
     settings = SessionSettings({**job.consumer, "auto.offset.reset": "error"}, [job.input], channels)
     logger = logging.getLogger("benchmark")
     start = StartOffsets("earliest", OnLostOffset.HALT)
-    session = Session(settings, _publisher(job, logger), start, observe=_ignore, logger=logger)
+    session = Session(
+        settings,
+        _publisher(job, logger),
+        start,
+        TopicIds(
+            asking(Properties({"bootstrap.servers": job.consumer["bootstrap.servers"]})),
+            [job.input],
+            stopping=_never,
+        ),
+        stopping=_never,
+        observe=_ignore,
+        logger=logger,
+    )
     step, pace = step_of(made, observe=observe), Pace(Pacing())
     everything = Cursor({Partition(job.input, index): Span(0, 0) for index in range(PARTITIONS)})
     with closing(session):
@@ -149,9 +164,11 @@ def _worker(job: Job, made: material.Material) -> Iterator[Turn]:
 def _publisher(job: Job, logger: logging.Logger) -> Publisher:
     if not job.transactional:
         return AtLeastOnce(job.producer, logger=logger)
-    return Transactions(
-        job.producer, stopping=lambda: False, holder=lambda: None, observe=_ignore, logger=logger
-    )
+    return Transactions(job.producer, stopping=_never, observe=_ignore, logger=logger)
+
+
+def _never() -> bool:
+    return False
 
 
 def _ignore(_event: Event, /) -> None:

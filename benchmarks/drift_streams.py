@@ -155,7 +155,8 @@ def reference(seed: int = 12_345, rows: int = 5_000) -> Reference:
     columns[NULLABLE] = np.where(missing, np.nan, columns[NULLABLE])
     frame = pd.DataFrame(columns)
     scores = Scores(label=_labels(said), score=said)
-    return parse_reference(summarise_reference(frame, [leaf(name) for name in NAMES], scores))
+    contract = OutputContract("classifier", ("no", "yes"), score="probability")
+    return parse_reference(summarise_reference(frame, [leaf(name) for name in NAMES], scores, contract))
 
 
 def _labels(said: Floats) -> NDArray[np.object_]:
@@ -253,7 +254,7 @@ def _batch(at: NDArray[Any], places: Sequence[Partition]) -> Batch:
         keys=nothing,
         values=nothing,
         headers=nothing,
-        received_ms=START_MS,
+        received_ms=START_MS + int(at.max()) * 10,
     )
 
 

@@ -38,7 +38,6 @@ from stream_infer.steps.observing.observe import Observe
 from stream_infer.steps.observing.scored import ScoredRows
 from stream_infer.steps.scoring import policy
 from stream_infer.steps.scoring.infer import infer
-from stream_infer.steps.scoring.isolate import Budget
 from stream_infer.steps.scoring.plan import Events, plan_scoring
 from stream_infer.steps.scoring.prediction import prediction_columns
 
@@ -90,7 +89,7 @@ def stages(made: Material, count: int) -> Mapping[str, Stage]:
         "frame": lambda: build_frame(columns, manifest),
         "predict (the model itself)": lambda: model.predict(frame),
         "output contract": lambda: check_scores(scores, manifest.output, count),
-        "policy to contract, as one": lambda: infer(model, columns, Budget()),
+        "policy to contract, as one": lambda: infer(model, columns),
         "columns of predictions": answer,
         "encode": lambda: encoder.encode(answered),
         "**the whole step**": lambda: step(batch),

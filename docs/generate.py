@@ -104,8 +104,20 @@ def readiness() -> str:
                 ["`joined`", "Whether the consumer group has assigned partitions, even none."],
                 ["`assigned_partitions`", "Number of assigned partitions."],
                 [
+                    "`not_following_since`",
+                    "Since when the deployer has not asked for the desired deployment; null while it does.",
+                ],
+                [
                     "`degraded`",
                     "Reasons why monitoring is incomplete, as sentences. They do not affect `ready`.",
+                ],
+                [
+                    "`foreign_members`",
+                    "Consumers in the group that are no worker, as sentences. They do not affect `ready`.",
+                ],
+                [
+                    "`client_error`",
+                    "Last failure of a client since a commit or an assignment (`reason`, `ago_s`), or null.",
                 ],
             ],
         ),

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from docs.markdown import page, table
-from stream_infer.config import schema_registry
+from stream_infer.config import schema_registry, token_provider
 from stream_infer.config.environment import variable_of
 from stream_infer.config.properties import JAVA_PROPERTIES
 from stream_infer.config.reference import Setting
@@ -144,6 +144,10 @@ def _kafka(description: str) -> Iterator[str]:
         f"`{variable_of('kafka.sasl_password.file')}`."
     )
     yield _KAFKA_EXAMPLE
+    yield (
+        f"`{token_provider.NAME}` (`{variable_of('kafka.token_provider')}`) is the one key that librdkafka "
+        f"does not have. {token_provider.DESCRIPTION} See [Tokens](operations.md#tokens)."
+    )
     yield "### Defaults that differ from librdkafka's"
     yield table(
         ["property", "client", "default", "reason"],
@@ -238,7 +242,9 @@ def _kafka_schema() -> dict[str, object]:
         for scope in ("consumer", "producer")
     }
     servers = {"type": "string", "description": "Addresses of brokers, separated by commas. Required."}
-    return {"type": "object", "properties": {"bootstrap.servers": servers, **own, **refused}}
+    provider = {"type": "string", "description": token_provider.DESCRIPTION}
+    named = {"bootstrap.servers": servers, token_provider.NAME: provider}
+    return {"type": "object", "properties": {**named, **own, **refused}}
 
 
 def _registry_schema() -> dict[str, object]:

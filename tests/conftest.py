@@ -14,7 +14,8 @@ from confluent_kafka.cimpl import NewTopic
 from hypothesis import HealthCheck, settings
 
 from tests.support.broker import Broker, Route, running_broker
-from tests.support.clients import admin
+from tests.support.clients import admin, is_known
+from tests.support.cluster import Cluster, running_cluster
 from tests.support.errors import Unavailable
 from tests.support.events import Framing
 from tests.support.lines import Rehearsed, rehearse
@@ -22,7 +23,7 @@ from tests.support.package import Package, make_package
 from tests.support.pipeline import Pipeline
 from tests.support.proxy import Proxy
 from tests.support.stage import Stage, stage
-from tests.support.worker_process import Worker
+from tests.support.worker_process import Worker, until
 
 _ANSWER_WITHIN_S = 20.0
 
@@ -47,6 +48,18 @@ def broker() -> Iterator[Broker]:
         _do_without(f"no Kafka broker: {reason}")
 
 
+@contextmanager
+def own_cluster(
+    nodes: int = 1, settings: Mapping[str, str] | None = None, *, coordinators: bool = True
+) -> Iterator[Cluster]:
+    """Run brokers of a module's own. Without Java its tests are skipped, or fail where CI wants a broker."""
+    try:
+        with running_cluster(nodes, settings, coordinators=coordinators) as running:
+            yield running
+    except Unavailable as reason:
+        _do_without(f"no Kafka broker of its own: {reason}")
+
+
 @pytest.fixture
 def route(broker: Broker) -> Route:
     """Return the way to the broker on which a proxy may listen."""
@@ -69,16 +82,18 @@ class Topics(Protocol):
 
 
 @contextmanager
-def new_topics(bootstrap: str) -> Iterator[Topics]:
-    """Return a factory of topics, which are deleted when the block ends."""
+def new_topics(bootstrap: str, copies: int = 1) -> Iterator[Topics]:
+    """Return a factory of topics of `copies` replicas, which are deleted when the block ends."""
     client = admin(bootstrap)
     created: list[str] = []
 
     def create(name: str, partitions: int = 4, config: Mapping[str, str] | None = None) -> str:
         topic = f"{name}.{uuid.uuid4().hex[:12]}"
-        new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=copies, config=dict(config or {}))
         client.create_topics([new])[topic].result(_ANSWER_WITHIN_S)
         created.append(topic)
+        # A broker under load answers before its metadata have the topic: others would find none.
+        until(f"{topic} is known", lambda: is_known(client, topic))
         return topic
 
     yield create
@@ -136,12 +151,12 @@ def lines(broker: Broker, topics: Topics, two_lines: Rehearsed, tmp_path: Path) 
 
 
 @pytest.fixture
-def start_worker(topics: Topics) -> Iterator[Callable[[Path], Worker]]:
-    """Return what starts a worker with the settings in a file; all are ended with the test."""
+def start_worker(topics: Topics) -> Iterator[Callable[..., Worker]]:
+    """Return what starts a worker with the settings in a file and options; all are ended with the test."""
     started: list[Worker] = []
 
-    def start(config: Path) -> Worker:
-        worker = Worker(config)
+    def start(config: Path, *options: str) -> Worker:
+        worker = Worker(config, *options)
         started.append(worker)
         return worker
 

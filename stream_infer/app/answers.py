@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stream_infer.avro import topic_schemas
@@ -18,6 +19,7 @@ class EventPrediction:
     label: str | None
     score: float | None
     value: float | None
+    values: Mapping[str, float] | None
     model_name: str
     model_version: str
 
@@ -51,6 +53,7 @@ class AnswerReader:
             label=record["label"],
             score=record["score"],
             value=record["value"],
+            values=record["values"],
             model_name=record["model_name"],
             model_version=record["model_version"],
         )

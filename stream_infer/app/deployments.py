@@ -5,17 +5,22 @@ Who follows the control topic, and how, is in `kafka.control`; the store, which 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from stream_infer.app.fleet import read_fleet
 from stream_infer.app.kit.records import event_writer
 from stream_infer.app.schema_registry import monitoring_event_id
 from stream_infer.common.clock import unix_ms
+from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings
 from stream_infer.flow.codes import EventType
-from stream_infer.flow.errors import Fatal
+from stream_infer.flow.errors import Fatal, Misconfigured, Problem
 from stream_infer.kafka import client
+from stream_infer.kafka.admin_requests import is_forbidden
 from stream_infer.kafka.control import deployment, record
 from stream_infer.kafka.standalone_reader import newest_values
 from stream_infer.kafka.sync_produce import produce_sync
+from stream_infer.kafka.topics import MissingTopic, describe_topics
 from stream_infer.rollout.deployment import Deployment, PackageRef
 from stream_infer.steps import cloudevents
 from stream_infer.store.model_store import ModelStore
@@ -38,6 +43,23 @@ def desired_on_topic(settings: Settings) -> Deployment | None:
     return found if found is not None and found.pipeline == settings.pipeline else None
 
 
+def require_publishable(settings: Settings) -> None:
+    """Raise `Misconfigured` unless the control topic exists and this principal may write it.
+
+    Asked before a generation is claimed: the store keeps no generation that could not be published. Raises
+    `BrokerUnreachable` when no broker answers.
+    """
+    name = settings.model.control_topic
+    topic = describe_topics(settings.kafka, [name], timeout_s=_WITHIN_S)[name]
+    if isinstance(topic, MissingTopic):
+        fix = "create it with `stream-infer topics create`, or allow this principal DESCRIBE on it"
+        raise Misconfigured([Problem("model.control_topic", f'"{name}"', topic.reason, fix)])
+    if is_forbidden("WRITE", topic.operations):
+        message = "this principal may not write it, so that no worker would learn of a deployment"
+        fix = "allow this principal WRITE on the topic, or ask as one who has it"
+        raise Misconfigured([Problem("model.control_topic", f'"{name}"', message, fix)])
+
+
 def catch_up(settings: Settings, store: ModelStore) -> None:
     """Copy the deployment of the control topic into the store, so that the next generation is after it.
 
@@ -48,9 +70,31 @@ def catch_up(settings: Settings, store: ModelStore) -> None:
         store.adopt(found)
 
 
-def serving_now(settings: Settings) -> frozenset[str]:
-    """Return the digests that workers report as serving. Raises what `read_fleet` raises."""
-    return frozenset(worker.model_digest for worker in read_fleet(settings) if worker.model_digest)
+@dataclass(frozen=True, slots=True)
+class FleetReport:
+    """What the workers report: the digests that serve, and the greatest generation followed or tried.
+
+    `problem` is why they could not be asked.
+    """
+
+    serving: frozenset[str] = frozenset()
+    newest: int = 0
+    problem: str | None = None
+
+
+def ask_workers(settings: Settings) -> FleetReport:
+    """Return what the workers report. Those that follow the store need not be reached.
+
+    Raises what `read_fleet` raises where they follow the control topic.
+    """
+    try:
+        workers = read_fleet(settings)
+    except Fatal as failure:
+        if settings.model.follow is Follow.TOPIC:
+            raise
+        return FleetReport(problem=str(failure))
+    serving = frozenset(worker.model_digest for worker in workers if worker.model_digest)
+    return FleetReport(serving, max((worker.newest for worker in workers), default=0))
 
 
 def publish(settings: Settings, deployment: Deployment) -> None:

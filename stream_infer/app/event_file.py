@@ -11,6 +11,7 @@ from stream_infer.avro.schemas import Schema, leaves
 from stream_infer.datasets.files import read_rows
 from stream_infer.datasets.row_events import FieldMisfit, RowConverter
 from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.packaging.csv_layout import CsvLayout
 from stream_infer.packaging.datum import encode_datum
 from stream_infer.packaging.options import listed
 
@@ -29,14 +30,22 @@ class FileEvent(NamedTuple):
 class EventFile:
     """Events of `schema` from the file at `path`.
 
-    `renamed` and `fill` are as in `RowConverter`; `key_field` is the path of the field whose text is the key.
+    `renamed` and `fill` are as in `RowConverter`; `key_field` is the path of the field whose text is the key;
+    `layout` is that of a CSV file.
     """
 
     def __init__(
-        self, path: Path, schema: Schema, *, renamed: Mapping[str, str], fill: bool, key_field: str | None
+        self,
+        path: Path,
+        schema: Schema,
+        *,
+        renamed: Mapping[str, str],
+        fill: bool,
+        key_field: str | None,
+        layout: CsvLayout,
     ) -> None:
-        self._path, self._schema, self._key_field = path, schema, key_field
-        self._converter = RowConverter(schema, renamed, fill=fill)
+        self._path, self._schema, self._key_field, self._layout = path, schema, key_field, layout
+        self._converter = RowConverter(schema, renamed, fill=fill, layout=layout)
 
     def check(self) -> int:
         """Read the whole file and return the number of its rows.
@@ -48,7 +57,7 @@ class EventFile:
             raise Misconfigured([Problem("--key-field", self._key_field, "is no scalar field", fix)])
         problems: list[Problem] = []
         rows = 0
-        for rows, row in enumerate(read_rows("FILE", self._path), 1):
+        for rows, row in enumerate(read_rows("FILE", self._path, self._layout), 1):
             try:
                 self._event(rows, row)
             except Misconfigured as error:
@@ -70,7 +79,7 @@ class EventFile:
 
     def events(self) -> Iterator[FileEvent]:
         """Yield the events in the order of the rows. Raises what `check` raises, for one row."""
-        for number, row in enumerate(read_rows("FILE", self._path), 1):
+        for number, row in enumerate(read_rows("FILE", self._path, self._layout), 1):
             yield self._event(number, row)
 
     def _event(self, number: int, row: Mapping[str, object]) -> FileEvent:

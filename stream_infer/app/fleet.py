@@ -18,7 +18,7 @@ from stream_infer.common.clock import to_unix_ms
 from stream_infer.config.settings import Settings
 from stream_infer.flow.records import Headers
 from stream_infer.kafka import client
-from stream_infer.kafka.groups import group_members
+from stream_infer.kafka.groups import static_members
 from stream_infer.kafka.standalone_reader import Entry, newest_entries, tail
 from stream_infer.rollout.deployment import Deployment
 from stream_infer.rollout.status import DeployerState
@@ -61,7 +61,14 @@ class WorkerStatus:
     started_at: int
     updated_at: int
     serves_since: int | None = None
+    newest_generation: int | None = None
     member: bool | None = None
+
+    @property
+    def newest(self) -> int:
+        """The greatest generation that the worker is known to have followed or tried; 0 without one."""
+        rejected = self.rejected.generation if self.rejected else 0
+        return max(self.newest_generation or 0, self.generation or 0, rejected)
 
 
 class RolloutState(StrEnum):
@@ -69,7 +76,7 @@ class RolloutState(StrEnum):
 
     SERVES = "serves"
     REJECTED = "rejected"
-    SUPERSEDED = "superseded"  # it follows a newer deployment
+    SUPERSEDED = "superseded"  # it has followed or tried a newer deployment
     AWAY = "away"  # it is no member of the group: not waited for
     AWAITED = "awaited"
 
@@ -100,7 +107,7 @@ def rollout_state(worker: WorkerStatus, deployment: Deployment) -> RolloutState:
         return RolloutState.SERVES
     if rejected is not None and (rejected.generation, rejected.digest) == desired:
         return RolloutState.REJECTED
-    if max(worker.generation or 0, rejected.generation if rejected else 0) > deployment.generation:
+    if worker.newest > deployment.generation:
         return RolloutState.SUPERSEDED
     starting = worker.state == DeployerState.STARTING  # it has not joined yet
     return RolloutState.AWAY if worker.member is False and not starting else RolloutState.AWAITED
@@ -115,7 +122,7 @@ def convergence(workers: Mapping[str, WorkerStatus], deployment: Deployment) -> 
 def read_fleet(settings: Settings) -> list[WorkerStatus]:
     """Return the workers of the pipeline, by name. Raises `BrokerUnreachable` or another `Fatal`."""
     held = newest_entries(_config(settings), settings.model.status_topic, within_s=ASK_S)
-    members = group_members(settings.kafka, settings.group_id, timeout_s=ASK_S)
+    members = static_members(settings.kafka, settings.group_id, timeout_s=ASK_S)
     found: dict[str, WorkerStatus] = {}
     for entry in held.values():
         _note(found, settings.pipeline, entry, members)
@@ -138,7 +145,7 @@ def converging(settings: Settings, deployment: Deployment, *, timeout_s: float) 
             if not reading.caught_up:
                 continue
             if time.monotonic() >= ask_at:
-                members = group_members(settings.kafka, settings.group_id, timeout_s=ASK_S)
+                members = static_members(settings.kafka, settings.group_id, timeout_s=ASK_S)
                 workers = {name: _seen(worker, members) for name, worker in workers.items()}
                 ask_at = time.monotonic() + _MEMBERS_EVERY_S
             now = convergence(workers, deployment)
@@ -167,6 +174,7 @@ def parse_status(value: bytes, headers: Headers = ()) -> WorkerStatus:
         started_at=to_unix_ms(record["started_at"]),
         updated_at=to_unix_ms(record["updated_at"]),
         serves_since=_serves_since(record["serves_since"], headers),
+        newest_generation=record["newest_generation"],
     )
 
 

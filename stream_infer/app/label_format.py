@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_infer.avro import topic_schemas
@@ -10,13 +10,17 @@ from stream_infer.avro.schemas import Leaf, Schema, leaves, other_fields
 from stream_infer.config import input_schemas
 from stream_infer.config.monitoring_sections import LabelsSection
 from stream_infer.config.problems import nearest
+from stream_infer.drift.label_values import label_value
 from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.models.manifest import OutputContract
 from stream_infer.steps.monitoring.label_readers import LabelFields
 from stream_infer.steps.options import JoinBy
 from stream_infer.steps.scoring.plan import units_per_ms
 
 _KNOWN_SINCE = "labelled_at"
 _VALUE = "value"
+_NUMBERS = frozenset({"int", "long", "float", "double"})
+_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,32 @@ def label_format(settings: LabelsSection) -> LabelFormat:
         units_per_ms=(time and units_per_ms(leaves(schema)[time])) or 1,
     )
     return LabelFormat(schema, fields)
+
+
+def class_problem(labels: LabelFormat, output: OutputContract) -> Problem | None:
+    """Return why no label can be an answer of a model with `output`, or None.
+
+    Text may be anything, and our own labels hold a class or a value.
+    """
+    kind = leaves(labels.schema)[labels.fields.label].kind
+    if labels.fields.value is not None:
+        return None
+    numbers = {label_value(one) for one in output.classes} - {None}
+    if output.kind == "regressor":
+        unfit, answers = kind in {"boolean", "enum"}, "numbers"
+    elif kind == "boolean":
+        unfit, answers = not {0, 1} <= numbers, _listed(output.classes)
+    else:
+        unfit, answers = kind in _NUMBERS and not numbers, _listed(output.classes)
+    if not unfit:
+        return None
+    message = f"is {kind} in {labels.schema.name}, and the model's answers are {answers}"
+    fix = "name the field with the true answer"
+    return Problem("labels.label_field", f'"{labels.fields.label}"', message, fix)
+
+
+def _listed(classes: Sequence[str]) -> str:
+    return ", ".join(classes[:_SHOWN]) + (", ..." if len(classes) > _SHOWN else "")
 
 
 def _problems(settings: LabelsSection, schema: Schema) -> Iterator[Problem]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 
 from stream_infer.app.label_format import label_format
 from stream_infer.app.package_references import PackagedOutputMeanings
@@ -13,11 +15,14 @@ from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema
 from stream_infer.config.settings import Settings
 from stream_infer.drift.labels import JoinPolicy
+from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.events import BatchCommitted, Event
-from stream_infer.ops.metrics import Metrics
+from stream_infer.ops.metrics import LabelsWaiting, Metrics
 from stream_infer.steps.monitoring.label_join import LabelJoinSettings
 from stream_infer.steps.monitoring.label_readers import PREDICTION_FIELDS, LabelReader, PredictionReader
 from stream_infer.steps.monitoring.monitor import MonitorStep
+
+_LOG = logging.getLogger("stream_infer")
 
 
 def label_join_settings(settings: Settings, registered: Mapping[bytes, Writer]) -> LabelJoinSettings | None:
@@ -29,17 +34,22 @@ def label_join_settings(settings: Settings, registered: Mapping[bytes, Writer]) 
     if labels.topic is None:
         return None
     known = label_format(labels)
-    said = _decoder(
-        settings.output.framing, topic_schemas.topic_schema("Prediction"), PREDICTION_FIELDS, registered
-    )
+    said, *earlier = prediction_decoders(settings.output.framing, registered)
     truths = _decoder(labels.framing, known.schema, known.fields.paths, registered)
     return LabelJoinSettings(
         settings.output.topic,
         labels.topic,
-        PredictionReader(said, labels.join),
+        PredictionReader(said, labels.join, earlier),
         LabelReader(truths, known.fields),
         PackagedOutputMeanings(settings),
-        JoinPolicy(labels.max_delay_ms, labels.max_early_ms, labels.max_pending, labels.window),
+        JoinPolicy(
+            labels.max_delay_ms,
+            labels.max_early_ms,
+            labels.max_pending,
+            labels.window,
+            labels.max_pending_bytes,
+            labels.corrected_within_ms or 0,
+        ),
     )
 
 
@@ -54,16 +64,34 @@ def companion_inputs(settings: Settings) -> Sequence[str]:
 
 
 class LabelCounts:
-    """An observer that shows the outcomes of labels in metrics, after each committed batch."""
+    """An observer that shows the outcomes of labels in metrics, after each committed batch.
+
+    A line of the log says when the sample became smaller.
+    """
 
     def __init__(self, step: MonitorStep, metrics: Metrics) -> None:
         self._step = step
         self._metrics = metrics
+        self._told_coverage = 1.0
 
     def __call__(self, event: Event, /) -> None:
         join = self._step.label_join
         if isinstance(event, BatchCommitted) and join is not None:
-            self._metrics.labelled(join.totals, coverage=join.coverage, pending=join.remembered)
+            waiting = LabelsWaiting(join.remembered, join.size_bytes, join.coverage)
+            self._metrics.labelled(join.totals, waiting)
+            if join.coverage < self._told_coverage:
+                self._told_coverage = join.coverage
+                _LOG.warning(LogEvent.LABELS_SAMPLED, extra=asdict(waiting))
+
+
+def prediction_decoders(framing: Framing, registered: Mapping[bytes, Writer]) -> Sequence[Decoder]:
+    """Return the decoders of predictions of this release and, where no head tells them, of earlier ones."""
+    now, earlier = topic_schemas.topic_schema("Prediction"), topic_schemas.earlier_schemas("Prediction")
+    if framing is Framing.NONE:
+        return [Decoder(framing, [one], PREDICTION_FIELDS) for one in (now, *earlier)]
+    if framing is Framing.SINGLE_OBJECT:
+        return [Decoder(framing, [now, *earlier], PREDICTION_FIELDS)]
+    return [_decoder(framing, now, PREDICTION_FIELDS, registered)]
 
 
 def _decoder(

@@ -5,7 +5,8 @@ The same loop as scoring, in a group, and a process, of its own: whatever happen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 
@@ -16,30 +17,47 @@ from stream_infer.app.kit.observability import observability
 from stream_infer.app.kit.records import event_writer, frame_reader
 from stream_infer.app.kit.writers import gated, writer_schemas
 from stream_infer.app.label_format import label_format
+from stream_infer.app.offset_reporter import offset_reporters
 from stream_infer.app.package_references import PackagedReferences
 from stream_infer.app.schema_registry import monitoring_event_id
+from stream_infer.app.silence import SilenceWatch, labels_feed, observations_feed
+from stream_infer.avro.record import RecordWriter
+from stream_infer.common.clock import unix_ms
 from stream_infer.config.settings import Settings
 from stream_infer.drift.budget import AlarmBudget, change_detectors
 from stream_infer.drift.detector_bank import DetectionPolicy
 from stream_infer.drift.detectors import DetectorKind
+from stream_infer.drift.levels import LevelLimits
 from stream_infer.drift.monitor import MonitorPolicy
+from stream_infer.drift.pipeline_levels import LevelPolicy
+from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import Aborted, Fatal, Misconfigured, Problem
 from stream_infer.flow.events import Degraded
 from stream_infer.flow.ports import Observer, Sink
 from stream_infer.flow.records import Batch, Channel, Outcome
 from stream_infer.kafka import client
-from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
+from stream_infer.kafka.offsets import NextOffset, OnLostOffset, StartOffsets
+from stream_infer.kafka.output_gate import RefittingSink
 from stream_infer.kafka.session import Session
 from stream_infer.kafka.standalone_reader import newest_values
 from stream_infer.kafka.topic_health import TopicHealth
-from stream_infer.kafka.topics import MissingTopic, Topic, describe_topics
+from stream_infer.kafka.topic_shapes import TopicShapes
+from stream_infer.kafka.topics import (
+    DEFAULT_MAX_MESSAGE_BYTES,
+    MissingTopic,
+    Topic,
+    describe_topics,
+    facts_of,
+)
 from stream_infer.kafka.writer_schemas import WriterSchemas
 from stream_infer.ops.fanout import Fanout
 from stream_infer.ops.progress import LoopState
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.stop import Stop
+from stream_infer.steps.monitoring.event_output import event_output
 from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, RecordCodec
+from stream_infer.steps.monitoring.state_documents import StateDocuments
 
 # With labels the state is as large as their memory's budget, and what is not compacted yet.
 _RESTORED_WITHIN_S = 120.0
@@ -70,7 +88,7 @@ class RestoreOnRebalance:
 
     def _check(self, batch: Batch) -> None:
         for partition, position in batch.positions.items():
-            known = self._step.position(partition)
+            known = self._step.position(partition, batch.topic_ids.get(partition, ""))
             if known > position:
                 raise Fatal(
                     f"the monitor's state has seen {partition.topic}/{partition.index} up to {known}, "
@@ -80,18 +98,22 @@ class RestoreOnRebalance:
 
 def run_monitor(settings: Settings) -> int:
     """Monitor until SIGTERM (exit code 0) or SIGINT (130). Raises what stops it otherwise."""
-    return run_until_signal(partial(_check, settings), lambda ids, stop: run_monitoring(settings, stop, ids))
+    return run_until_signal(
+        partial(_check, settings), lambda topics, stop: run_monitoring(settings, stop, topics)
+    )
 
 
 def monitor_policy(settings: Settings) -> MonitorPolicy:
-    """Return the detectors and the alarm budget of the settings."""
+    """Return the detectors, the alarm budget and the limits of the settings."""
     said = settings.monitoring
+    limits = LevelLimits(said.max_dead_letter_rate, said.max_null_rate)
     return MonitorPolicy(
         detection=DetectionPolicy(
             budget=AlarmBudget(said.false_alarms, said.false_alarm_days, said.events_per_s),
             detectors=partial(change_detectors, kinds=[DetectorKind(name) for name in said.detectors]),
             compare=said.compare,
-        )
+        ),
+        levels=LevelPolicy(limits=limits),
     )
 
 
@@ -119,29 +141,75 @@ class ReportingSink:
             self._observe(Degraded(reasons, 0))
 
 
-def run_monitoring(settings: Settings, stop: Stop, incarnations: Mapping[str, str]) -> None:
-    """Monitor observation frames until `stop` is requested."""
+def run_monitoring(settings: Settings, stop: Stop, topics: Mapping[str, Topic]) -> None:
+    """Monitor observation frames until `stop` is requested.
+
+    `topics` are those that the brokers describe, by name; a mock cluster describes none.
+    """
+    shapes = TopicShapes(settings.kafka, facts_of(topics))
     health = TopicHealth(settings.kafka, _channels(settings))
     with ExitStack() as stack:
-        shown = stack.enter_context(observability(settings))
-        observe = shown.observer()
-        session = stack.enter_context(closing(_session(settings, stop, observe, health)))
+        shown = stack.enter_context(
+            observability(settings, settings.monitor_group_id, rejected=LogEvent.RECORDS_REFUSED)
+        )
+        member = GroupMember(settings.kafka, settings.monitor_group_id, settings.worker.slot)
+        observe = shown.observer(*offset_reporters(settings, member, partial(_event_writer, settings)))
+        session = stack.enter_context(closing(_session(settings, member, shapes, stop, observe, health)))
         writers = stack.enter_context(
             writer_schemas(settings.schema_registry, label_join.label_framings(settings))
         )
-        step = _step(settings, incarnations, writers)
+        step = _step(settings, writers, shapes)
         session.open()
         shown.progress.serve("monitor")
         shown.progress.enter(LoopState.RUNNING)
         run(
             gated(session, writers, observe),
             RestoreOnRebalance(step, _documents(settings)),
-            ReportingSink(session, health, observe),
+            ReportingSink(_following_limits(settings, session, shapes), health, observe),
             stop=stop,
             pace=Pace(_PACING),
-            observe=Fanout([observe, label_join.LabelCounts(step, shown.metrics)]),
+            observe=Fanout(
+                [observe, label_join.LabelCounts(step, shown.metrics), *_silence(settings, step, stack)]
+            ),
         )
         shown.progress.enter(LoopState.DRAINING)
+
+
+def _following_limits(settings: Settings, session: Session, shapes: TopicShapes) -> Sink:
+    """Return `session` as a sink that follows the record limits of its topics."""
+
+    def refit() -> None:
+        session.publisher.refit(_record_limits(settings, shapes))
+
+    return RefittingSink(session, shapes, _channels(settings), refit)
+
+
+def _record_limits(settings: Settings, shapes: TopicShapes) -> Sequence[int]:
+    known = shapes.facts.max_message_bytes
+    return [known[topic] for topic in _channels(settings).values() if topic in known]
+
+
+def _silence(settings: Settings, step: MonitorStep, stack: ExitStack) -> Iterator[SilenceWatch]:
+    """Yield the watches that tell when nothing comes to monitor; their events go beside the transactions."""
+    topic, member = settings.monitoring.topic or "", _member(settings)
+    publisher = stack.enter_context(closing(member.best_effort_publisher("silence")))
+    publisher.open()
+    writer = event_writer(settings, monitoring_event_id(settings))
+
+    def post(event: Mapping[str, object]) -> None:
+        output = event_output(settings.pipeline, [event], writer)
+        for key, value, headers in zip(output.keys, output.values, output.headers, strict=True):
+            publisher.post(topic, key or b"", value, headers or ())
+
+    limit_s = settings.monitoring.max_silence_ms / 1_000
+    for feed in [observations_feed(step), *([] if step.label_join is None else [labels_feed(step)])]:
+        yield SilenceWatch(
+            settings.pipeline, feed, post, limit_s=limit_s, clock=time.monotonic, now_ms=unix_ms
+        )
+
+
+def _member(settings: Settings) -> GroupMember:
+    return GroupMember(settings.kafka, settings.monitor_group_id, settings.worker.slot)
 
 
 def _channels(settings: Settings) -> Mapping[Channel, str]:
@@ -149,8 +217,8 @@ def _channels(settings: Settings) -> Mapping[Channel, str]:
     return {Channel.EVENTS: monitoring.topic or "", Channel.STATE: monitoring.state_topic}
 
 
-def _check(settings: Settings) -> Mapping[str, str]:
-    """Return the ids of the topics, or raise `Misconfigured` with those that are missing."""
+def _check(settings: Settings) -> Mapping[str, Topic]:
+    """Return the topics by name, or raise `Misconfigured` with those that are missing."""
     monitoring = settings.monitoring
     if monitoring.topic is None:
         fix = f'name one, for example topic = "{settings.pipeline}.monitoring.v1"'
@@ -172,18 +240,26 @@ def _check(settings: Settings) -> Mapping[str, str]:
     ]
     if problems:
         raise Misconfigured(problems)
-    return {name: topic.id for name, topic in described.items() if isinstance(topic, Topic)}
+    return {name: topic for name, topic in described.items() if isinstance(topic, Topic)}
 
 
-def _step(settings: Settings, incarnations: Mapping[str, str], writers: WriterSchemas | None) -> MonitorStep:
+def _step(settings: Settings, writers: WriterSchemas | None, shapes: TopicShapes) -> MonitorStep:
+    state = settings.monitoring.state_topic
     return MonitorStep(
         MonitorSettings(
-            settings.pipeline, settings.monitoring.observations_topic, monitor_policy(settings), incarnations
+            settings.pipeline,
+            settings.monitoring.observations_topic,
+            monitor_policy(settings),
+            state_limit=lambda: shapes.facts.max_message_bytes.get(state, DEFAULT_MAX_MESSAGE_BYTES),
         ),
         PackagedReferences(settings),
-        RecordCodec(frame_reader(), event_writer(settings, monitoring_event_id(settings))),
+        RecordCodec(frame_reader(), _event_writer(settings)),
         label_join.label_join_settings(settings, {} if writers is None else writers.known),
     )
+
+
+def _event_writer(settings: Settings) -> RecordWriter:
+    return event_writer(settings, monitoring_event_id(settings))
 
 
 def _documents(settings: Settings) -> Callable[[], Mapping[str, bytes]]:
@@ -198,13 +274,30 @@ def _documents(settings: Settings) -> Callable[[], Mapping[str, bytes]]:
     return documents
 
 
-def _session(settings: Settings, stop: Stop, observe: Observer, health: TopicHealth) -> Session:
-    member = GroupMember(settings.kafka, settings.monitor_group_id, settings.worker.slot)
+def _positions_in_state(settings: Settings) -> NextOffset:
+    """Return what the state knows of the inputs: the group loses its offsets when it is away for long."""
+    documents = StateDocuments(settings.pipeline, lambda: DEFAULT_MAX_MESSAGE_BYTES)
+    documents.restore(_documents(settings)())
+    return documents.position
+
+
+def _session(
+    settings: Settings,
+    member: GroupMember,
+    shapes: TopicShapes,
+    stop: Stop,
+    observe: Observer,
+    health: TopicHealth,
+) -> Session:
+    inputs, companions = [settings.monitoring.observations_topic], label_join.companion_inputs(settings)
     plan = SessionPlan(
-        input_topics=[settings.monitoring.observations_topic],
-        companions=label_join.companion_inputs(settings),
+        input_topics=inputs,
+        companions=companions,
+        guarded=[topic for topic in [*inputs, *companions] if topic in shapes.facts.partitions],
         channels=_channels(settings),
-        start=StartOffsets("earliest", OnLostOffset.EARLIEST),
-        mark_ends=True,  # a label waits for predictions that are still unread
+        start=StartOffsets(
+            "earliest", OnLostOffset.EARLIEST, remembered=partial(_positions_in_state, settings)
+        ),
+        record_limits=_record_limits(settings, shapes),
     )
     return build_session(member, plan, stop=stop, observe=observe, health=health)

@@ -10,8 +10,9 @@ from stream_infer.config.settings import Settings
 from stream_infer.drift.model_metrics import OutputMeaning
 from stream_infer.drift.reference import Reference, parse_reference
 from stream_infer.flow.codes import LogEvent
-from stream_infer.flow.errors import Refused
+from stream_infer.flow.errors import Misconfigured, Refused
 from stream_infer.models.package import Verified, verify
+from stream_infer.rollout.deployment import Deployment
 from stream_infer.store.model_store import ModelStore
 
 _REFERENCE = "reference.json"
@@ -46,18 +47,19 @@ class PackagedOutputMeanings:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._references = PackagedReferences(settings)
         self._found: dict[str, OutputMeaning] = {}
 
     def __call__(self, digest: str) -> OutputMeaning:
         if digest not in self._found:
             package = next(_packages(self._settings, digest), None)
-            self._found[digest] = OutputMeaning() if package is None else _answers(package)
+            self._found[digest] = OutputMeaning() if package is None else self._answers(package, digest)
         return self._found[digest]
 
-
-def _answers(package: Verified) -> OutputMeaning:
-    output = package.manifest.output
-    return OutputMeaning(output.classes, output.score == "probability")
+    def _answers(self, package: Verified, digest: str) -> OutputMeaning:
+        output, reference = package.manifest.output, self._references(digest)
+        promise = None if reference is None else reference.promise
+        return OutputMeaning(output.classes, output.score == "probability", promise)
 
 
 def _packages(settings: Settings, digest: str) -> Iterator[Verified]:
@@ -76,7 +78,18 @@ def _candidates(settings: Settings, digest: str) -> Iterator[Path]:
     if model.store is not None:
         store = ModelStore(model.store, settings.pipeline)
         known = [
-            ref for deployment in store.history() for ref in (deployment.package, deployment.previous) if ref
+            ref for deployment in _history(store) for ref in (deployment.package, deployment.previous) if ref
         ]
         names = dict.fromkeys(ref.uri for ref in known if ref.digest == digest)
         yield from (store.folder / name for name in names)
+
+
+def _history(store: ModelStore) -> list[Deployment]:
+    """Return the deployments of the store; none, and a line, when they cannot be read."""
+    try:
+        return store.history()
+    except Misconfigured as error:
+        _log.warning(
+            LogEvent.REFERENCE_UNAVAILABLE, extra={"package": store.folder.name, "reason": str(error)}
+        )
+        return []

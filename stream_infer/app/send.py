@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stream_infer.app.event_file import EventFile
@@ -20,9 +20,11 @@ from stream_infer.config.input_schemas import read_input_schemas
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.kafka import client
+from stream_infer.kafka.admin_requests import is_forbidden
 from stream_infer.kafka.event_producer import EventProducer
 from stream_infer.kafka.topic_follower import follow_topics
 from stream_infer.kafka.topics import MissingTopic, Topic, describe_topics
+from stream_infer.packaging.csv_layout import CsvOptions, layout_of
 from stream_infer.packaging.options import listed, parse_pairs
 from stream_infer.runtime.stop import Stop, on_signals
 
@@ -33,7 +35,7 @@ class SendRequest:
 
     `topic` of None is the only input topic. `columns` are `COLUMN=FIELD`; `fill` gives fields without a
     column a zero. `rate` is in events per second, None for no limit. `timeout_s` is how long to wait without
-    any answer; 0 does not wait.
+    any answer; 0 does not wait. `csv` is how a CSV file is written.
     """
 
     file: Path
@@ -44,6 +46,7 @@ class SendRequest:
     key_field: str | None = None
     rate: float | None = None
     timeout_s: float = 30.0
+    csv: CsvOptions = field(default_factory=CsvOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,14 @@ def send_file(settings: Settings, request: SendRequest, listener: SendListener) 
     topic = _input_topic(settings, request.topic)
     schema = _schema(settings, request, topic)
     renamed = parse_pairs("--map", request.columns, "COLUMN=FIELD")
-    file = EventFile(request.file, schema, renamed=renamed, fill=request.fill, key_field=request.key_field)
+    file = EventFile(
+        request.file,
+        schema,
+        renamed=renamed,
+        fill=request.fill,
+        key_field=request.key_field,
+        layout=layout_of(request.csv),
+    )
     rows = file.check()
     described = _require_topics(settings, topic)
     framing = _head(settings, topic, schema, listener)
@@ -136,7 +146,10 @@ def _schema(settings: Settings, request: SendRequest, topic: str) -> Schema:
 
 
 def _require_topics(settings: Settings, topic: str) -> Topic:
-    """Return the input topic as it exists. Raises `Misconfigured` when it or an output topic is missing."""
+    """Return the input topic as it exists.
+
+    Raises `Misconfigured` when it or an output topic is missing, and when it may not be written.
+    """
     keys = {topic: "input.topics", settings.output.topic: "output.topic", settings.dlq.topic: "dlq.topic"}
     described = describe_topics(settings.kafka, list(keys))
     fix = "create it: `stream-infer topics create{}`"
@@ -153,6 +166,9 @@ def _require_topics(settings: Settings, topic: str) -> Topic:
     source = described[topic]
     if problems or not isinstance(source, Topic):
         raise Misconfigured(problems)
+    if is_forbidden("WRITE", source.operations):
+        fix = "allow it WRITE on the topic, or send as a principal that has it"
+        raise Misconfigured([Problem(keys[topic], f'"{topic}"', "this principal may not write it", fix)])
     return source
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 from stream_infer import __version__
 from stream_infer.app.fleet import SERVES_SINCE
@@ -27,7 +29,13 @@ from stream_infer.rollout.status import DeployerStatus, Rejection
 from stream_infer.steps import cloudevents
 
 _LOG = logging.getLogger("stream_infer")
-_ROLE = "score"
+
+
+class DeploymentReporter(Protocol):
+    """Is told each new status of the deployer, on its thread."""
+
+    def deployed(self, status: DeployerStatus) -> None:
+        """Take note of `status`. Must not block."""
 
 
 class DeploymentLog:
@@ -51,6 +59,15 @@ class DeploymentLog:
             _LOG.warning(LogEvent.DEPLOYMENT_UNAVAILABLE, extra=fields)
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessName:
+    """The name of a process in its pipeline: what it does, and which one of them it is."""
+
+    pipeline: str
+    role: str
+    instance: str
+
+
 class StatusReporter:
     """Posts a `WorkerStatus` on every change. Observes the loop; `deployed` is called by the deployer.
 
@@ -60,17 +77,17 @@ class StatusReporter:
     def __init__(
         self,
         publisher: BestEffortPublisher,
+        name: ProcessName,
         *,
-        pipeline: str,
-        instance: str,
         status_topic: str,
         events_topic: str,
         events: RecordWriter,
         now_ms: Callable[[], int] = unix_ms,
     ) -> None:
         self._publisher = publisher
-        self._pipeline = pipeline
-        self._instance = instance
+        self._pipeline = name.pipeline
+        self._instance = name.instance
+        self._role = name.role
         self._status_topic = status_topic
         self._events_topic = events_topic
         self._now_ms = now_ms
@@ -104,7 +121,7 @@ class StatusReporter:
         status, served, rejected = self._status, self._status.served, self._status.rejected
         record = {
             "pipeline": self._pipeline,
-            "role": _ROLE,
+            "role": self._role,
             "instance": self._instance,
             "state": str(status.state),
             "reason": status.problem.reason if status.problem else None,
@@ -117,6 +134,7 @@ class StatusReporter:
             "started_at": self._started_ms,
             "updated_at": self._now_ms(),
             "serves_since": served.since_ms if served else None,
+            "newest_generation": status.newest_generation or None,
         }
         since: Headers = [(SERVES_SINCE, str(served.since_ms).encode())] if served else []
         self._publisher.post(self._status_topic, self._key, self._statuses.write(record), since)
@@ -154,9 +172,9 @@ class StatusReporter:
 
 @contextmanager
 def status_reporters(
-    settings: Settings, member: GroupMember, events: Callable[[], RecordWriter]
+    settings: Settings, member: GroupMember, events: Callable[[], RecordWriter], role: str = "score"
 ) -> Iterator[Sequence[StatusReporter]]:
-    """Hold the status reporter of this worker; none where the model is fixed or nothing is monitored.
+    """Hold the status reporter of this process; none where the model is fixed or nothing is monitored.
 
     `events` makes the writer of events. It is not called where there is no reporter: the record may have no
     id in the registry then.
@@ -167,8 +185,7 @@ def status_reporters(
     publisher = member.best_effort_publisher("status")
     reporter = StatusReporter(
         publisher,
-        pipeline=settings.pipeline,
-        instance=settings.worker.slot,
+        ProcessName(settings.pipeline, role, settings.worker.slot),
         status_topic=settings.model.status_topic,
         events_topic=settings.monitoring.topic,
         events=events(),

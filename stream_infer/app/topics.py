@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.kafka.output_gate import alteration
 from stream_infer.kafka.topics import (
     CreateResult,
     MissingTopic,
@@ -52,7 +53,8 @@ def plan_topics(settings: Settings, *, input_partitions: int | None = None) -> S
     """Return the topics that the pipeline writes, and its labels topic. Changes nothing.
 
     With `input_partitions` the input topics come first; a missing one is planned with so many partitions.
-    Raises `Misconfigured` when an input topic is missing without that, and when partition counts do not fit.
+    Raises `Misconfigured` when an input topic is missing without that, and when the output has
+    fewer partitions than an input.
     """
     described = describe_topics(settings.kafka, _names(settings))
     inputs = [_planned("input.topics", spec, described) for spec in _inputs(settings, input_partitions or 0)]
@@ -62,7 +64,7 @@ def plan_topics(settings: Settings, *, input_partitions: int | None = None) -> S
             raise Misconfigured(problems)
     outputs = [_planned(key, spec, described) for key, spec in _outputs(settings, inputs)]
     if settings.output.partitioning is Partitioning.SOURCE:
-        problems = [*_unequal_inputs(inputs), *_unequal_output(outputs)]
+        problems = list(_small_output(outputs))
         if problems:
             raise Misconfigured(problems)
     return outputs if input_partitions is None else [*inputs, *outputs]
@@ -136,23 +138,13 @@ def _missing_inputs(inputs: Sequence[PlannedTopic], described: Described) -> Ite
             yield Problem(one.key, f'"{one.spec.name}"', topic.reason, fix)
 
 
-def _unequal_inputs(inputs: Sequence[PlannedTopic]) -> Iterator[Problem]:
-    if len({one.partitions for one in inputs}) == 1:
-        return
-    listed = ", ".join(
-        f"{one.spec.name} {'would have' if one.existing is None else 'has'} {one.partitions}"
-        for one in inputs
-    )
-    fix = 'use partitioning = "key", or a pipeline for each'
-    yield Problem("output.partitioning", '"source"', f"unequal partition counts: {listed}", fix)
-
-
-def _unequal_output(outputs: Sequence[PlannedTopic]) -> Iterator[Problem]:
+def _small_output(outputs: Sequence[PlannedTopic]) -> Iterator[Problem]:
     for one in outputs:
-        if one.key == "output.topic" and one.partitions != one.spec.partitions:
+        if one.key == "output.topic" and one.partitions < one.spec.partitions:
             yield Problem(
                 one.key,
                 f'"{one.spec.name}"',
                 f"exists with {one.partitions} partitions, and the input has {one.spec.partitions}",
-                'alter its partitions, name another topic, or use partitioning = "key"',
+                f"add partitions (`{alteration(one.spec.name, one.spec.partitions)}`), name another topic, "
+                'or use partitioning = "key"',
             )

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from functools import partial
 
-from stream_infer.app.active_model import ModelInfoObserver, desired_source, follow_active_model
+from stream_infer.app.active_model import (
+    FollowingObserver,
+    ModelInfoObserver,
+    desired_source,
+    follow_active_model,
+)
 from stream_infer.app.checks.check import Checked, require_checked
 from stream_infer.app.kit.lifetime import run_until_signal
 from stream_infer.app.kit.member import GroupMember, SessionPlan, build_session
@@ -24,6 +29,7 @@ from stream_infer.app.kit.records import (
     monitoring_channels,
 )
 from stream_infer.app.kit.writers import gated, writer_schemas
+from stream_infer.app.offset_reporter import offset_reporters
 from stream_infer.app.package_references import PackagedReferences
 from stream_infer.app.status_reporter import status_reporters
 from stream_infer.avro import topic_schemas
@@ -32,12 +38,16 @@ from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
 from stream_infer.config.settings import Settings
 from stream_infer.flow.codes import LogEvent
-from stream_infer.flow.ports import Observer
+from stream_infer.flow.ports import Observer, Sink
 from stream_infer.flow.records import Channel
 from stream_infer.kafka import client
 from stream_infer.kafka.offsets import StartOffsets
+from stream_infer.kafka.output_gate import OutputGate, RefittingSink
+from stream_infer.kafka.pausable_source import PausableSource
 from stream_infer.kafka.session import Session
 from stream_infer.kafka.topic_health import TopicHealth
+from stream_infer.kafka.topic_shapes import TopicShapes
+from stream_infer.kafka.topics import TopicFacts
 from stream_infer.kafka.writer_schemas import WriterSchemas
 from stream_infer.models.active import ActiveModel
 from stream_infer.ops.progress import LoopState
@@ -53,10 +63,12 @@ from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.stop import Stop
 from stream_infer.steps.observing.backlog import WaitingEvents, WaitingFrames
 from stream_infer.steps.observing.observe import Observe
+from stream_infer.steps.options import Partitioning
 from stream_infer.steps.scoring.activation import Announcer
-from stream_infer.steps.scoring.isolate import Budget
+from stream_infer.steps.scoring.isolate import Expired
 from stream_infer.steps.scoring.plan import plan_scoring
 from stream_infer.steps.scoring.score import Score, ScoreSettings
+from stream_infer.steps.scoring.size import RecordLimits
 
 _log = logging.getLogger("stream_infer.worker")
 
@@ -78,7 +90,7 @@ def run_scoring(
     """
     settings = ready.settings
     with ExitStack() as stack:
-        shown = stack.enter_context(observability(settings))
+        shown = stack.enter_context(observability(settings, settings.group_id))
         sweep = stack.enter_context(between_batches())
         member = GroupMember(settings.kafka, settings.group_id, settings.worker.slot)
         reporters = stack.enter_context(status_reporters(settings, member, partial(_event_writer, ready)))
@@ -87,20 +99,22 @@ def run_scoring(
         health = stack.enter_context(_topic_health(ready))
         model_info = ModelInfoObserver(active, shown.metrics, shown.progress)
         model_info.show()
-        observe = shown.observer(model_info, *reporters, *observers, sweep)
+        following = [] if desired is None else [FollowingObserver(desired, shown.metrics, shown.progress)]
+        losses = offset_reporters(settings, member, partial(_event_writer, ready))
+        observe = shown.observer(model_info, *following, *reporters, *losses, *observers, sweep)
+        shapes = TopicShapes(settings.kafka, ready.topics)
         session = _session(ready, member, stop, observe, health)
-        manifest = active.current.model.manifest
-        stack.enter_context(
-            logged_run(shown.log, settings, model=manifest.name, model_version=manifest.version)
-        )
+        source, committing = _following_topics(settings, session, shapes, observe)
+        first = active.current.model.manifest
+        stack.enter_context(logged_run(shown.log, settings, model=first.name, model_version=first.version))
         stack.enter_context(closing(session))
         writers = stack.enter_context(writer_schemas(settings.schema_registry, {settings.input.framing}))
         session.open()
         shown.progress.enter(LoopState.RUNNING)
-        sink = _degradable(settings, session, health, observe)
+        sink = _degradable(settings, committing, health, observe)
         run(
-            FlushWhenIdle(gated(session, writers, observe), sink),
-            _score(ready, active, writers),
+            FlushWhenIdle(gated(source, writers, observe), sink),
+            _score(ready, active, writers, shapes),
             sink,
             stop=stop,
             pace=Pace(_pacing(settings)),
@@ -117,7 +131,9 @@ def _pacing(settings: Settings) -> Pacing:
         commit_interval_s=worker.commit_interval_ms / 1000,
         latency_goal_s=worker.latency_goal_ms / 1000,
         max_bytes=worker.max_batch_bytes,
-        batch_within_s=client.max_poll_interval_s(settings.kafka) / 10,
+        batch_within_s=min(
+            client.max_poll_interval_s(settings.kafka) / 10, client.transaction_timeout_s(settings.kafka) / 2
+        ),
     )
 
 
@@ -134,44 +150,73 @@ def _topic_health(ready: Checked) -> TopicHealth:
 
 
 def _degradable(
-    settings: Settings, session: Session, health: TopicHealth, observe: Observer
+    settings: Settings, committing: Sink, health: TopicHealth, observe: Observer
 ) -> DegradableSink:
     """Return the sink of the loop: no failure of monitoring stops it."""
     waiting_frames = WaitingFrames(settings.pipeline, frame_reader(), _frame_encoder())
     return DegradableSink(
-        session,
+        committing,
         health,
         {Channel.EVENTS: WaitingEvents(), Channel.OBSERVATIONS: waiting_frames},
         observe=observe,
     )
 
 
-def _session(
-    ready: Checked, member: GroupMember, stop: Stop, observe: Observer, health: TopicHealth
-) -> Session:
-    settings = ready.settings
-    channels = {
+def _following_topics(
+    settings: Settings, session: Session, shapes: TopicShapes, observe: Observer
+) -> tuple[PausableSource, Sink]:
+    """Return `session` as a source and a sink that follow the topics of `shapes`."""
+    refit = partial(_refit, settings, session, shapes)
+
+    by_source = settings.output.partitioning is Partitioning.SOURCE
+    output = settings.output.topic if by_source else None
+    source = OutputGate(session, shapes, output=output, refit=refit, observe=observe)
+    return source, RefittingSink(session, shapes, _channels(settings), refit)
+
+
+def _refit(settings: Settings, session: Session, shapes: TopicShapes) -> None:
+    session.publisher.refit(_record_limits(settings, shapes.facts))
+
+
+def _channels(settings: Settings) -> Mapping[Channel, str]:
+    return {
         Channel.PREDICTIONS: settings.output.topic,
         Channel.DEAD_LETTERS: settings.dlq.topic,
         **monitoring_channels(settings),
     }
-    known = ready.topics.max_message_bytes
+
+
+def _record_limits(settings: Settings, facts: TopicFacts) -> Sequence[int]:
+    """Return the limits of the topics that are written, as far as they exist."""
+    known = facts.max_message_bytes
+    return [known[topic] for topic in _channels(settings).values() if topic in known]
+
+
+def _session(
+    ready: Checked, member: GroupMember, stop: Stop, observe: Observer, health: TopicHealth
+) -> Session:
+    settings = ready.settings
     plan = SessionPlan(
         input_topics=settings.input.topics,
-        channels=channels,
-        start=StartOffsets(settings.input.start_at, settings.input.on_lost_offset),
+        guarded=[topic for topic in settings.input.topics if topic in ready.topics.ids],
+        channels=_channels(settings),
+        start=StartOffsets(
+            settings.input.start_at,
+            settings.input.on_lost_offset,
+            inputs=settings.input.topics,
+            outputs=[settings.output.topic, settings.dlq.topic],
+        ),
         guarantee=settings.delivery.guarantee,
-        record_limits=[known[topic] for topic in channels.values() if topic in known],  # one may be missing
+        record_limits=_record_limits(settings, ready.topics),
         max_batch_bytes=settings.worker.max_batch_bytes,
     )
     return build_session(member, plan, stop=stop, observe=observe, health=health)
 
 
-def _score(ready: Checked, active: ActiveModel, writers: WriterSchemas | None) -> Score:
+def _score(ready: Checked, active: ActiveModel, writers: WriterSchemas | None, shapes: TopicShapes) -> Score:
     settings = ready.settings
     events = ready.events if writers is None else replace(ready.events, registered=writers.known)
     prediction = topic_schemas.topic_schema("Prediction")
-    limits = ready.topics.max_message_bytes
     return Score(
         active,
         partial(plan_scoring, events=events),
@@ -181,13 +226,17 @@ def _score(ready: Checked, active: ActiveModel, writers: WriterSchemas | None) -
             group_id=settings.group_id,
             tombstones=settings.input.tombstones,
             partitioning=settings.output.partitioning,
-            prediction_limit_bytes=limits[settings.output.topic],
-            dead_letter_limit_bytes=limits[settings.dlq.topic],
+            limits=lambda: _limits_of_answers(settings, shapes.facts),
         ),
-        budget=partial(_budget, client.max_poll_interval_s(settings.kafka) / 4),
+        deadline=partial(_deadline, client.max_poll_interval_s(settings.kafka) / 4),
         announcer=_announcer(ready),
         observe=_observation(settings),
     )
+
+
+def _limits_of_answers(settings: Settings, facts: TopicFacts) -> RecordLimits:
+    known = facts.max_message_bytes
+    return RecordLimits(known[settings.output.topic], known[settings.dlq.topic])
 
 
 def _observation(settings: Settings) -> Observe | None:
@@ -219,7 +268,7 @@ def _announcer(ready: Checked) -> Announcer | None:
     )
 
 
-def _budget(seconds: float) -> Budget:
-    """Return the time that isolating poison rows may take in this batch, from now on."""
+def _deadline(seconds: float) -> Expired:
+    """Return the end of the time that isolating poison rows may take in this batch, from now on."""
     deadline = time.monotonic() + seconds
-    return Budget(expired=lambda: time.monotonic() > deadline)
+    return lambda: time.monotonic() > deadline

@@ -129,9 +129,9 @@ def _fitted(column: pa.Array, kind: Type, target: pa.DataType) -> pa.Array:
         case Record():
             fields = [
                 _fitted(_child(column, field.name), field.type, arrow.type)
-                for field, arrow in zip(kind.fields, target.fields, strict=True)
+                for field, arrow in zip(kind.fields, target, strict=True)
             ]
-            return pa.StructArray.from_arrays(fields, [arrow.name for arrow in target.fields])
+            return pa.StructArray.from_arrays(fields, [arrow.name for arrow in target])
         case _:
             return column.cast(target)
 
@@ -146,6 +146,8 @@ def _is_flat(field: Field) -> bool:
         return all(
             isinstance(inner.type, Scalar | Array) and _is_flat(inner) for inner in field.type.items.fields
         )
+    if isinstance(field.type, Union) and len(field.type.branches) == 1:
+        return False
     kind, _ = without_null(field.type)
     match kind:
         case Array():

@@ -15,6 +15,7 @@ from stream_infer.avro import defaults
 from stream_infer.avro.types import (
     NO_DEFAULT,
     Array,
+    Decimal,
     Enum,
     Field,
     Fixed,
@@ -69,7 +70,7 @@ class SchemaParser:
         if not isinstance(name, str):
             return self.type(name, namespace, depth + 1)
         if name in _PRIMITIVES:
-            return Scalar(name, _text(json.get("logicalType")))
+            return Scalar(name, _text(json.get("logicalType")), _decimal(json) if name == "bytes" else None)
         return self._complex(name, json, namespace, depth)
 
     def _complex(self, name: str, json: Mapping[str, object], namespace: str, depth: int) -> Type:
@@ -156,7 +157,7 @@ class SchemaParser:
         size = json.get("size")
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_FIXED_BYTES:
             raise SchemaRefused(f"The fixed type {name} has no valid size.")
-        self.named[name] = kind = Fixed(name, size, _text(json.get("logicalType")))
+        self.named[name] = kind = Fixed(name, size, _text(json.get("logicalType")), _decimal(json))
         return kind
 
     def _item(self, json: object, what: str, namespace: str, depth: int) -> Type:
@@ -231,6 +232,14 @@ def _aliases(json: Mapping[str, object], namespace: str) -> tuple[str, ...]:
 
 def _listed(json: object) -> list[object]:
     return json if isinstance(json, list) else []
+
+
+def _decimal(json: Mapping[str, object]) -> Decimal | None:
+    """Return the digits of a decimal; None where there is none, or Avro ignores it for what it says."""
+    precision, scale = json.get("precision"), json.get("scale", 0)
+    if json.get("logicalType") != "decimal" or type(precision) is not int or type(scale) is not int:
+        return None
+    return Decimal(precision, scale) if 0 <= scale <= precision and precision > 0 else None
 
 
 def _text(json: object) -> str | None:

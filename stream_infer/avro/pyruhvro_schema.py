@@ -43,7 +43,7 @@ MAX_FIXED = 256
 # turn a message of 1 MB into 9 GB; read row by row its items are dropped one by one.
 MAX_EXPANSION = 600
 
-_RAW = "raw"
+RAW = "raw"
 
 Shape = str | dict[str, object] | list[object]
 _Fresh = Callable[[], str]
@@ -90,7 +90,7 @@ def has_union(kind: pa.DataType) -> bool:
 
 
 def _untext_field(field: pa.Field) -> pa.DataType:
-    return pa.binary() if field.name == _RAW else untext(field.type)
+    return pa.binary() if field.name == RAW else untext(field.type)
 
 
 def _fields(record: Record, fresh: _Fresh) -> list[object]:
@@ -106,7 +106,7 @@ def _shape(kind: Type, fresh: _Fresh) -> Shape:
         case Scalar("int"):
             return "long"
         case Scalar("bytes"):
-            return _record(fresh, [{"name": _RAW, "type": "string"}])
+            return _record(fresh, [{"name": RAW, "type": "string"}])
         case Scalar():
             return kind.kind
         case Enum():

@@ -15,15 +15,25 @@ from functools import reduce
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stream_infer.avro.schemas import feature_kind
+from stream_infer.avro.leaf_columns import (
+    MAX_DECIMAL_BYTES,
+    NUMBER,
+    decimal_numbers,
+    real_numbers,
+    whole_numbers,
+)
+from stream_infer.avro.schemas import decimal_of, feature_kind
 from stream_infer.avro.types import (
     NO_DEFAULT,
     Enum,
     Field,
+    Fixed,
     Record,
     Type,
+    Union,
     describe_type,
     is_null,
+    is_nullable,
     without_null,
 )
 from stream_infer.flow.codes import DeadLetterClass
@@ -37,7 +47,12 @@ ARROW = {
     "string": pa.string(),
     "enum": pa.string(),
 }
+_RAW = {"int": pa.int64(), "number": NUMBER, "decimal": pa.binary()}
 _PROMOTIONS = {"int": ("long", "float", "double"), "long": ("float", "double"), "float": ("double",)}
+
+
+_INEXACT = "A whole number is beyond 2^53, where a float is not exact."
+_TOO_LONG = f"A decimal of more than {MAX_DECIMAL_BYTES} bytes is out of the range of a float."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +67,9 @@ class Symbols:
 class ReadField:
     """A leaf that the writer has: the indices of the fields that lead to it, and the conversion of values.
 
-    `source` and `target` are kinds of leaves. `symbols` is None unless the writer has symbols that the reader
-    does not have.
+    `target` is the kind of a leaf, and so is `source`, or it is "number" for a union of numbers, "decimal"
+    for a number of `scale`, which may be in `fixed` bytes. `symbols` is None unless the writer has symbols
+    that the reader does not have.
     """
 
     indices: tuple[int, ...]
@@ -61,11 +77,13 @@ class ReadField:
     target: str
     nullable: bool
     symbols: Symbols | None
+    scale: int = 0
+    fixed: bool = False
 
     @property
     def raw(self) -> pa.DataType:
         """The type of the column as decoded: an int is read as a long, so that a wider one can be found."""
-        return pa.int64() if self.source == "int" else ARROW[self.source]
+        return _RAW.get(self.source) or ARROW[self.source]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +131,10 @@ def resolve_path(path: str, writer: Record, reader: Record) -> Plan:
             return _default(path, field_read, names[depth + 1 :])
         indices = (*indices, index)
         written, _ = without_null(written.fields[index].type)
-        read, may_be_null = without_null(field_read.type)
-        nullable = nullable or may_be_null
-        if is_null(written) and may_be_null:
-            return Constant(None, _kind_below(read, names[depth + 1 :]))
+        read, _ = without_null(field_read.type)
+        nullable = nullable or is_nullable(field_read.type)
+        if is_null(written) and is_nullable(field_read.type):
+            return Constant(None, feature_kind(_below(read, names[depth + 1 :])) or "")
     return _leaf(path, written, read, indices, nullable=nullable)
 
 
@@ -137,6 +155,14 @@ def finish_column(column: pa.Array, field: ReadField) -> tuple[pa.Array, Sequenc
     if field.source == "int":
         column, wide = _narrowed(column)
         unfit.extend(wide)
+    elif field.source == "number" and field.target == "long":
+        column = whole_numbers(column)
+    elif field.source == "number":
+        column, inexact = real_numbers(column)
+        unfit.append(Unfit(inexact, DeadLetterClass.OUT_OF_PRECISION, _INEXACT))
+    elif field.source == "decimal":
+        column, too_long = decimal_numbers(column, field.scale)
+        unfit.append(Unfit(too_long, DeadLetterClass.OUT_OF_RANGE, _TOO_LONG))
     return column.cast(ARROW[field.target], safe=False), unfit
 
 
@@ -166,8 +192,9 @@ def _narrowed(column: pa.Array) -> tuple[pa.Array, Sequence[Unfit]]:
 
 def _leaf(path: str, written: Type, read: Type, indices: tuple[int, ...], *, nullable: bool) -> Plan:
     source, target = feature_kind(written), feature_kind(read)
+    decimal = decimal_of(written)
     fits = source == target or target in _PROMOTIONS.get(source or "", ())
-    if source is None or target is None or not fits:
+    if source is None or target is None or not fits or (decimal is None) != (decimal_of(read) is None):
         return Incompatible(
             f"{path}: the writer has {describe_type(written)}, the reader {describe_type(read)}."
         )
@@ -179,6 +206,12 @@ def _leaf(path: str, written: Type, read: Type, indices: tuple[int, ...], *, nul
             )
         if not set(written.symbols) <= set(read.symbols):
             symbols = Symbols(tuple(read.symbols), read.default)
+    if decimal is not None:
+        return ReadField(
+            indices, "decimal", target, nullable, None, decimal.scale, isinstance(written, Fixed)
+        )
+    if isinstance(written, Union):
+        source = "number"
     return ReadField(indices, source, target, nullable, symbols)
 
 
@@ -199,11 +232,15 @@ def _default(path: str, field: Field, names: Sequence[str]) -> Plan:
     if field.default is NO_DEFAULT:
         return Incompatible(f"{path}: the writer does not have it, and the reader has no default for it.")
     value = reduce(lambda inner, name: inner[name] if isinstance(inner, dict) else None, names, field.default)
-    return Constant(value, _kind_below(without_null(field.type)[0], names))
+    kind = _below(without_null(field.type)[0], names)
+    decimal = decimal_of(kind)
+    if decimal is not None and isinstance(value, bytes):
+        value = int.from_bytes(value, "big", signed=True) / 10**decimal.scale
+    return Constant(value, feature_kind(kind) or "")
 
 
-def _kind_below(kind: Type, names: Sequence[str]) -> str:
+def _below(kind: Type, names: Sequence[str]) -> Type:
     for name in names:
         if isinstance(kind, Record):
             kind, _ = without_null(next(field.type for field in kind.fields if field.name == name))
-    return feature_kind(kind) or ""
+    return kind

@@ -16,11 +16,16 @@ from stream_infer.avro.parsing import SchemaParser, SchemaRefused
 from stream_infer.avro.types import (
     NO_DEFAULT,
     Absent,
+    Decimal,
     Enum,
+    Fixed,
     Record,
     Scalar,
     Type,
+    Union,
     describe_type,
+    is_null,
+    is_nullable,
     without_null,
 )
 
@@ -35,6 +40,8 @@ __all__ = [
     "without_docs",
 ]
 
+_WHOLE = frozenset({"int", "long"})
+_NUMBERS = _WHOLE | {"float", "double"}
 _FEATURE_KINDS = frozenset({"int", "long", "float", "double", "boolean", "string"})
 
 
@@ -57,7 +64,8 @@ class Schema:
 class Leaf:
     """A scalar that can be a feature; `nullable` also when a record around it may be null.
 
-    `kind` is int, long, float, double, boolean, string or enum. `default` is the field's own.
+    `kind` is int, long, float, double, boolean, string or enum. `default` is the field's own. A `decimal` is
+    a double, and so is a union of numbers, if not all of them are whole.
     """
 
     path: str
@@ -65,6 +73,7 @@ class Leaf:
     nullable: bool
     logical: str | None
     default: object | Absent
+    decimal: Decimal | None = None
 
 
 def parse_schema(text: str) -> Schema:
@@ -117,18 +126,31 @@ def _walk(record: Record, prefix: str = "", *, nullable: bool = False) -> Iterat
     for item in record.fields:
         path = prefix + item.name
         kind, may_be_null = without_null(item.type)
-        may_be_null = may_be_null or nullable
+        may_be_null = may_be_null or nullable or is_nullable(kind)
         if isinstance(kind, Record):
             yield from _walk(kind, f"{path}.", nullable=may_be_null)
         elif feature := feature_kind(kind):
-            logical = kind.logical if isinstance(kind, Scalar) else None
-            yield Leaf(path, feature, may_be_null, logical, item.default)
+            logical = kind.logical if isinstance(kind, Scalar | Fixed) else None
+            yield Leaf(path, feature, may_be_null, logical, item.default, decimal_of(kind))
         else:
             yield path, describe_type(kind)
+
+
+def decimal_of(kind: Type) -> Decimal | None:
+    """Return the digits of `kind` where it is a decimal number."""
+    return kind.decimal if isinstance(kind, Scalar | Fixed) else None
 
 
 def feature_kind(kind: Type) -> str | None:
     """Return what a feature of type `kind` is called, or None when it cannot be one."""
     if isinstance(kind, Enum):
         return "enum"
+    if decimal_of(kind) is not None:
+        return "double"
+    if isinstance(kind, Union):
+        numbers = {one.kind for one in kind.branches if isinstance(one, Scalar) and not is_null(one)}
+        plain = all(isinstance(one, Scalar) and one.logical is None for one in kind.branches)
+        if plain and numbers and numbers <= _NUMBERS:
+            return "long" if numbers <= _WHOLE else "double"
+        return None
     return kind.kind if isinstance(kind, Scalar) and kind.kind in _FEATURE_KINDS else None

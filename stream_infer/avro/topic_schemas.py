@@ -16,7 +16,10 @@ from stream_infer.avro.schemas import Schema, parse_schema
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PLACES = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 
-_APPENDED: Mapping[str, Sequence[str]] = {"WorkerStatus": ("serves_since",)}
+_APPENDED: Mapping[str, Sequence[str]] = {
+    "Prediction": ("values",),
+    "WorkerStatus": ("serves_since", "newest_generation"),
+}
 """Fields that were appended to a record type after its first release, in order."""
 
 

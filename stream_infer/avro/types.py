@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Absent(enum.Enum):
@@ -21,12 +21,20 @@ class Absent(enum.Enum):
 NO_DEFAULT: Final = Absent.NO_DEFAULT
 
 
+class Decimal(NamedTuple):
+    """The digits of a decimal number, and how many of them follow the point."""
+
+    precision: int
+    scale: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scalar:
-    """A primitive type: null, boolean, int, long, float, double, string or bytes."""
+    """A primitive type: null, boolean, int, long, float, double, string or bytes. `decimal` is for bytes."""
 
     kind: str
     logical: str | None = None
+    decimal: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +54,7 @@ class Fixed:
     name: str
     size: int
     logical: str | None = None
+    decimal: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +105,15 @@ def is_null(kind: Type) -> bool:
     return isinstance(kind, Scalar) and kind.kind == "null"
 
 
+def is_nullable(kind: Type) -> bool:
+    """Return whether `kind` is null, or a union with it."""
+    return is_null(kind) or (isinstance(kind, Union) and any(map(is_null, kind.branches)))
+
+
 def without_null(kind: Type) -> tuple[Type, bool]:
-    """Return `kind` without null, and whether it may be null: `[null, T]` gives `(T, True)`."""
+    """Return `kind` without null, and whether it may be null: `[null, T]` gives `(T, True)`, `[T]` T."""
+    if isinstance(kind, Union) and len(kind.branches) == 1 and not is_null(kind.branches[0]):
+        return kind.branches[0], False
     if isinstance(kind, Union) and len(kind.branches) == 2:  # noqa: PLR2004 - null and the other
         first, second = kind.branches
         if is_null(first) != is_null(second):

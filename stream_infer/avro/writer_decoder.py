@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from stream_infer.avro import fast_reader, pyruhvro_schema, resolve, strict
 from stream_infer.avro.decoded_size import SizeBound, arrow_bound, object_bound
+from stream_infer.avro.leaf_columns import NUMBER, as_number, unwrapped, unwrapped_field
 from stream_infer.avro.resolve import Constant, Incompatible, Plan, ReadField
 from stream_infer.avro.types import Record, is_zero_width
 from stream_infer.flow.codes import DeadLetterClass
@@ -108,9 +109,9 @@ class WriterDecoder:
                 arrays.append(pa.nulls(batch.num_rows))
                 continue
             first, *others = plan.indices
-            column = batch.column(self.columns[first])
+            column = unwrapped(batch.column(self.columns[first]))
             for index in others:
-                column = pc.struct_field(column, pyruhvro_schema.name(index))
+                column = unwrapped_field(column, pyruhvro_schema.name(index))
             arrays.append(column)
         return arrays
 
@@ -139,7 +140,7 @@ class WriterDecoder:
         if not good:
             return (), rejected
         arrays = [
-            pa.array([_leaf(record, plan.indices) for record in records], plan.raw)
+            _raw_column([_leaf(record, plan.indices) for record in records], plan)
             if isinstance(plan, ReadField)
             else pa.nulls(len(records))
             for plan in self.plans
@@ -179,7 +180,9 @@ def writer_decoder(writer: Record, reader: Record, paths: Sequence[str]) -> Writ
     plans = tuple(resolve.resolve_path(path, writer, reader) for path in paths)
     widths = [index for index, field in enumerate(writer.fields) if not is_zero_width(field.type)]
     columns = {index: at for at, index in enumerate(widths)}
-    fast = fast_reader.fast_reader(writer)
+    # The words that stand for fixed bytes are floats, and a library may change the bits of a NaN.
+    exact = not any(isinstance(plan, ReadField) and plan.fixed for plan in plans)
+    fast = fast_reader.fast_reader(writer) if exact else None
     return WriterDecoder(
         plans,
         fast,
@@ -217,6 +220,10 @@ def _counter(writer: Record, most: int) -> Callable[[bytes], object]:
 def _copied(piece: DecodedRows) -> DecodedRows:
     """Return `piece` without the memory of the columns beside its own, which came in one with them."""
     return DecodedRows(piece.rows, [pa.concat_arrays([array]) for array in piece.arrays])
+
+
+def _raw_column(values: Sequence[object], plan: ReadField) -> pa.Array:
+    return pa.array(map(as_number, values) if plan.raw == NUMBER else values, plan.raw)
 
 
 def _leaf(record: object, indices: Sequence[int]) -> object:

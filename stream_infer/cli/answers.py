@@ -63,7 +63,7 @@ class AnswerPrinter:
 
 
 def prediction_text(prediction: EventPrediction) -> str:
-    """Return the line for a prediction: id, label, score or value, and the model."""
+    """Return the line for a prediction: id, label, score, value or values, and the model."""
     parts = [prediction.id]
     if prediction.label is not None:
         parts.append(f"label {prediction.label}")
@@ -71,6 +71,7 @@ def prediction_text(prediction: EventPrediction) -> str:
         parts.append(f"score {prediction.score:.6g}")
     if prediction.value is not None:
         parts.append(f"value {prediction.value:.6g}")
+    parts += [f"{name} {value:.6g}" for name, value in (prediction.values or {}).items()]
     return printable("  ".join([*parts, f"model {prediction.model_name} {prediction.model_version}"]))
 
 

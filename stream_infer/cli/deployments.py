@@ -15,13 +15,18 @@ import typer
 from stream_infer.app.event_text import format_time
 from stream_infer.cli.model import ModelOptions, RollbackOptions
 from stream_infer.cli.printing import Row, table
+from stream_infer.common.clock import unix_ms
 from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings, load_settings
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Fatal, Misconfigured, Problem, StreamInferError
 from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
+from stream_infer.rollout.last_served import last_served_in_store
 from stream_infer.rollout.rehearsal_cache import cache_in_store
 from stream_infer.store.model_store import ModelStore, Request
+from stream_infer.store.pruning import Retention, prune
+
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ def make_request(options: RollbackOptions) -> Request:
 
 def promote(target: DeploymentTarget, package: Path, request: Request) -> Deployment:
     """Make `package` the desired one: in the store, and on the control topic where workers follow that."""
-    return _deploy(target, lambda served: target.store.promote(package, request, served))
+    return _deploy(target, lambda served, after: target.store.promote(package, request, served, after=after))
 
 
 def rollback(target: DeploymentTarget, request: Request) -> Deployment:
@@ -79,7 +84,7 @@ def rollback(target: DeploymentTarget, request: Request) -> Deployment:
 
     An event that cannot be published is a warning: the broker may be the reason for the rollback.
     """
-    done = _deploy(target, lambda served: target.store.rollback(request, served))
+    done = _deploy(target, lambda served, after: target.store.rollback(request, served, after=after))
     if target.settings is not None:
         from stream_infer.app.deployments import announce_rollback  # noqa: PLC0415 - imports fastavro
 
@@ -111,7 +116,9 @@ def show_status(target: DeploymentTarget, *, last: int, as_json: bool) -> None:
     from stream_infer.cli import convergence  # noqa: PLC0415 - imports fastavro
 
     store, followed = target.store, _followed_topic(target)
-    in_store, history = store.current(), store.history()[:last]
+    in_store = store.current()
+    away = isinstance(in_store, StoreProblem) and in_store.code is RefusalCode.GONE
+    history = [] if away else store.history()[:last]
     on_topic = None if followed is None else _on_topic(followed)
     fleet = convergence.ask_fleet(target.settings)
     if as_json:
@@ -143,17 +150,53 @@ def desired_deployment(target: DeploymentTarget) -> Deployment:
     return found
 
 
-def _deploy(target: DeploymentTarget, claim: Callable[[frozenset[str]], Deployment]) -> Deployment:
-    """Claim a generation, given the digests that have served; publish it where workers follow the topic."""
-    followed, served = _followed_topic(target), cache_in_store(target.store.folder).served
-    if followed is None:
-        return claim(served)
-    from stream_infer.app.deployments import catch_up, publish, serving_now  # noqa: PLC0415 - imports fastavro
+def _deploy(target: DeploymentTarget, claim: Callable[[frozenset[str], int], Deployment]) -> Deployment:
+    """Claim a generation, given the digests that have served and the generation that workers have reached.
 
-    catch_up(followed, target.store)
-    claimed = claim(served | serving_now(followed))
-    publish(followed, claimed)
+    Publishes it where workers follow the topic.
+    """
+    served, settings = cache_in_store(target.store.folder).served, target.settings
+    if settings is None:
+        return claim(served, 0)
+    from stream_infer.app import deployments  # noqa: PLC0415 - imports fastavro
+
+    followed = _followed_topic(target)
+    if followed is not None:
+        deployments.require_publishable(followed)
+        deployments.catch_up(followed, target.store)
+    fleet, before = deployments.ask_workers(settings), target.store.current()
+    claimed = claim(served | fleet.serving, fleet.newest)
+    if followed is not None:
+        deployments.publish(followed, claimed)
+    if fleet.problem is not None:
+        typer.echo(f"warning: the generation of the workers is unknown: {fleet.problem}", err=True)
+        return claimed
+    if fleet.newest > (known := before.generation if isinstance(before, Deployment) else 0):
+        typer.echo(_ahead_text(claimed.generation, fleet.newest, known), err=True)
+    _prune(target.store, settings, fleet.serving)
     return claimed
+
+
+def _prune(store: ModelStore, settings: Settings, serving: frozenset[str]) -> None:
+    """Remove old deployments. The promotion counts without it, so a failure is a warning."""
+    model, last = settings.model, last_served_in_store(store.folder, store.pipeline).find()
+    in_use = serving | ({last.package.digest} if last else set())
+    retention = Retention(model.history_generations, int(model.history_days * _DAY_MS))
+    try:
+        pruned = prune(store, retention, in_use, now_ms=unix_ms())
+    except (OSError, Misconfigured) as failure:
+        typer.echo(f"warning: old deployments were not removed: {failure}", err=True)
+        return
+    if pruned.generations:
+        counts = f"deployments: {len(pruned.generations)}, packages: {len(pruned.packages)}"
+        typer.echo(f"note: removed from the store ({counts}): nothing needs them any more", err=True)
+
+
+def _ahead_text(generation: int, newest: int, known: int) -> str:
+    seen = f"the workers have seen generation {newest}, the store {known}"
+    if generation > newest:
+        return f"note: {seen}: this deployment is generation {generation}, so that they follow it"
+    return f"warning: {seen}: no promotion comes after that. Restart the workers to make them follow this one"
 
 
 def _followed_topic(target: DeploymentTarget) -> Settings | None:

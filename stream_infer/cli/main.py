@@ -13,12 +13,13 @@ from typing import Annotated
 import typer
 
 import stream_infer
-from stream_infer.cli import model, package, topics
+from stream_infer.cli import model, offsets, package, topics
 from stream_infer.cli.check import check_command
 from stream_infer.cli.demo import demo_command
 from stream_infer.cli.events import backtest_command, events_command
 from stream_infer.cli.run import run_command
 from stream_infer.cli.send import send_command
+from stream_infer.cli.serve import serve_command
 from stream_infer.flow.codes import ExitCode
 from stream_infer.flow.errors import Misconfigured, Refused, StreamInferError
 
@@ -35,10 +36,12 @@ app = typer.Typer(
 app.command("demo")(demo_command)
 app.command("check")(check_command)
 app.command("run")(run_command)
+app.command("serve")(serve_command)
 app.command("send")(send_command)
 app.command("events")(events_command)
 app.command("backtest")(backtest_command)
 app.add_typer(topics.app)
+app.add_typer(offsets.app)
 app.add_typer(package.app, name="package")
 app.add_typer(model.app, name="model")
 

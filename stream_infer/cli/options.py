@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
+
+from stream_infer.packaging.csv_layout import CsvOptions
 
 ConfigFile = Annotated[
     Path,
@@ -21,9 +23,38 @@ ConfigFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
+_CSV = "CSV files"
 DEFAULT_CONFIG = Path("worker.toml")
 
 Options = TypeVar("Options")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvFileOptions:
+    """The options of commands that read CSV files."""
+
+    csv_separator: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_CSV, metavar="SIGN", help="What separates cells, or tab (default ',')."
+        ),
+    ] = None
+    csv_decimal: Annotated[
+        str | None, typer.Option(rich_help_panel=_CSV, metavar="SIGN", help="The decimal mark (default '.').")
+    ] = None
+    csv_thousands: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_CSV, metavar="SIGN", help="What groups three digits (default: nothing)."
+        ),
+    ] = None
+    csv_encoding: Annotated[
+        str | None, typer.Option(rich_help_panel=_CSV, metavar="NAME", help="The encoding (default utf-8).")
+    ] = None
+
+    def csv(self) -> CsvOptions:
+        """Return these options."""
+        return CsvOptions(self.csv_separator, self.csv_decimal, self.csv_thousands, self.csv_encoding)
 
 
 def takes_options(run: Callable[[Options], None]) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""`stream-infer package create`, `verify` and `inspect`: the options. Work and output are in `packages`.
+"""`stream-infer package`: the options of its commands. Work and output are in `packages`.
 
 That module is imported inside the commands, so that `--help` answers at once.
 """
@@ -11,40 +11,75 @@ from typing import Annotated
 
 import typer
 
-from stream_infer.cli.options import AsJson, takes_options
+from stream_infer.cli.options import AsJson, CsvFileOptions, takes_options
 
-app = typer.Typer(name="package", help="Create, verify and inspect model packages.", no_args_is_help=True)
+app = typer.Typer(name="package", help="Create, verify and install model packages.", no_args_is_help=True)
 
 _POLICY = "FEATURE=POLICY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreatePackageOptions:
+class CreatePackageOptions(CsvFileOptions):
     """The options of `package create`."""
 
     model: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            metavar="MODEL", help="Model file (joblib or pickle). It is unpickled: use only files you trust."
+            metavar="[MODEL]",
+            help="Model file: joblib or pickle (it is unpickled: use only files you trust), XGBoost,"
+            " LightGBM, CatBoost, skops or ONNX.",
         ),
-    ]
+    ] = None
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="mlflow:FOLDER",
+            help="Take model, input example and modules of an MLflow folder.",
+        ),
+    ] = None
     name: Annotated[str, typer.Option(help="Name of the model.")]
     version: Annotated[str, typer.Option(help="Version of the model.")]
     schema: Annotated[Path, typer.Option(help="Avro schema of the events (.avsc).")]
     golden: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="Sample rows (.csv, .parquet, .avro): the package must score them as your model does."
+            " Required, unless --from has an input example."
         ),
-    ]
+    ] = None
     output: Annotated[Path, typer.Option("--output", "-o", help="The new package: a folder or a .zip file.")]
     reference: Annotated[
         Path | None,
         typer.Option(help="Training data: the baseline for drift; shows which columns may be empty."),
     ] = None
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of the reference with the true class or number: the performance that is promised.",
+        ),
+    ] = None
+    answers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="score=COL,label=COL,value=COL",
+            help="Columns of the golden sample with the answers that your model gave in training: the package"
+            " must give them.",
+        ),
+    ] = None
     columns: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="COLUMN=FIELD", help="Event field of a column; repeatable."),
+    ] = None
+    dtypes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dtype",
+            metavar="COLUMN=DTYPE",
+            help="Dtype of a column in training, where a file does not keep it"
+            " (category, datetime64[ns, Europe/Berlin]); repeatable.",
+        ),
     ] = None
     features: Annotated[
         str | None,
@@ -59,6 +94,14 @@ class CreatePackageOptions:
     class_scores: Annotated[
         bool, typer.Option("--class-scores", help="Add the score of every class to each prediction.")
     ] = False
+    values: Annotated[
+        str | None,
+        typer.Option(help="Names of the numbers (a,b,c), in order, of a model that gives several a row."),
+    ] = None
+    primary: Annotated[
+        str | None,
+        typer.Option(metavar="VALUE", help="The one of --values that is the prediction's `value` too."),
+    ] = None
     missing: Annotated[
         list[str] | None,
         typer.Option(metavar=_POLICY, help="Null in the event: reject, pass or impute:VALUE; repeatable."),
@@ -75,6 +118,15 @@ class CreatePackageOptions:
     relative_tolerance: Annotated[
         float | None, typer.Option(help="... this share of the golden score (default 1e-9).")
     ] = None
+    rehearsal_timeout_ms: Annotated[
+        int, typer.Option(min=1, help="As the setting of a worker: most time that a rehearsal may take.")
+    ] = 60_000
+    rehearsal_memory_bytes: Annotated[
+        int, typer.Option(min=1, help="The same: most memory that the model may need.")
+    ] = 2 * 2**30
+    rehearsal_batch_ms: Annotated[
+        int, typer.Option(min=1, help="The same: most time that 1,000 events may take.")
+    ] = 1_000
     runtime: Annotated[
         str,
         typer.Option(
@@ -83,6 +135,14 @@ class CreatePackageOptions:
             " are equal; onnx: convert, or fail.",
         ),
     ] = "sklearn"
+    trusted: Annotated[
+        list[str] | None,
+        typer.Option("--trust", metavar="TYPE", help="A type in a skops file that you trust; repeatable."),
+    ] = None
+    hashes: Annotated[
+        bool,
+        typer.Option("--hashes", help="Record the hash of every wheel, as the package index has it."),
+    ] = False
     as_json: AsJson = False
 
 
@@ -92,6 +152,29 @@ class PackagePathOptions:
 
     path: Annotated[Path, typer.Argument(metavar="PACKAGE", help="The package: a folder or a .zip file.")]
     as_json: AsJson = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallPackageOptions:
+    """The options of `package install`."""
+
+    path: Annotated[Path, typer.Argument(metavar="PACKAGE", help="The package: a folder or a .zip file.")]
+    target: Annotated[
+        Path | None,
+        typer.Option(metavar="VENV", help="The new virtual environment (default NAME-VERSION.venv)."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerfileOptions:
+    """The options of `package dockerfile`."""
+
+    path: Annotated[Path, typer.Argument(metavar="PACKAGE", help="The package: a folder or a .zip file.")]
+    output: Annotated[Path, typer.Option("--output", "-o", help="The new folder for `docker build`.")]
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="IMAGE", help="Base image with its exact tag (default: python, this release)."),
+    ] = None
 
 
 @app.command("create")
@@ -123,3 +206,24 @@ def inspect_command(options: PackagePathOptions) -> None:
     from stream_infer.cli import packages  # noqa: PLC0415 - loads scikit-learn
 
     packages.print_inspected(options)
+
+
+@app.command("install")
+@takes_options
+def install_command(options: InstallPackageOptions) -> None:
+    """Make a virtual environment with exactly the versions that PACKAGE was made with, and verify it there.
+
+    pip installs them, with its own settings: index, proxy, credentials.
+    """
+    from stream_infer.cli import packages  # noqa: PLC0415 - loads scikit-learn
+
+    packages.print_installed(options)
+
+
+@app.command("dockerfile")
+@takes_options
+def dockerfile_command(options: DockerfileOptions) -> None:
+    """Write a folder for `docker build`: an image of PACKAGE with exactly its versions."""
+    from stream_infer.cli import packages  # noqa: PLC0415 - loads scikit-learn
+
+    packages.print_dockerfile(options)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from stream_infer.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, takes_options
+from stream_infer.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, CsvFileOptions, takes_options
 from stream_infer.flow.codes import ExitCode
 
 _SHOW = 5
@@ -17,7 +17,7 @@ _TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SendOptions:
+class SendOptions(CsvFileOptions):
     """The options of `send`."""
 
     file: Annotated[
@@ -85,6 +85,7 @@ def send_command(options: SendOptions) -> None:
         key_field=options.key_field,
         rate=options.rate,
         timeout_s=options.timeout,
+        csv=options.csv(),
     )
     printer = AnswerPrinter(show=options.show, as_json=options.as_json)
     settings = load_settings(options.config, os.environ)

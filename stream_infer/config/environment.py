@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from stream_infer.config import token_provider
 from stream_infer.config.problems import HIDDEN, nearest
 from stream_infer.flow.errors import Problem
 
@@ -19,6 +20,7 @@ _KAFKA = "kafka"
 _REGISTRY = "schema_registry"
 _SCOPES = {_KAFKA: ("producer", "consumer"), _REGISTRY: ()}
 """The sections whose keys are properties of a client, where `_` stands for `.`, and their scopes."""
+_NOT_DOTTED = frozenset({token_provider.NAME})
 
 
 @dataclass(slots=True)
@@ -83,8 +85,8 @@ def _property(parts: list[str], scopes: tuple[str, ...]) -> tuple[str, ...]:
     scope = parts[:1] if parts[0] in scopes and len(parts) > 1 else []
     name = parts[len(scope) :]
     tail = name[-1:] if name[-1] == "file" and len(name) > 1 else []
-    dotted = ".".join(name[: len(name) - len(tail)]).replace("_", ".")
-    return (*scope, dotted, *tail)
+    own = ".".join(name[: len(name) - len(tail)])
+    return (*scope, own if own in _NOT_DOTTED else own.replace("_", "."), *tail)
 
 
 def _items(text: str) -> object:

@@ -70,6 +70,30 @@ class MonitoringSection(Section):
         "(`PSI`), the Kolmogorov-Smirnov distance (`KS`), or none (`[]`).",
         examples=[["PSI", "KS"]],
     )
+    max_dead_letter_rate: Annotated[float, Unit("share of records")] = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Greatest share of dead letters over all partitions; a greater one is an incident, from "
+        "the first event on.",
+        examples=[0.02],
+    )
+    max_null_rate: Annotated[float | None, Unit("share of records")] = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Greatest share of nulls in any feature. Without it the training data of the package is "
+        "the measure: 20 percentage points more are an incident, from the first event on.",
+        examples=[0.3],
+    )
+    max_silence_ms: Milliseconds = Field(
+        default="5m",
+        validate_default=True,
+        alias="max_silence",
+        description="Longest time without an observation, by the monitor's clock: a number and `s`, `m`, `h` "
+        "or `d`. After it, and after twice the longest of the last 100 gaps, the monitor tells.",
+        examples=["1h"],
+    )
 
 
 class LabelsSection(Section):
@@ -127,6 +151,14 @@ class LabelsSection(Section):
         description="How long a label waits for its prediction: a number and `s`, `m`, `h` or `d`.",
         examples=["90s"],
     )
+    corrected_within_ms: Milliseconds | None = Field(
+        default=None,
+        alias="corrected_within",
+        description="How long a label may be corrected: a number and `s`, `m`, `h` or `d`. Of several labels "
+        "of one prediction the one with the latest `time_field` counts, and each window waits so long. "
+        "Without it the first counts.",
+        examples=["2d"],
+    )
     max_pending: Annotated[int, Unit("ids")] = Field(
         default=100_000,
         ge=100,
@@ -134,6 +166,14 @@ class LabelsSection(Section):
         description="Most ids in memory. Above it, the monitor keeps a sample by a hash of the id and "
         "reports its share.",
         examples=[1_000_000],
+    )
+    max_pending_bytes: Annotated[int, Unit("bytes")] = Field(
+        default=512 * 2**20,
+        ge=2**20,
+        le=2**40,
+        description="Most memory for what waits, with its stored state, in bytes. Above it, the sample "
+        "becomes smaller, as above `max_pending`.",
+        examples=[2**30],
     )
     window: Annotated[int, Unit("offsets")] = Field(
         default=200,

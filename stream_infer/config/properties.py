@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stream_infer.config import token_provider
 from stream_infer.config.problems import HIDDEN, describe_error, nearest
 from stream_infer.flow.errors import Problem
 from stream_infer.kafka.client import MASK, OWNED, Properties, Secret, Value, is_secret
 from stream_infer.kafka.property_check import InvalidProperty, invalid_properties
+from stream_infer.kafka.token_provider import TokenProvider
 
 SCOPES = ("", "producer", "consumer")
 _SERVERS = "bootstrap.servers"
@@ -60,11 +62,13 @@ class KafkaProperties:
 
     scopes: dict[str, dict[str, Value]] = field(default_factory=lambda: {s: {} for s in SCOPES})
     problems: list[Problem] = field(default_factory=list)
+    token_provider: TokenProvider | None = None
 
     @property
     def properties(self) -> Properties:
         """The properties of the clients, by scope."""
-        return Properties(self.scopes[""], self.scopes["producer"], self.scopes["consumer"])
+        scopes = self.scopes
+        return Properties(scopes[""], scopes["producer"], scopes["consumer"], self.token_provider)
 
 
 def flatten_scopes(table: object) -> tuple[Scoped, list[Problem]]:
@@ -106,8 +110,11 @@ def _is_file(name: str, value: object) -> bool:
 def parse_properties(scoped: Scoped, folder: Path) -> KafkaProperties:
     """Return the checked properties. Paths of secret files are relative to `folder`."""
     parsed = KafkaProperties()
+    provider = scoped[""].get(token_provider.NAME)
     for scope, inner in scoped.items():
         for name, value in inner.items():
+            if not scope and name == token_provider.NAME:
+                continue
             outcome = _value(_key(scope, name), name, value, folder)
             if isinstance(outcome, Problem):
                 parsed.problems.append(outcome)
@@ -116,6 +123,13 @@ def parse_properties(scoped: Scoped, folder: Path) -> KafkaProperties:
     if not {_SERVERS, _OLD_SERVERS} & set(scoped[""]):
         fix = 'add it to [kafka], for example "bootstrap.servers" = "localhost:9092"'
         parsed.problems.append(Problem(f"kafka.{_SERVERS}", "", "is required", fix))
+    if provider is not None:
+        loaded = token_provider.load_provider(provider)
+        if isinstance(loaded, Problem):
+            parsed.problems.append(loaded)
+        else:
+            parsed.token_provider = loaded
+    parsed.problems += token_provider.token_problems(parsed.scopes[""], provider)
     for bad in invalid_properties(parsed.properties):
         parsed.problems.append(_refused(parsed, bad))
         parsed.scopes[bad.scope].pop(bad.name, None)

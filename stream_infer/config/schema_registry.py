@@ -34,7 +34,10 @@ _FROM_FILE = '{ file = "registry.secret" }'
 KEYS: tuple[RegistryKey, ...] = (
     RegistryKey(URL, "Addresses of the registry, separated by commas. Required.", '"http://localhost:8081"'),
     RegistryKey(
-        "timeout", "Most time that a request may take, in seconds; 5 unless set.", "2.5", number=True
+        "timeout",
+        "Most time that a request may take as a whole, in seconds; 5 unless set.",
+        "2.5",
+        number=True,
     ),
     RegistryKey("max.retries", "Retries of a failed request; 0 unless set.", "2", number=True),
     RegistryKey("retries.wait.ms", "Wait before the first retry, in milliseconds.", "500", number=True),

@@ -28,7 +28,7 @@ from stream_infer.config.values import (
     invalid_value,
 )
 from stream_infer.kafka.offsets import OnLostOffset
-from stream_infer.steps.options import OnDifference, Partitioning, Tombstones
+from stream_infer.steps.options import OnDifference, Partitioning, Pickles, Tombstones
 
 
 class Guarantee(StrEnum):
@@ -80,7 +80,8 @@ class InputSection(Section):
     )
     on_lost_offset: OnLostOffset = Field(
         default=OnLostOffset.HALT,
-        description="What happens when retention has deleted the next record to read: stop with exit code 1 "
+        description="What happens when the next record of a partition cannot be read any more, because "
+        "retention deleted it or the topic was recreated: leave the partition unread and be not ready "
         "(`halt`), or go on with the oldest record there is (`earliest`).",
         examples=["earliest"],
     )
@@ -115,8 +116,8 @@ class OutputSection(Section):
     )
     partitioning: Partitioning = Field(
         default=Partitioning.SOURCE,
-        description="Partition of a prediction: the number of the event's partition (`source`; both topics "
-        "have the same number of partitions), or a hash of the record key (`key`).",
+        description="Partition of a prediction: the number of the event's partition (`source`; the output "
+        "has at least as many partitions as each input), or a hash of the record key (`key`).",
         examples=["key"],
     )
     copy_fields: Annotated[tuple[FieldPath, ...], AfterValidator(distinct)] = Field(
@@ -172,6 +173,12 @@ class ModelSection(Section):
         "library): a warning, or the refusal of the package.",
         examples=["refuse"],
     )
+    pickles: Pickles = Field(
+        default=Pickles.LOAD,
+        description="What becomes of packages whose load runs code that is in them (a pickle, modules in "
+        "`code/`): they are loaded, or refused. ONNX, skops and boosters' own formats are data.",
+        examples=["refuse"],
+    )
     rehearsal_timeout_ms: Annotated[int, Unit("milliseconds")] = Field(
         default=60_000,
         ge=1,
@@ -192,6 +199,22 @@ class ModelSection(Section):
         le=3_600_000,
         description="Most time that a batch of 1,000 events may take (median), in milliseconds.",
         examples=[200],
+    )
+    history_generations: Annotated[int, Unit("deployments")] = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="Least number of deployments that the history of the store keeps. `model promote` and "
+        "`rollback` remove one that is neither among them nor younger than `history_days`, and copies of "
+        "packages that no deployment names any more; never one that is desired, serves or is the fallback.",
+        examples=[1_000],
+    )
+    history_days: Annotated[float, Unit("days")] = Field(
+        default=30.0,
+        ge=0,
+        le=36_500,
+        description="Least time for which the history of the store keeps a deployment, in days.",
+        examples=[365.0],
     )
     status_topic: Annotated[OwnTopic, DerivedDefault("pipeline", "{}.model-status.v1")] = Field(
         description="Topic with the status of each worker, compacted. Used with a store.",

@@ -5,16 +5,18 @@ Here: file -> rows of Python values. What a row means under a schema is in `row_
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.packaging.csv_layout import DEFAULT_LAYOUT, CsvLayout, CsvUnreadable, csv_rows
 
 DataRow = Mapping[str, object]
 """Values by column name. A CSV has text and None, the other kinds have values of their own types."""
@@ -26,6 +28,7 @@ _CSV_NULLS = frozenset(
         "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
     )
 )  # fmt: skip
+_Reader: TypeAlias = Callable[[Path], Iterator[DataRow]]
 _PARQUET_ROWS = 10_000
 
 
@@ -37,15 +40,16 @@ class _BadRow(ValueError):
         self.number = number
 
 
-def read_rows(option: str, path: Path) -> Iterator[DataRow]:
+def read_rows(option: str, path: Path, layout: CsvLayout = DEFAULT_LAYOUT) -> Iterator[DataRow]:
     """Yield the rows of the file at `path` in their order; its suffix tells the kind of file.
 
-    Reads on as rows are asked for, and holds a few thousand of them at most. Raises `Misconfigured`, naming
-    `option`, when the file or a row of it cannot be read, or when there is no row.
+    `layout` is that of a CSV file. Reads on as rows are asked for, and holds a few thousand of them at most.
+    Raises `Misconfigured`, naming `option`, when the file or a row of it cannot be read, or without a row.
     """
-    reader = _READERS.get(path.suffix.lower())
+    readers: dict[str, _Reader] = {".csv": partial(_csv, layout=layout), **_READERS}
+    reader = readers.get(path.suffix.lower())
     if reader is None:
-        what = f"the suffix is none of {', '.join(_READERS)}"
+        what = f"the suffix is none of {', '.join(readers)}"
         raise _unreadable(option, path, what, "give a file of one of these kinds")
     empty = True
     try:
@@ -54,10 +58,13 @@ def read_rows(option: str, path: Path) -> Iterator[DataRow]:
             yield row
     except FileNotFoundError as error:
         raise _unreadable(option, path, "there is no such file", "check the path") from error
+    except CsvUnreadable as error:
+        if error.row is None:
+            raise _unreadable(option, path, str(error), error.fix) from error
+        raise _bad_row(path, error.row, str(error), error.fix) from error
     except _BadRow as error:
-        place = f"{path.name}, row {error.number}"
-        raise Misconfigured([Problem(place, "", str(error), "correct or remove the row")]) from error
-    except (OSError, ValueError, EOFError, csv.Error, pa.ArrowException) as error:
+        raise _bad_row(path, error.number, str(error), "correct or remove the row") from error
+    except (OSError, ValueError, EOFError, pa.ArrowException) as error:
         what = f"cannot be read as {path.suffix.lower()[1:]}: {error}"
         raise _unreadable(
             option, path, what, "give a file that is whole and of the kind of its suffix"
@@ -70,19 +77,15 @@ def _unreadable(option: str, path: Path, what: str, fix: str) -> Misconfigured:
     return Misconfigured([Problem(option, str(path), what, fix)])
 
 
-def _csv(path: Path) -> Iterator[DataRow]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file)
-        header = next(lines, [])
-        if len(set(header)) < len(header):
-            twice = sorted({name for name in header if header.count(name) > 1})
-            raise ValueError(f"the header has {', '.join(twice)} more than once")
-        for number, cells in enumerate(filter(None, lines), 1):
-            if len(cells) != len(header):
-                raise _BadRow(number, f"has {len(cells)} cells, and the header has {len(header)}")
-            yield {
-                name: None if cell in _CSV_NULLS else cell for name, cell in zip(header, cells, strict=True)
-            }
+def _bad_row(path: Path, number: int, what: str, fix: str) -> Misconfigured:
+    return Misconfigured([Problem(f"{path.name}, row {number}", "", what, fix)])
+
+
+def _csv(path: Path, layout: CsvLayout) -> Iterator[DataRow]:
+    rows = csv_rows(path, layout)
+    header = next(rows)
+    for cells in rows:
+        yield {name: None if cell in _CSV_NULLS else cell for name, cell in zip(header, cells, strict=True)}
 
 
 def _parquet(path: Path) -> Iterator[DataRow]:
@@ -111,8 +114,7 @@ def _avro(path: Path) -> Iterator[DataRow]:
             yield row
 
 
-_READERS: Mapping[str, Callable[[Path], Iterator[DataRow]]] = {
-    ".csv": _csv,
+_READERS: Mapping[str, _Reader] = {
     ".parquet": _parquet,
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,

@@ -24,9 +24,11 @@ from stream_infer.avro.types import (
     Union,
     describe_type,
     is_null,
+    is_nullable,
 )
 from stream_infer.datasets.files import DataRow
 from stream_infer.datasets.values import Misfit, enum_value, fixed_value, scalar_value
+from stream_infer.packaging.csv_layout import DEFAULT_LAYOUT, NUMBERS, CsvLayout
 from stream_infer.packaging.event_builder import zero_value
 
 _NOT_IN_CSV = "give the rows as JSON Lines, Parquet or Avro"
@@ -46,11 +48,14 @@ class RowConverter:
 
     `renamed` is column -> field path, for columns with other names. A field without a column takes its
     default, else null; with `fill` also the zero of its type (0, empty text, the first symbol). `unused` are
-    the columns that no field has, `filled` the fields that took a zero.
+    the columns that no field has, `filled` the fields that took a zero. `layout` is that of numbers as text.
     """
 
-    def __init__(self, schema: Schema, renamed: Mapping[str, str], *, fill: bool) -> None:
+    def __init__(
+        self, schema: Schema, renamed: Mapping[str, str], *, fill: bool, layout: CsvLayout = DEFAULT_LAYOUT
+    ) -> None:
         self._root = schema.root
+        self._layout = layout
         self._renamed = renamed
         self._fill = fill
         self.unused: set[str] = set()
@@ -82,7 +87,7 @@ class RowConverter:
         return event
 
     def _absent(self, field: Field, values: Mapping[str, object], path: str) -> object:
-        if _nullable(field.type):
+        if is_nullable(field.type):
             return None
         if self._fill:
             self.filled.add(path + field.name)
@@ -97,7 +102,7 @@ class RowConverter:
         try:
             match kind:
                 case Scalar():
-                    return scalar_value(kind, value)
+                    return scalar_value(kind, self._plain(kind, value))
                 case Enum():
                     return enum_value(kind, value)
                 case Fixed():
@@ -119,8 +124,12 @@ class RowConverter:
                 return self._branch(kind, value, path)
         raise FieldMisfit(path, value, f"is not {describe_type(kind)}", _NOT_IN_CSV)
 
+    def _plain(self, kind: Scalar, value: object) -> object:
+        is_text = isinstance(value, str) and kind.kind in NUMBERS and kind.logical is None
+        return self._layout.plain_number(str(value)) if is_text else value
+
     def _branch(self, union: Union, value: object, path: str) -> Any:  # noqa: ANN401 - a value of any Avro type
-        if _nullable(union) and (value is None or _empty(value)):
+        if is_nullable(union) and (value is None or _empty(value)):
             return None
         branches = [branch for branch in union.branches if not is_null(branch)]
         if len(branches) == 1:
@@ -142,10 +151,6 @@ class _Columns(dict[str, Any]):
 
 def _empty(value: object) -> bool:
     return isinstance(value, _Columns) and all(one is None or _empty(one) for one in value.values())
-
-
-def _nullable(kind: Type) -> bool:
-    return is_null(kind) or (isinstance(kind, Union) and any(map(is_null, kind.branches)))
 
 
 def _is_natural(kind: Type, value: object) -> bool:

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from river.drift import ADWIN, KSWIN, PageHinkley
-from river.drift.binary import DDM, EDDM, FHDDM, HDDMA, HDDMW
+from river.drift import ADWIN, KSWIN, PageHinkley, binary
 from river.stats import Mean
 
 
@@ -55,11 +54,12 @@ _RIVER: Mapping[DetectorKind, Callable[..., Any]] = {
     DetectorKind.PAGE_HINKLEY: PageHinkley,
     DetectorKind.ADWIN: ADWIN,
     DetectorKind.KSWIN: KSWIN,
-    DetectorKind.DDM: DDM,
-    DetectorKind.EDDM: EDDM,
-    DetectorKind.FHDDM: FHDDM,
-    DetectorKind.HDDM_A: HDDMA,
-    DetectorKind.HDDM_W: HDDMW,
+    DetectorKind.DDM: binary.DDM,
+    DetectorKind.EDDM: binary.EDDM,
+    DetectorKind.FHDDM: binary.FHDDM,
+    # Their names until River 0.24: HDDM_A, HDDM_W.
+    DetectorKind.HDDM_A: vars(binary).get("HDDMA") or vars(binary)["HDDM_A"],
+    DetectorKind.HDDM_W: vars(binary).get("HDDMW") or vars(binary)["HDDM_W"],
 }
 
 

@@ -24,6 +24,8 @@ FEATURE_CATEGORY = "feature.category"
 OUTPUT_NUMBER = "output.number"
 OUTPUT_CATEGORY = "output.category"
 
+_LEAST_VARIANCE = 1e-200
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnSummary:
@@ -47,8 +49,12 @@ class ColumnSummary:
 
     @property
     def variance(self) -> float:
-        """The variance of the sample (denominator count - 1); 0.0 for fewer than two values."""
-        return self.m2 / (self.count - 1) if self.count > 1 else 0.0
+        """The variance of the sample (denominator count - 1); 0.0 for fewer than two values.
+
+        One that is too small to divide by, once it is divided itself, is 0.0 too.
+        """
+        variance = self.m2 / (self.count - 1) if self.count > 1 else 0.0
+        return variance if variance > _LEAST_VARIANCE else 0.0
 
 
 @dataclass(frozen=True, slots=True)

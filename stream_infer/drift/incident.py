@@ -1,26 +1,40 @@
-"""An incident: one cause, the signals that it moved in each stream, and how it ended."""
+"""An incident: one cause, the signals that it moved in each stream, its state, and how it ended."""
 
 from __future__ import annotations
 
 import hashlib
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
-from stream_infer.drift.alarms import Alarm
+from stream_infer.drift.alarms import Alarm, Place
 from stream_infer.drift.aspects import Aspect, Signal
 from stream_infer.drift.frames import ObservationFrame
 from stream_infer.drift.windows import StreamKey
 
 _QUALITY = frozenset({Aspect.NON_FINITE, Aspect.DEAD_LETTERS})
+_RATES = _QUALITY | {Aspect.NULLS, Aspect.UNSEEN, Aspect.OUT_OF_RANGE}
+"""Of these less than before, or than in training, is no worse."""
+_RECENT = 20
+_CERTAIN = 14.0
+"""Windows that are back count as certain when their number times the squared distance is at least this."""
+_FEWEST = 3
 
 
 class Ending(StrEnum):
     """Why an incident is over."""
 
     RETURNED = "returned"
-    SETTLED = "settled"
     REPLACED = "replaced"
+
+
+class State(StrEnum):
+    """The state of an incident that is not over. One that is settled keeps a new level, and is quiet."""
+
+    OPEN = "open"
+    SETTLED = "settled"
 
 
 class Nature(StrEnum):
@@ -34,27 +48,68 @@ Group = tuple[str, str, str]
 """Nature, kind and name: the same for all alarms about one column."""
 
 
+class TrackKey(NamedTuple):
+    """The place of a track: a stream, and one of its signals."""
+
+    stream: StreamKey
+    signal: Signal
+
+
 @dataclass(slots=True)
 class Track:
     """One signal of an incident in one stream. Windows are numbers of the stream's windows.
 
-    `calm` counts windows in a row at the baseline, a z-score.
+    `baseline` is the z-score before, `spread` how much those before differ; `recent` has the newest z-scores
+    since, from that of the alarm on. It is quiet when nothing has moved for long. `places` are those of the
+    first alarm. `since_ms` is the time of the first record of the window with which the change began,
+    `span_ms` how long a window of the stream takes.
     """
 
-    signal: Signal
     baseline: float
     since_offset: int
     opened_window: int
     alarmed_window: int
-    calm: int = 0
+    spread: float = 1.0
+    recent: list[float] = field(default_factory=list)
     ended: bool = False
+    places: tuple[Place, ...] = ()
+    quiet: bool = False
+    since_ms: int | None = None
+    span_ms: int = 0
+
+    def take(self, value: float) -> None:
+        """Take the z-score of the next window."""
+        self.recent = [*self.recent[-_RECENT + 1 :], value]
+
+    @property
+    def level(self) -> float:
+        """The level that the signal keeps, as z-score."""
+        return statistics.median(self.recent) if self.recent else self.baseline
+
+    def is_back(self, signal: Signal) -> bool:
+        """Whether the newest windows are within the band of before.
+
+        The nearer the level of the windows before them is to the baseline, the more it takes to tell them
+        apart.
+        """
+        for count in range(_FEWEST, len(self.recent)):
+            level = statistics.median(self.recent[:-count])
+            distance = abs(level - self.baseline) / self.spread
+            certain = count * max(distance - 1, 0.5) ** 2 >= _CERTAIN or count == _RECENT - 1
+            if certain or signal.aspect is Aspect.DISTRIBUTION:
+                newest = statistics.fmean(self.recent[-count:])
+                if signal.aspect in _RATES:
+                    return newest < max(self.baseline, 0.0) + self.spread
+                return abs(newest - self.baseline) < self.spread
+        return False
 
 
 @dataclass(slots=True)
 class Incident:
-    """An open incident, named after `alarm`; `raised_by` is the detector that fired first.
+    """An incident that is not over, named after `alarm`; `raised_by` is the detector that fired first.
 
-    `members` are the columns that belong to it, `tracks` has one signal of it for each stream.
+    `members` are the columns that belong to it. `told` has the distance of each signal from its baseline as
+    it was told last, in standard deviations of one record.
     """
 
     id: str
@@ -64,7 +119,9 @@ class Incident:
     version: str
     digest: str
     members: list[Group]
-    tracks: dict[StreamKey, Track] = field(default_factory=dict)
+    tracks: dict[TrackKey, Track] = field(default_factory=dict)
+    told: dict[Signal, float] = field(default_factory=dict)
+    state: State = State.OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +134,36 @@ class IncidentOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentUpdated:
+    """An incident that goes on: signals that joined it, and members that moved further or anew."""
+
+    incident: Incident
+    frame: ObservationFrame
+    joined: Sequence[Signal]
+    moved: Sequence[Signal]
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentSettled:
+    """An incident whose signals have kept their new level for long; it stays open, and quiet."""
+
+    incident: Incident
+    frame: ObservationFrame
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentResolved:
-    """An incident that is over, and the window that ended it."""
+    """An incident that is over, and the window that ended it; `places` are those of a whole pipeline."""
 
     incident: Incident
     frame: ObservationFrame
     ending: Ending
+    places: tuple[Place, ...] = ()
 
 
-IncidentChange = IncidentOpened | IncidentResolved
+IncidentChange = IncidentOpened | IncidentUpdated | IncidentSettled | IncidentResolved
 
 
 def group_of(signal: Signal) -> Group:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stream_infer.drift.alarms import Alarm
+from stream_infer.drift.alarms import Alarm, Place
 from stream_infer.drift.aspects import Aspect, Signal
-from stream_infer.drift.cooldown import Cooling
-from stream_infer.drift.incident import Incident, Nature, Track
+from stream_infer.drift.incident import Incident, Nature, State, Track, TrackKey
 from stream_infer.drift.windows import StreamKey
 from stream_infer.flow.records import Partition
 
@@ -35,9 +34,11 @@ def incident_to_document(incident: Incident) -> dict[str, object]:
         "digest": incident.digest,
         "members": [list(group) for group in incident.members],
         "tracks": [
-            [*stream_to_document(stream), _track_to_document(track)]
-            for stream, track in incident.tracks.items()
+            [*stream_to_document(key.stream), _track_to_document(key.signal, track)]
+            for key, track in incident.tracks.items()
         ],
+        "told": [[*signal, distance] for signal, distance in incident.told.items()],
+        "state": incident.state.value,
     }
 
 
@@ -51,57 +52,45 @@ def incident_from_document(document: Mapping[str, Any]) -> Incident:
         document["version"],
         document["digest"],
         [(nature, kind, name) for nature, kind, name in document["members"]],
-        {stream_from_document(stream): _track_from_document(track) for *stream, track in document["tracks"]},
+        {
+            TrackKey(stream_from_document(stream), _signal(track["signal"])): _track_from_document(track)
+            for *stream, track in document["tracks"]
+        },
+        {_signal(signal): distance for *signal, distance in document.get("told", ())},
+        State(document.get("state", State.OPEN)),
     )
 
 
-def cooling_to_document(column: Cooling) -> dict[str, object]:
-    """Return a column that cools down as JSON values."""
+def _track_to_document(signal: Signal, track: Track) -> dict[str, object]:
     return {
-        "lane": stream_to_document(column.stream),
-        "group": list(column.group),
-        "signal": list(column.signal),
-        "level": column.level,
-        "until_look": column.until_window,
-        "waiting": None if column.waiting is None else _alarm_to_document(column.waiting),
-    }
-
-
-def cooling_from_document(document: Mapping[str, Any]) -> Cooling:
-    """Return the column that `cooling_to_document` wrote."""
-    nature, kind, name = document["group"]
-    waiting = document["waiting"]
-    return Cooling(
-        stream_from_document(document["lane"]),
-        (nature, kind, name),
-        _signal(document["signal"]),
-        document["level"],
-        document["until_look"],
-        None if waiting is None else _alarm_from_document(waiting),
-    )
-
-
-def _track_to_document(track: Track) -> dict[str, object]:
-    return {
-        "signal": list(track.signal),
+        "signal": list(signal),
         "usual": track.baseline,
         "since_offset": track.since_offset,
         "opened_look": track.opened_window,
         "alarmed_look": track.alarmed_window,
-        "calm": track.calm,
+        "spread": track.spread,
+        "recent": list(track.recent),
         "ended": track.ended,
+        "places": [list(place) for place in track.places],
+        "quiet": track.quiet,
+        "since_ms": track.since_ms,
+        "span_ms": track.span_ms,
     }
 
 
 def _track_from_document(document: Mapping[str, Any]) -> Track:
     return Track(
-        _signal(document["signal"]),
         document["usual"],
         document["since_offset"],
         document["opened_look"],
         document["alarmed_look"],
-        document["calm"],
+        document.get("spread", 1.0),
+        list(document.get("recent", ())),
         document["ended"],
+        _places(document),
+        document.get("quiet", False),
+        document.get("since_ms"),
+        document.get("span_ms", 0),
     )
 
 
@@ -115,6 +104,9 @@ def _alarm_to_document(alarm: Alarm) -> dict[str, object]:
         "value": alarm.value,
         "usual": alarm.baseline,
         "since_offset": alarm.since_offset,
+        "places": [list(place) for place in alarm.places],
+        "spread": alarm.spread,
+        "since_ms": alarm.since_ms,
     }
 
 
@@ -128,7 +120,14 @@ def _alarm_from_document(document: Mapping[str, Any]) -> Alarm:
         document["value"],
         document["usual"],
         document["since_offset"],
+        _places(document),
+        document.get("spread", 1.0),
+        document.get("since_ms"),
     )
+
+
+def _places(document: Mapping[str, Any]) -> tuple[Place, ...]:
+    return tuple(Place(*place) for place in document.get("places", ()))
 
 
 def _signal(document: Sequence[str]) -> Signal:

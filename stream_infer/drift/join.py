@@ -7,10 +7,12 @@ All times that decide are record times:
 - a label belongs to the first prediction of its id, if it was written at most `max_early_ms` before it
   (early) and at most `max_delay_ms` after; up to twice as long after it is late, and else unknown;
 - of several labels of one prediction the first in its partition counts, the others are double or in conflict;
+  where corrections are awaited, the one known last counts, and a window stays open as long;
 - a label without its prediction waits until no prediction of its time can come any more.
 
-Over `max_pending` remembered ids only a sample by a hash of the id is kept, halved as often as it takes; both
-sides of a pair have one hash. A closed window holds exactly the ids of the sample of its `coverage`.
+Over `max_pending` remembered ids, or `max_pending_bytes` of them, only a sample by a hash of the id is kept,
+halved as often as it takes; both sides of a pair have one hash. A closed window holds exactly the ids of
+the sample of its `coverage`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from stream_infer.drift.label_values import same_label
 from stream_infer.drift.label_windows import LabelWindows, Place
 from stream_infer.drift.labels import (
     PAIRED,
@@ -57,6 +60,11 @@ class Join:
         """The number of predictions and labels that are kept."""
         return len(self._predictions) + len(self._windows)
 
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory they take, with their stored documents."""
+        return self._predictions.size_bytes + self._windows.size_bytes
+
     def predicted(self, predicted: Predicted) -> None:
         """Take a prediction; a later one of an id that is remembered is only counted."""
         self._count("predictions")
@@ -84,13 +92,15 @@ class Join:
     def advance(self, progress: ReadProgress) -> list[LabelWindow]:
         """Forget what is over, keep to the budget, and return the windows that close at `progress`."""
         self._predictions.forget_before(min(progress.predictions_ms, progress.labels_ms))
-        while self.remembered > self._policy.max_pending:
+        policy = self._policy
+        while self.remembered > policy.max_pending or self.size_bytes > policy.max_pending_bytes:
             self._sample = IdSample(self._sample.halvings + 1)
             self._predictions.keep(self._sample)
             self._windows.keep(self._sample)
             self._counted = True
-        expired_ms = progress.predictions_ms - self._policy.max_early_ms
-        closed = list(self._windows.close(progress.reached, expired_ms, self.coverage))
+        expired_ms = progress.predictions_ms - policy.max_early_ms
+        final_ms = progress.labels_ms - policy.corrected_within_ms if policy.corrected_within_ms else None
+        closed = list(self._windows.close(progress.reached, expired_ms, self.coverage, final_ms))
         for window in closed:
             self.totals.update(window.outcomes)
             self._counted = True
@@ -126,9 +136,21 @@ class Join:
         if waiting is None:
             return
         outcome = _outcome(waiting, truth, self._policy)
+        counted = self._windows.paired.get(truth.id)
+        if outcome is LabelOutcome.CONFLICTING and counted and _corrects(truth, counted[1], self._policy):
+            self._windows.decide(counted[0], LabelOutcome.CORRECTED)
+            outcome = LabelOutcome.JOINED
         if outcome in PAIRED:
             self._predictions.set_first_label(truth)
         self._windows.decide(place, outcome, waiting.predicted if outcome in PAIRED else None)
+
+
+def _corrects(truth: Truth, counted: Truth, policy: JoinPolicy) -> bool:
+    """Whether `truth` was known no earlier than the label that counts, and written soon enough after it."""
+    within_ms = policy.corrected_within_ms
+    return (
+        within_ms > 0 and truth.time_ms - counted.time_ms <= within_ms and truth.known_ms >= counted.known_ms
+    )
 
 
 def _outcome(waiting: WaitingPrediction, truth: Truth, policy: JoinPolicy) -> LabelOutcome:
@@ -139,4 +161,4 @@ def _outcome(waiting: WaitingPrediction, truth: Truth, policy: JoinPolicy) -> La
         return LabelOutcome.LATE
     if waiting.first_label is None:
         return LabelOutcome.EARLY if after_ms < 0 else LabelOutcome.JOINED
-    return LabelOutcome.DOUBLE if waiting.first_label == truth.content else LabelOutcome.CONFLICTING
+    return LabelOutcome.DOUBLE if same_label(waiting.first_label, truth.content) else LabelOutcome.CONFLICTING

@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from stream_infer.drift.labels import LabelOutcome, LabelWindow, Pair, Predicted, Truth
+from stream_infer.drift.labels import (
+    PAIRED,
+    LabelOutcome,
+    LabelWindow,
+    Pair,
+    Predicted,
+    Truth,
+)
 from stream_infer.drift.prediction_memory import IdSample
 
 Place = tuple[str, int]
@@ -21,6 +28,11 @@ class WindowedLabel(NamedTuple):
     outcome: LabelOutcome | None = None
     predicted: Predicted | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes, with its stored document."""
+        return self.truth.size_bytes + (0 if self.predicted is None else self.predicted.size_bytes)
+
 
 @dataclass(slots=True)
 class OpenLabelWindow:
@@ -32,9 +44,12 @@ class OpenLabelWindow:
     dropped: Counter[LabelOutcome] = field(default_factory=Counter)
     labels: dict[int, WindowedLabel] = field(default_factory=dict)
     waiting: set[int] = field(default_factory=set)
+    size_bytes: int = 0
 
     def put(self, offset: int, label: WindowedLabel) -> None:
         """Set the label at `offset`."""
+        before = self.labels.get(offset)
+        self.size_bytes += label.size_bytes - (0 if before is None else before.size_bytes)
         self.labels[offset] = label
         if label.outcome is None:
             self.waiting.add(offset)
@@ -43,7 +58,7 @@ class OpenLabelWindow:
 
     def drop(self, offset: int) -> None:
         """Count the label at `offset` as outside of the sample, and forget it."""
-        del self.labels[offset]
+        self.size_bytes -= self.labels.pop(offset).size_bytes
         self.waiting.discard(offset)
         self.dropped[LabelOutcome.UNSAMPLED] += 1
 
@@ -84,6 +99,26 @@ class WaitingLabels:
             self._places.pop(name, None)
 
 
+class PairedLabels:
+    """The labels in open windows that count, with their places, by the id of their prediction."""
+
+    def __init__(self) -> None:
+        self._labels: dict[str, tuple[Place, Truth]] = {}
+
+    def get(self, name: str) -> tuple[Place, Truth] | None:
+        """Return the label that counts for the prediction `name`, if its window is open."""
+        return self._labels.get(name)
+
+    def add(self, truth: Truth, place: Place) -> None:
+        """Let the label at `place` count."""
+        self._labels[truth.id] = place, truth
+
+    def discard(self, truth: Truth, place: Place) -> None:
+        """Forget the label at `place`, if it counts."""
+        if self._labels.get(truth.id, (None,))[0] == place:
+            del self._labels[truth.id]
+
+
 class LabelWindows:
     """The open windows of all partitions of labels. A window is `size` offsets."""
 
@@ -91,11 +126,17 @@ class LabelWindows:
         self._size = size
         self._open: dict[str, dict[int, OpenLabelWindow]] = {}
         self._waiting = WaitingLabels()
+        self.paired = PairedLabels()
         self._labels = 0
         self._changed: set[str] = set()
 
     def __len__(self) -> int:
         return self._labels
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory the labels take, with their stored documents."""
+        return sum(window.size_bytes for windows in self._open.values() for window in windows.values())
 
     def add(self, log: str, offset: int, truth: Truth) -> None:
         """Take the label at `offset` of `log`; it waits for its prediction until `decide`."""
@@ -123,6 +164,8 @@ class LabelWindows:
         truth = window.labels[offset].truth
         window.put(offset, WindowedLabel(truth, outcome, predicted))
         self._waiting.discard(truth.id, place)
+        if outcome in PAIRED:
+            self.paired.add(truth, place)
         self._changed.add(f"l/{log}/{offset}")
 
     def keep(self, sample: IdSample) -> None:
@@ -134,14 +177,17 @@ class LabelWindows:
                 ]:
                     window.drop(offset)
                     self._labels -= 1
+                    self.paired.discard(label.truth, (log, offset))
                     self._waiting.discard(label.truth.id, (log, offset))
                     self._changed |= {f"l/{log}/{offset}", f"w/{log}/{number}"}
 
-    def close(self, reached: Mapping[str, int], expired_ms: int, coverage: float) -> Iterator[LabelWindow]:
+    def close(
+        self, reached: Mapping[str, int], expired_ms: int, coverage: float, final_ms: int | None = None
+    ) -> Iterator[LabelWindow]:
         """Yield the windows that have been read to their end and have no label left that waits.
 
         `reached` is the next offset of each partition. No prediction comes any more for a label from before
-        `expired_ms`.
+        `expired_ms`, and no correction of one from before `final_ms`, where there are any.
         """
         for log, windows in sorted(self._open.items()):
             for number, window in list(windows.items()):
@@ -150,17 +196,19 @@ class LabelWindows:
                 for offset in sorted(window.waiting):
                     if window.labels[offset].truth.time_ms < expired_ms:
                         self.decide((log, offset), LabelOutcome.UNKNOWN)
-                if window.waiting:
+                if window.waiting or (final_ms is not None and window.time_ms >= final_ms):
                     break
                 del windows[number]
                 self._labels -= len(window.labels)
+                for offset, label in window.labels.items():
+                    self.paired.discard(label.truth, (log, offset))
                 self._changed |= {f"w/{log}/{number}", *(f"l/{log}/{offset}" for offset in window.labels)}
                 yield window.closed(log, coverage)
 
     def changed(self) -> Mapping[str, Any]:
         """Return the documents that changed since the last call by name, None for those that are gone."""
         changed, self._changed = self._changed, set()
-        return {name: self._document(name) for name in changed}
+        return {name: _document(name, self._open, self._size) for name in changed}
 
     def restore(self, documents: Mapping[str, Any]) -> None:
         """Take over the state in `documents`, by name; those of others are left alone."""
@@ -177,6 +225,8 @@ class LabelWindows:
             self._labels += 1
             if label.outcome is None:
                 self._waiting.add(label.truth.id, (log, offset))
+            elif label.outcome in PAIRED:
+                self.paired.add(label.truth, (log, offset))
 
     def _window(self, log: str, offset: int, time_ms: int) -> OpenLabelWindow:
         number = offset // self._size
@@ -185,13 +235,16 @@ class LabelWindows:
         self._changed.add(f"w/{log}/{number}")
         return window
 
-    def _document(self, name: str) -> object:
-        log, number = _place(name)
-        if name.startswith("w/"):
-            window = self._open.get(log, {}).get(number)
-            return window and [window.first_offset, window.last_offset, window.time_ms, dict(window.dropped)]
-        window = self._open.get(log, {}).get(number // self._size)
-        return window and window.labels.get(number)
+
+def _document(name: str, windows_of: Mapping[str, Mapping[int, OpenLabelWindow]], size: int) -> object:
+    """Return the document `name` of a window of `size` offsets, or of a label; None where it is gone."""
+    log, number = _place(name)
+    windows = windows_of.get(log, {})
+    if name.startswith("w/"):
+        window = windows.get(number)
+        return window and [window.first_offset, window.last_offset, window.time_ms, dict(window.dropped)]
+    window = windows.get(number // size)
+    return window and window.labels.get(number)
 
 
 def _sorted(prefix: str, documents: Mapping[str, Any]) -> Sequence[tuple[Place, Any]]:

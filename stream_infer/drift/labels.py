@@ -8,6 +8,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 _MS_A_DAY = 86_400_000
+_MOST_DELAY_MS = 2**53
+_BASE_BYTES = 1_000
+_TEXTS = 4
+"""A text is kept as an id, in its document and in the document's key, and once more while it is written."""
 
 
 class Predicted(NamedTuple):
@@ -26,6 +30,12 @@ class Predicted(NamedTuple):
     score: float | None = None
     value: float | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory a prediction takes that is kept, with its stored document."""
+        texts = len(self.id) + len(self.version) + len(self.digest) + len(self.label or "")
+        return _BASE_BYTES + _TEXTS * texts
+
 
 class Truth(NamedTuple):
     """The true outcome of one event: a label or a value. `id` is the prediction's.
@@ -38,6 +48,11 @@ class Truth(NamedTuple):
     known_ms: int
     label: str | None = None
     value: float | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory a label takes that is kept, with its stored document."""
+        return _BASE_BYTES + _TEXTS * (len(self.id) + len(self.label or ""))
 
     @property
     def content(self) -> str | float | None:
@@ -53,8 +68,8 @@ class Pair(NamedTuple):
 
     @property
     def delay_ms(self) -> int:
-        """The time from the event until its truth was known; 0 when it was known before."""
-        return max(0, self.truth.known_ms - self.predicted.event_ms)
+        """The time from the event until its truth was known; 0 when it was known before, at most 2^53."""
+        return min(max(0, self.truth.known_ms - self.predicted.event_ms), _MOST_DELAY_MS)
 
 
 class LabelOutcome(StrEnum):
@@ -68,6 +83,7 @@ class LabelOutcome(StrEnum):
     UNKNOWN = "unknown"
     UNSAMPLED = "unsampled"
     INVALID = "invalid"
+    CORRECTED = "corrected"
 
 
 PAIRED = frozenset({LabelOutcome.JOINED, LabelOutcome.EARLY})
@@ -78,13 +94,17 @@ class JoinPolicy:
     """How long a prediction waits for its label and a label for its prediction, and how many may do so.
 
     `window` is the number of offsets of a partition of labels that make a window. The sample that
-    `max_pending` leads to stays: a pipeline that was once over its budget keeps it.
+    `max_pending` or `max_pending_bytes` leads to stays: a pipeline that was once over its budget keeps it.
+    With `corrected_within_ms` the label of a prediction that was known last counts, if it was written so soon
+    after the one that it corrects; else the first.
     """
 
     max_delay_ms: int = 7 * _MS_A_DAY
     max_early_ms: int = 600_000
     max_pending: int = 100_000
     window: int = 200
+    max_pending_bytes: int = 512 * 2**20
+    corrected_within_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The monitoring of inputs and outputs: a frame in, the incidents that it opens and ends out.
 
 Holds windows, detector banks and incidents, and gives their state away as JSON documents, each under its own
-key, so that only the changed ones have to be stored, and none is large: each column has one of its own. Of
-each source partition the newest few models are remembered, of older ones nothing. How documents go to a topic
+key, so that only the changed ones have to be stored, and none is large: each column has one of its own. The
+newest few models are remembered, of older ones nothing. How documents go to a topic
 is in `steps.monitoring.monitor`.
 """
 
@@ -11,25 +11,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from stream_infer.drift import windows
-from stream_infer.drift.detector_bank import DetectionPolicy, DetectorBank
+from stream_infer.drift.alarms import WindowResult
+from stream_infer.drift.baseline import BaselineLearner, LearnedBaseline
+from stream_infer.drift.detector_bank import DetectionPolicy
+from stream_infer.drift.detector_banks import (
+    MODELS_KEPT,
+    DetectorBanks,
+    Document,
+    References,
+    document_key,
+    naming,
+)
 from stream_infer.drift.distance import INSUFFICIENT_REFERENCE, MIN_REFERENCE_ROWS
 from stream_infer.drift.frames import ObservationFrame
-from stream_infer.drift.incident import IncidentChange
-from stream_infer.drift.incident_documents import stream_from_document, stream_to_document
+from stream_infer.drift.incident import IncidentChange, IncidentResolved, IncidentSettled
+from stream_infer.drift.incident_documents import stream_from_document
 from stream_infer.drift.incidents import IncidentPolicy, Incidents
-from stream_infer.drift.reference import Reference
+from stream_infer.drift.model_states import ModelStates
+from stream_infer.drift.pipeline_levels import LevelPolicy, PipelineLevels
+from stream_infer.drift.pipeline_stream import PipelineStream
 from stream_infer.drift.windows import StreamKey, WindowPolicy, Windows
-from stream_infer.flow.records import Partition
-
-_MODELS_KEPT = 4
-"""So many models of a source partition are remembered: the serving one, and some to roll back to."""
-
-Document = dict[str, Any]
-References = Callable[[str], Reference | None]
-"""The reference of a package by its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class MonitorPolicy:
     windows: WindowPolicy = field(default_factory=WindowPolicy)
     detection: DetectionPolicy = field(default_factory=DetectionPolicy)
     incidents: IncidentPolicy = field(default_factory=IncidentPolicy)
+    levels: LevelPolicy = field(default_factory=LevelPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,9 @@ class Monitor:
         self._policy = policy
         self._references = references
         self._windows = Windows(policy.windows)
-        self._banks: dict[StreamKey, DetectorBank] = {}
+        self._streams = ModelStates("stream/", _new_stream, MODELS_KEPT)
+        self._banks = DetectorBanks(policy.detection, references, self._baseline_of)
+        self._levels = ModelStates("levels/", self._new_levels, MODELS_KEPT)
         self._incidents = Incidents(pipeline, policy.incidents)
         self._pipeline = pipeline
         self._records: dict[str, int] = {}
@@ -68,11 +74,9 @@ class Monitor:
         """The number of input records that the frames so far summarise."""
         return sum(self._records.values())
 
-    def bank_of(self, stream: StreamKey) -> DetectorBank:
-        """Return the detectors of `stream`."""
-        if stream not in self._banks:
-            self._banks[stream] = DetectorBank(self._policy.detection, self._references(stream.digest))
-        return self._banks[stream]
+    def learned(self, stream: StreamKey) -> LearnedBaseline | None:
+        """Return the baseline of `stream` that the first events of the pipeline have taught so far."""
+        return self._banks.learned(stream)
 
     def take(self, frame: ObservationFrame, now_ms: int) -> Sequence[IncidentChange | ReferenceMissing]:
         """Take a frame; return the incidents that open and end with it, in order."""
@@ -81,13 +85,14 @@ class Monitor:
         complete = self._windows.add(frame, now_ms)
         self._changed["models"] = lambda: dict(self._records)
         for stream in self._windows.changed:
-            self._changed[_key("window", stream)] = partial(self._window_document, stream)
+            self._changed[document_key("window", stream)] = partial(_window_document, self._windows, stream)
+        for judged in self._levels.of(frame.digest).take(frame, now_ms):
+            changes += self._decided(judged)
+        self._levels.mark_changed(frame.digest)
+        changes += self._whole(frame, now_ms)
         for window in complete:
-            stream = StreamKey(window.source, window.digest)
-            changes += self._incidents.take(self.bank_of(stream).evaluate(window))
-            self._changed["incidents"] = self._incidents.to_document
-            self._mark_changed(stream)
-            self._forget_old_models(stream.source)
+            changes += self._decided(self._banks.evaluate(window))
+        self._changed |= {**self._levels.changed(), **self._streams.changed(), **self._banks.changed()}
         return changes
 
     def changed(self) -> Mapping[str, Document | None]:
@@ -103,38 +108,42 @@ class Monitor:
             elif key == "incidents":
                 self._incidents = Incidents.from_document(document, self._pipeline, self._policy.incidents)
             elif key.startswith("window/"):
-                self._windows.restore(_stream_of(document), windows.pending_from_document(document))
-            elif key.startswith("watch/"):
-                stream = _stream_of(document)
-                reference = self._references(stream.digest)
-                self._banks[stream] = DetectorBank.from_document(document, self._policy.detection, reference)
-        for key, document in documents.items():
-            if key.startswith("column/"):
-                self._banks[_stream_of(document)].restore_column(document)
+                self._windows.restore(
+                    stream_from_document(document["lane"]), windows.pending_from_document(document)
+                )
+            elif key.startswith("levels/"):
+                self._levels.restore(key, document)
+            elif key.startswith("stream/"):
+                self._streams.restore(key, document)
+        self._banks.restore(documents)
 
-    def _window_document(self, stream: StreamKey) -> Document | None:
-        pending = self._windows.pending(stream)
-        return None if pending is None else _naming(stream) | windows.pending_to_document(pending)
+    def _whole(self, frame: ObservationFrame, now_ms: int) -> Sequence[IncidentChange]:
+        """Take a frame into the stream of all partitions; return what a window that it completes changes."""
+        stream = self._streams.of(frame.digest)
+        window = stream.take(frame, now_ms)
+        self._streams.mark_changed(frame.digest)
+        if window is None:
+            return ()
+        changes: Sequence[IncidentChange] = ()
+        if stream.is_divided:
+            changes = self._decided(self._banks.evaluate(window.frame, window.sorted_places()))
+        stream.baseline.add(window.frame)
+        return changes
 
-    def _bank_document(self, stream: StreamKey, document: Callable[[], Document]) -> Document | None:
-        return _naming(stream) | document() if stream in self._banks else None
+    def _decided(self, result: WindowResult) -> Sequence[IncidentChange]:
+        """Return what a window changes in the incidents."""
+        changes = self._incidents.take(result)
+        self._changed["incidents"] = self._incidents.to_document
+        for change in changes:
+            if isinstance(change, IncidentSettled | IncidentResolved):
+                self._banks.restart(change)
+        return changes
 
-    def _mark_changed(self, stream: StreamKey) -> None:
-        """Note that the bank of `stream` has changed, or is gone."""
-        bank = self._banks[stream]
-        self._changed[_key("watch", stream)] = partial(self._bank_document, stream, bank.to_document)
-        for kind, name in bank.columns:
-            key = f"{_key('column', stream)}/{kind}/{name}"
-            document = partial(bank.column_document, kind, name)
-            self._changed[key] = partial(self._bank_document, stream, document)
+    def _baseline_of(self, digest: str) -> BaselineLearner:
+        return self._streams.of(digest).baseline
 
-    def _forget_old_models(self, source: Partition) -> None:
-        """Forget the banks of a source partition that are not of the newest few models."""
-        streams = [stream for stream in self._banks if stream.source == source]
-        streams.sort(key=lambda stream: (self._banks[stream].last_offset, stream.digest))
-        for stream in streams[:-_MODELS_KEPT]:
-            self._mark_changed(stream)
-            del self._banks[stream]
+    def _new_levels(self, digest: str, _before: PipelineLevels | None) -> PipelineLevels:
+        return PipelineLevels(self._policy.levels, self._references(digest), self._baseline_of(digest))
 
     def _new_model(self, frame: ObservationFrame) -> Sequence[ReferenceMissing]:
         """Report a model that is new and has a reference too small to compare with."""
@@ -148,13 +157,12 @@ class Monitor:
         return (ReferenceMissing(frame, INSUFFICIENT_REFERENCE, rows),)
 
 
-def _key(kind: str, stream: StreamKey) -> str:
-    return f"{kind}/{stream.source.topic}/{stream.source.index}/{stream.digest}"
+def _new_stream(_digest: str, before: PipelineStream | None) -> PipelineStream:
+    """Return the stream of a new model, which inherits the features' baseline of the model before."""
+    learned = None if before is None else before.baseline.learned
+    return PipelineStream(BaselineLearner(None if learned is None else learned.of_features()))
 
 
-def _naming(stream: StreamKey) -> Document:
-    return {"lane": stream_to_document(stream)}
-
-
-def _stream_of(document: Mapping[str, Any]) -> StreamKey:
-    return stream_from_document(document["lane"])
+def _window_document(pending_windows: Windows, stream: StreamKey) -> Document | None:
+    pending = pending_windows.pending(stream)
+    return None if pending is None else naming(stream) | windows.pending_to_document(pending)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream_infer.drift.error_drift import ErrorDrift, ErrorMonitor, ErrorPolicy, ErrorRecovered
+from stream_infer.drift.error_drift import ErrorChange, ErrorMonitor, ErrorPolicy
+from stream_infer.drift.error_state import ErrorState
 from stream_infer.drift.estimate import (
     Calibration,
     ConfidenceBands,
@@ -64,7 +65,7 @@ class AccuracyEstimate:
     labels: int
 
 
-PerformanceChange = WindowMetric | AccuracyEstimate | ErrorDrift | ErrorRecovered
+PerformanceChange = WindowMetric | AccuracyEstimate | ErrorChange
 
 
 @dataclass(slots=True)
@@ -122,7 +123,7 @@ class Performance:
                 calibration = document["calibration"]
                 self._models[model] = _Model(
                     self._meaning_of(model.digest),
-                    ErrorMonitor.from_document(document["errors"], self._errors, model),
+                    self._monitor(model, ErrorState.from_document(document["errors"])),
                     Calibration(calibration["seen"], calibration["right"]),
                     document["first"],
                 )
@@ -132,8 +133,11 @@ class Performance:
     def _of(self, model: ModelId) -> _Model:
         if model not in self._models:
             meaning = self._meaning_of(model.digest)
-            self._models[model] = _Model(meaning, ErrorMonitor(self._errors, model))
+            self._models[model] = _Model(meaning, self._monitor(model))
         return self._models[model]
+
+    def _monitor(self, model: ModelId, state: ErrorState | None = None) -> ErrorMonitor:
+        return ErrorMonitor(self._errors, model, state, self._meaning_of(model.digest).promise)
 
     def _document(self, model: ModelId) -> dict[str, Any]:
         state = self._models[model]
@@ -151,7 +155,7 @@ def _metrics(
     """Yield the metrics of a window, and learn from it."""
     estimate = _estimate(state.calibration, outcomes)
     delay = median_delay_ms(outcomes)
-    for metric, value in metrics_of(outcomes).items():
+    for metric, value in metrics_of(outcomes, state.meaning.classes).items():
         first = state.first_windows.setdefault(metric, [])
         baseline = sum(first) / len(first) if len(first) >= _BASELINE_WINDOWS else None
         expected = estimate if metric == ACCURACY else None

@@ -33,6 +33,11 @@ class WaitingPrediction(NamedTuple):
     predicted: Predicted
     first_label: str | float | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes, with its stored document."""
+        return self.predicted.size_bytes + len(str(self.first_label or ""))
+
 
 class PredictionMemory:
     """Predictions by id, each until its record time is `wait_ms` ago."""
@@ -42,6 +47,8 @@ class PredictionMemory:
         self._waiting: dict[str, WaitingPrediction] = {}
         self._due: list[tuple[int, str]] = []
         self._changed: set[str] = set()
+        self.size_bytes = 0
+        """About how much memory the predictions take, with their stored documents."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -52,14 +59,14 @@ class PredictionMemory:
 
     def add(self, predicted: Predicted) -> None:
         """Remember a prediction whose id is new."""
-        self._waiting[predicted.id] = WaitingPrediction(predicted)
+        self._keep(WaitingPrediction(predicted))
         self._changed.add(predicted.id)
         heapq.heappush(self._due, (predicted.time_ms + self._wait_ms, predicted.id))
 
     def set_first_label(self, truth: Truth) -> None:
         """Remember `truth` as the first label of its prediction."""
         waiting = self._waiting[truth.id]
-        self._waiting[truth.id] = waiting._replace(first_label=truth.content)
+        self._keep(waiting._replace(first_label=truth.content))
         self._changed.add(truth.id)
 
     def forget_before(self, time_ms: int) -> None:
@@ -81,12 +88,18 @@ class PredictionMemory:
     def restore(self, documents: Iterable[Any]) -> None:
         """Take over the predictions that `changed` gave, as JSON values."""
         for predicted, first_label in documents:
-            waiting = WaitingPrediction(Predicted(*predicted), first_label)
-            self._waiting[waiting.predicted.id] = waiting
+            self._keep(WaitingPrediction(Predicted(*predicted), first_label))
         self._schedule()
 
+    def _keep(self, waiting: WaitingPrediction) -> None:
+        before = self._waiting.get(waiting.predicted.id)
+        self.size_bytes += waiting.size_bytes - (0 if before is None else before.size_bytes)
+        self._waiting[waiting.predicted.id] = waiting
+
     def _forget(self, name: str) -> None:
-        if self._waiting.pop(name, None) is not None:
+        waiting = self._waiting.pop(name, None)
+        if waiting is not None:
+            self.size_bytes -= waiting.size_bytes
             self._changed.add(name)
 
     def _schedule(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stream_infer.drift.error_samples import ErrorSample, sample_of
 from stream_infer.drift.frames import FEATURE_CATEGORY, FEATURE_NUMBER, OUTPUT_CATEGORY, OUTPUT_NUMBER
 
 LABEL = "label"
@@ -46,6 +47,8 @@ class Reference:
 
     rows: int
     columns: Mapping[tuple[str, str], ReferenceColumn]
+    promise: ErrorSample | None = None
+    """The errors of the model in training, where the package promises its performance."""
 
     def column(self, kind: str, name: str) -> ReferenceColumn | None:
         """Return the column of this kind and name, if the reference has it."""
@@ -63,9 +66,11 @@ def parse_reference(data: bytes) -> Reference:
         columns += [_column(name, one, feature=False) for name, one in document["outputs"].items()]
         if document["labels"] is not None:
             columns.append(_categories(LABEL, OUTPUT_CATEGORY, {"count": rows, **document["labels"]}))
+        performance = document.get("performance")
+        promise = None if performance is None else _promise(performance)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"reference.json: {type(error).__name__}: {error}") from error
-    return Reference(rows, {(column.kind, column.name): column for column in columns})
+    return Reference(rows, {(column.kind, column.name): column for column in columns}, promise)
 
 
 def _column(name: str, one: Mapping[str, Any], *, feature: bool) -> ReferenceColumn:
@@ -86,6 +91,13 @@ def _column(name: str, one: Mapping[str, Any], *, feature: bool) -> ReferenceCol
         edges=edges,
         shares=(0.0, *(n / total for n in counts), 0.0),
     )
+
+
+def _promise(one: Mapping[str, Any]) -> ErrorSample:
+    if "absolute_errors" in one:
+        return sample_of([float(size) for size in one["absolute_errors"]], sizes=True)
+    errors = float(one["errors"])
+    return ErrorSample(errors, errors, int(one["labels"]))
 
 
 def _edges(edges: list[float]) -> tuple[float, ...]:

@@ -16,6 +16,8 @@ from stream_infer.drift.reference import Reference
 _MIN_ROWS = distance.MIN_SAMPLE_ROWS * 1.2  # nulls and rejected rows take their part
 _THRESHOLD_VALUE = 6.0
 """The value of a signal whose distance is exactly at its threshold, to compare with z-scores."""
+_SPREAD = 3.0
+"""A distance is never below 0, and without drift below half of the threshold."""
 
 
 class ReferenceComparison:
@@ -45,7 +47,7 @@ class ReferenceComparison:
                 found = getattr(distance, measure.lower())(summary, column, chance=chance)
                 if found is not None:
                     signal = Signal(summary.kind, summary.name, Aspect.DISTRIBUTION)
-                    yield self._result(signal, found, pool.window_first_offset)
+                    yield self._result(signal, found, pool)
 
     def to_document(self) -> dict[str, object]:
         """Return the state as JSON values."""
@@ -60,7 +62,9 @@ class ReferenceComparison:
         self._pool = None if pool is None else frame_from_document(pool)
         self._far = {(kind, name) for kind, name in document["far"]}
 
-    def _result(self, signal: Signal, found: Distance, since: int) -> tuple[Signal, float, Alarm | None]:
+    def _result(
+        self, signal: Signal, found: Distance, pool: ObservationFrame
+    ) -> tuple[Signal, float, Alarm | None]:
         value = _THRESHOLD_VALUE * found.statistic / found.threshold
         key = (f"{signal.kind}/{found.detector}", signal.name)
         if key in self._far:
@@ -71,6 +75,15 @@ class ReferenceComparison:
             return signal, value, None
         self._far.add(key)
         alarm = Alarm(
-            signal, found.detector, found.parameters, found.statistic, found.threshold, value, 0.0, since
+            signal,
+            found.detector,
+            found.parameters,
+            found.statistic,
+            found.threshold,
+            value,
+            0.0,
+            pool.window_first_offset,
+            spread=_SPREAD,
+            since_ms=pool.first_time_ms,
         )
         return signal, value, alarm

@@ -12,12 +12,26 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stream_infer.drift.detectors import Detector, DetectorSpec, make_detector
 
 STEPS_PER_UNIT = 1000
 CLIP = 12.0
-"""Standardised values are cut here: beyond it, further is not more certain, and no sum overflows."""
+"""Detectors see standardised values up to here: beyond it, further is not more certain."""
+LARGEST = 10_000.0
+"""Values are kept up to here, so that a change from large to larger is known."""
+_FEW = 8
+_UNKNOWN_SPREAD = 2.0
+"""Values differ by 1 while they are independent; of a few it is not known that they are."""
+
+
+class SeriesChange(NamedTuple):
+    """The change that a series shows best: median and spread of the values before it, and its length."""
+
+    before: float
+    spread: float
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,7 @@ def to_steps(value: float) -> int | None:
     """
     if not math.isfinite(value):
         return None
-    return round(max(-CLIP, min(CLIP, value)) * STEPS_PER_UNIT)
+    return round(max(-LARGEST, min(LARGEST, value)) * STEPS_PER_UNIT)
 
 
 class Series:
@@ -73,32 +87,53 @@ class Series:
             self._values = self._values[-self._limit // 2 :]
             self._detectors = self._replayed()
         self._values.append(step)
-        changes = [detector.update(step / STEPS_PER_UNIT) for detector in self._detectors]
+        changes = [detector.update(_seen(step)) for detector in self._detectors]
         return [
             Detection(spec, detector.statistic)
             for spec, detector, change in zip(self._specs, self._detectors, changes, strict=True)
             if change
         ]
 
-    @property
-    def baseline(self) -> float:
-        """The median of all values but the newest; 0.0 without values."""
-        before = self._values[:-1] or self._values
-        return statistics.median(before) / STEPS_PER_UNIT if before else 0.0
+    def restart(self, kept: int, forgotten: int | None = None) -> None:
+        """Begin again without the `forgotten` values before the newest `kept`, or without all before them."""
+        before = [] if forgotten is None else self._values[: max(0, len(self._values) - kept - forgotten)]
+        self._values = before + self._values[-kept:]
+        self._detectors = self._replayed()
 
-    def onset(self, deviation: float) -> int:
-        """Return how many of the newest values are at least `deviation` from the baseline, at least 1."""
-        baseline, steps = self.baseline * STEPS_PER_UNIT, deviation * STEPS_PER_UNIT
-        count = 0
-        for step in reversed(self._values):
-            if abs(step - baseline) < steps:
-                break
-            count += 1
-        return max(1, count)
+    def change(self) -> SeriesChange:
+        """Return the change up to the newest value that divides the series best (least squares).
+
+        The values since are on the side of the newest one; those before it are the baseline.
+        """
+        seen = [_seen(step) for step in self._values]
+        best, at = 0.0, max(0, len(seen) - 1)
+        total, sum_before = math.fsum(seen), 0.0
+        for count, value in enumerate(seen[:-1], start=1):
+            sum_before += value
+            rest = len(seen) - count
+            step = (total - sum_before) / rest - sum_before / count
+            gain = step * step * count * rest
+            if gain > best and step * (seen[-1] - sum_before / count) > 0 and self._lasts(seen, count, step):
+                best, at = gain, count
+        before = [step / STEPS_PER_UNIT for step in self._values[:at]]
+        known = at >= _FEW
+        spread = statistics.pstdev(_seen(step) for step in self._values[:at]) if known else _UNKNOWN_SPREAD
+        return SeriesChange(statistics.median(before) if before else 0.0, max(1.0, spread), len(seen) - at)
+
+    @staticmethod
+    def _lasts(seen: Sequence[float], count: int, step: float) -> bool:
+        """Whether most values after the first `count` are on the far side of the half of `step`."""
+        middle = math.fsum(seen[:count]) / count + step / 2
+        after = seen[count:]
+        return 2 * sum((value - middle) * step > 0 for value in after) > len(after)
 
     def _replayed(self) -> list[Detector]:
         detectors = [make_detector(spec) for spec in self._specs]
         for step in self._values:
             for detector in detectors:
-                detector.update(step / STEPS_PER_UNIT)
+                detector.update(_seen(step))
         return detectors
+
+
+def _seen(step: int) -> float:
+    return max(-CLIP, min(CLIP, step / STEPS_PER_UNIT))

@@ -1,6 +1,7 @@
 """Frames merged into windows: the moments at which detectors get a value.
 
-A window of a partition closes when a frame of a later window of it arrives (or one of another model), or when
+A window of a partition closes when a frame of another window of it arrives: a later one, or an earlier one
+where offsets were reset or the topic was recreated. It closes with a frame of another model too, and when
 frames of other streams have arrived for long enough without one of its own. A closed window in which too few
 rows were sampled is merged with the next one, so an evaluated window always has enough rows. Nothing here
 reads a clock: `now_ms` is the time of the frame that arrives.
@@ -22,6 +23,12 @@ class StreamKey(NamedTuple):
 
     source: Partition
     digest: str
+
+
+PIPELINE = Partition("", -1)
+"""The source of the levels of all partitions together."""
+WHOLE = Partition("", -2)
+"""The source of the stream of all partitions together, in which changes are seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class Windows:
         self._changed = {stream}
         complete = [window for other in self._overdue(stream, now_ms) for window in self._close(other)]
         pending = self._pending.get(stream, PendingWindow(None, None, now_ms))
-        if pending.open is not None and pending.open.window_last_offset < frame.window_first_offset:
+        if pending.open is not None and _are_apart(pending.open, frame):
             complete += self._close(stream)
             pending = self._pending.get(stream, PendingWindow(None, None, now_ms))
         grown = frame if pending.open is None else merge_frames(pending.open, frame)
@@ -101,6 +108,14 @@ class Windows:
             return ()
         del self._pending[stream]
         return (closed,)
+
+
+def _are_apart(one: ObservationFrame, other: ObservationFrame) -> bool:
+    """Whether no record can be in the windows of both frames."""
+    return (
+        one.window_last_offset < other.window_first_offset
+        or other.window_last_offset < one.window_first_offset
+    )
 
 
 def pending_to_document(pending: PendingWindow) -> dict[str, object]:

@@ -18,12 +18,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stream_infer.drift.aspects import RECORDS, Aspect, Signal
-from stream_infer.drift.baseline import LearnedBaseline
+from stream_infer.drift.baseline import LearnedBaseline, tail_factor
 from stream_infer.drift.frames import FEATURE_NUMBER, OUTPUT_NUMBER, ColumnSummary, ObservationFrame
 from stream_infer.drift.normal_scores import normal_scores
+from stream_infer.drift.rates import arcsine_zscore, rate_zscore
 from stream_infer.drift.reference import Reference, ReferenceColumn
 
-_MANY_BINS = 6
+MANY_BINS = 6
+"""A column with fewer bins has few values: a flag, a small code."""
 _MIN_VALUES = 30
 """A mean of fewer sampled values is too far from normal."""
 _MIN_EXPECTED = 5.0
@@ -80,14 +82,15 @@ def _against_reference(
 def _against_first_windows(
     summary: ColumnSummary, records: int, first: ColumnSummary, learned: LearnedBaseline
 ) -> Iterator[AspectScore]:
-    yield from _missing_values(summary, records, first.nulls, first.non_finite, learned.frame.records)
+    yield from _missing_values(summary, records, first.nulls, first.non_finite, learned.rows(summary))
     factors = learned.inflation.get((summary.kind, summary.name))
     if factors is None or summary.count < _MIN_VALUES or summary.variance <= 0:
         return
     mean_factor, spread_factor = factors
     standard_error = math.sqrt(first.variance / summary.count)
     yield Aspect.MEAN, (summary.mean - first.mean) / standard_error / mean_factor
-    difference = math.log(summary.variance / first.variance)
+    difference = math.log(summary.variance) - math.log(first.variance)
+    spread_factor = max(spread_factor, tail_factor(first), tail_factor(summary))
     yield Aspect.SPREAD, difference / math.sqrt(2 / (summary.count - 1)) / spread_factor
 
 
@@ -105,7 +108,7 @@ def _numbers(summary: ColumnSummary, column: ReferenceColumn) -> Iterator[Aspect
     if summary.kind == FEATURE_NUMBER:
         outside = summary.bins[0] + summary.bins[-1]
         yield Aspect.OUT_OF_RANGE, rate_zscore(outside, summary.count, 0.0)
-    if len(column.shares) - 2 >= _MANY_BINS:
+    if len(column.shares) - 2 >= MANY_BINS:
         scores = normal_scores(column.shares, column.rows)
         yield Aspect.MEAN, scores.location.zscore(summary.bins)
         yield Aspect.SPREAD, scores.spread.zscore(summary.bins)
@@ -127,13 +130,6 @@ def _ratio(count: int, total: int) -> float:
     return count / total if total else 0.0
 
 
-def rate_zscore(count: int, total: int, expected: float) -> float:
-    """Return how far `count` of `total` is from the rate `expected` (Anscombe's arcsine); 0.0 of no rows."""
-    if not total:
-        return 0.0
-    return _arcsine_zscore(count, expected * total, total)
-
-
 def _bounded_mean(summary: ColumnSummary, column: ReferenceColumn, width: float) -> float:
     """Return how far the mean is off, for a column of few values: as a rate between its extremes.
 
@@ -143,16 +139,7 @@ def _bounded_mean(summary: ColumnSummary, column: ReferenceColumn, width: float)
     observed = min(1.0, max(0.0, (summary.mean - column.low) / width))
     part = (column.stddev / width) ** 2 / (expected * (1 - expected)) if 0 < expected < 1 else 1.0
     effective = summary.count / max(part, 1e-3)
-    return _arcsine_zscore(observed * effective, expected * effective, effective)
-
-
-def _arcsine_zscore(observed: float, expected: float, total: float) -> float:
-    """Return the difference of two counts of `total` on Anscombe's scale, whose standard deviation is 1."""
-    return 2 * math.sqrt(total + 0.5) * (_arcsine(observed, total) - _arcsine(expected, total))
-
-
-def _arcsine(count: float, total: float) -> float:
-    return math.asin(math.sqrt(min(1.0, (count + 0.375) / (total + 0.75))))
+    return arcsine_zscore(observed * effective, expected * effective, effective)
 
 
 def shares_zscore(counts: Sequence[int], shares: Sequence[float]) -> float | None:

@@ -51,7 +51,7 @@ class ReadinessReason(DocumentedEnum):
     NO_MODEL = "no model", "No model serves yet."
     NO_ASSIGNMENT = (
         "no assignment",
-        "The consumer group has not assigned partitions to the worker yet, or has taken them away.",
+        "The consumer group has assigned no partitions, or the broker does not tell their committed offsets.",
     )
     NO_COMMIT = (
         "no commit",
@@ -59,8 +59,13 @@ class ReadinessReason(DocumentedEnum):
     )
     PARTITIONS_PAUSED = (
         "partitions paused",
-        "Partitions wait for a schema that the registry has not given; the reason follows.",
+        "Partitions wait for a schema of the registry, or for a partition of the output; the reason follows.",
     )
+    PARTITION_HALTED = (
+        "partition halted",
+        "The next record of a partition is lost, and `on_lost_offset` is `halt`; the other partitions go on.",
+    )
+    INPUT_MISSING = "input missing", "Topics of the input do not exist; their names follow."
 
 
 class RefusalCode(DocumentedEnum):
@@ -81,12 +86,18 @@ class RefusalCode(DocumentedEnum):
         "library_version",
         "Python or a library is missing, or has a version that cannot serve the model.",
     )
-    RUNTIME = "runtime", "The runtime of a converted model is not installed."
+    RUNTIME = (
+        "runtime",
+        "The library that scores the model, such as ONNX Runtime or XGBoost, is not installed.",
+    )
     CODE = "code", "A module in `code/` has the name of a module that the worker uses itself."
-    LOAD = "load", "The model file cannot be unpickled."
+    LOAD = "load", "The model file cannot be loaded."
     OUTPUT = "output", "The model does not have the classes or methods that its output contract promises."
     GOLDEN = "golden", "The model does not give the golden answers, or the golden file cannot be read."
-    BATCH_OF_ONE = "batch_of_one", "A golden row alone in its batch gets another answer than among others."
+    BATCH_OF_ONE = (
+        "batch_of_one",
+        "A golden row gets another answer alone, in another order or in a full batch.",
+    )
     NETWORK = "network", "The package tried to use the network while it was rehearsed."
     MEMORY = "memory", "The package needs more memory than `[model] rehearsal_memory_bytes`."
     LATENCY = "latency", "A batch of 1,000 events takes longer than `[model] rehearsal_batch_ms`."
@@ -100,6 +111,11 @@ class RefusalCode(DocumentedEnum):
     PIPELINE = "pipeline", "The model store belongs to another pipeline."
     STALE = "stale", "A newer generation was desired before; an older one is not followed."
     BUSY = "busy", "The package cannot be tried now for lack of a resource; it is tried again."
+    UNFINISHED_LOAD = (
+        "unfinished_load",
+        "Its load ended the worker, after its rehearsal, or took longer than `[model] rehearsal_timeout_ms`.",
+    )
+    PICKLE = "pickle", "Its load would run code that is in it, and `[model] pickles` refuses that."
 
 
 class DeadLetterClass(DocumentedEnum):
@@ -138,6 +154,8 @@ class DeadLetterClass(DocumentedEnum):
         "decoded_too_large",
         "The record takes more than 128 MiB once it is decoded: a small message can hold a huge array.",
     )
+    TOO_LONG = "too_long", "The id, or another text, of a label or prediction has more than 1,024 characters."
+    UNSEEN_CATEGORY = "unseen_category", "A feature has a value that the model does not know."
 
 
 class EventType(DocumentedEnum):
@@ -147,7 +165,7 @@ class EventType(DocumentedEnum):
     DRIFT_RESOLVED = "drift.resolved", "An incident ends."
     QUALITY = (
         "quality",
-        "Dead letters, NaN or infinities became more frequent, or monitoring lacks a reference.",
+        "More dead letters, NaN or infinities; or the monitor lacks a reference, or refused frames.",
     )
     PERFORMANCE = (
         "performance",
@@ -156,12 +174,27 @@ class EventType(DocumentedEnum):
     MODEL_ACTIVATED = "model.activated", "A model answers from the stated offsets on."
     MODEL_REJECTED = "model.rejected", "A worker refused the desired package."
     MODEL_ROLLED_BACK = "model.rolled_back", "Someone rolled back to an earlier package."
+    OFFSETS_LOST = (
+        "offsets.lost",
+        "Logs do not have the offsets of the group: a topic was recreated or truncated, or records expired.",
+    )
+    DRIFT_UPDATED = "drift.updated", "An incident goes on: something joined it, moved further, or settled."
+    GROUP_BEGUN = "group.begun", "A group that had no offsets begins at the stated ones."
+    LIVENESS = (
+        "liveness",
+        "The monitor has had no observation or label for long, by its clock; or has some again.",
+    )
 
 
 class LogEvent(DocumentedEnum):
     """The event of a log line: its key `event`. librdkafka's own lines have other texts."""
 
     WORKER_STARTED = "worker started", "A worker begins to score."
+    SERVING = "serving", "A model is served over HTTP; `url` says where."
+    REQUEST_FAILED = (
+        "request failed",
+        "A request over HTTP has failed by no fault of its own; `reason` says why.",
+    )
     WORKER_STOPPED = "worker stopped", "A worker has stopped; `reason` says why."
     PROCESS_STARTED = "worker.process_started", "The supervisor started a process."
     PROCESS_ENDED = "worker.process_ended", "A process ended; the supervisor restarts it after `restart_s`."
@@ -180,8 +213,11 @@ class LogEvent(DocumentedEnum):
         "producer renewed",
         "The producer was in doubt and was replaced by one with a new epoch.",
     )
-    PARTITIONS_PAUSED = "partitions paused", "Partitions wait for a schema; the others go on."
-    PARTITIONS_RESUMED = "partitions resumed", "No partition is paused any more."
+    PARTITIONS_PAUSED = (
+        "partitions paused",
+        "Partitions wait for a schema, or for their partition of the output; the others go on.",
+    )
+    PARTITIONS_RESUMED = "partitions resumed", "No partition waits for that any more."
     DEGRADED = "degraded", "Scoring goes on without its monitoring; `reasons` say why."
     RECOVERED = "no longer degraded", "The monitoring topics take records again; nothing waits."
     DEAD_LETTERS = "dead letters written", "Dead letters since the last such line, by stage and class."
@@ -190,3 +226,55 @@ class LogEvent(DocumentedEnum):
     CONSUMER_ERROR = "consumer error", "The Kafka consumer reported an error that it handles itself."
     OBSERVER_FAILED = "observer failed", "An observer raised and is not called again."
     HTTP_FAILED = "HTTP server failed", "Probes and metrics are gone; scoring goes on."
+    NOT_FOLLOWING = (
+        "not following",
+        "The deployer has not asked for the desired deployment for 10 s: a load or the store does not end.",
+    )
+    FOLLOWING = "following again", "The deployer asks for the desired deployment again."
+    SUPERVISOR_ENDED = "supervisor ended", "The supervisor was killed; its processes stop within 2 s."
+    FOREIGN_MEMBERS = (
+        "foreign members",
+        "Consumers in the group are no worker: `members` says which partitions they have.",
+    )
+    FOREIGN_MEMBERS_LEFT = "foreign members left", "All consumers in the group are workers again."
+    LABELS_SAMPLED = (
+        "labels sampled",
+        "Labels and predictions exceed `max_pending` or `max_pending_bytes`: a smaller sample is kept.",
+    )
+    RECORDS_REFUSED = (
+        "records refused",
+        "Records that the monitor refused since the last such line, by stage and class.",
+    )
+    NO_TOKEN = "no token", "The token provider raised; the clients ask it again every 10 s."
+    ASSIGNMENT_DELAYED = (
+        "assignment delayed",
+        "The broker does not tell where to read the assigned partitions; it is asked again.",
+    )
+    ASSIGNMENT_BEGUN = "assignment begun", "All assigned partitions are read."
+    SLOT_REJOINED = (
+        "slot rejoined",
+        "The worker joined its group anew, with a new consumer; `reason` says why.",
+    )
+    LINES_REPEATED = (
+        "lines repeated",
+        "Lines of kinds that were just written: `counts` of the last 30 s, and the `newest` of each.",
+    )
+    PARTITION_HALTED = (
+        "partition halted",
+        "The partition is not read until someone decides; `reason` says why.",
+    )
+    OFFSETS_LOST = (
+        "offsets lost",
+        "Logs do not have the offsets of the group: `reasons`, and the `offsets` where reading goes on.",
+    )
+    TOPICS_MISSING = "input missing", "Input topics do not exist; the worker waits for them."
+    TOPICS_BACK = "input back", "All input topics exist again."
+    PROCESS_EXIT = (
+        "process exit called",
+        "Code of a package ends the worker with `os._exit`; a status of 0 becomes exit code 1.",
+    )
+    RECORD_LIMIT_ASSUMED = (
+        "record limit assumed",
+        "A topic refused records as too large and its limit may not be read: half of the last one counts.",
+    )
+    READING_BEGINS = "reading begins", "The offset from which each newly assigned partition is read."

@@ -2,6 +2,8 @@
 
 StreamInferError
 ├── Aborted             nothing of the batch is visible; replay it
+│   └── OutputRefused   a topic has other partitions
+│       └── OutputTooLarge   a topic takes only smaller records
 ├── Refused             a package; keep serving the one before
 ├── Misconfigured       every problem found, each with key, value and fix (exit 2)
 └── Fatal               leave the process; a restart resolves it (exit 1)
@@ -26,6 +28,14 @@ class StreamInferError(Exception):
 
 class Aborted(StreamInferError):
     """The commit did not happen: a `read_committed` reader sees nothing of it. The batch is replayed."""
+
+
+class OutputRefused(Aborted):
+    """The commit did not happen: a topic differs from what the batch was answered for, in its partitions."""
+
+
+class OutputTooLarge(OutputRefused):
+    """The commit did not happen: a record, or a batch of them, is too large for its topic."""
 
 
 class Refused(StreamInferError):
@@ -64,7 +74,7 @@ class Fatal(StreamInferError):
 
 
 class ModelFailed(Fatal):
-    """The model raises on more rows than bad data explains; no dead letters were written."""
+    """The model does not answer its golden rows any more; no dead letters were written."""
 
 
 class SlotTaken(Fatal):

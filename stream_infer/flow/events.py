@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from stream_infer.flow.records import Partition
 
@@ -23,10 +24,11 @@ class BatchCommitted:
 
 @dataclass(frozen=True, slots=True)
 class BatchAborted:
-    """A batch was not made durable and is read again."""
+    """A batch was not made durable and is read again; `partitions` are those that it has records of."""
 
     records: int
     reason: str
+    partitions: tuple[Partition, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,67 @@ class AssignmentChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AssignmentDelayed:
+    """Assigned partitions whose first offset the broker does not tell, and why; none when all are read."""
+
+    waiting: tuple[Partition, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingBegins:
+    """The offsets from which newly assigned partitions are read."""
+
+    offsets: Mapping[Partition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupBegun:
+    """The offsets at which a group begins that had none before."""
+
+    offsets: Mapping[Partition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetsLost:
+    """Offsets that the log of their topic does not have any more: why, and where reading goes on.
+
+    The topic was truncated, or deleted and recreated, or retention has deleted the records. With `waits` the
+    partitions are not read until someone decides, and are in `PartitionsHalted` too.
+    """
+
+    reasons: Mapping[Partition, str]
+    offsets: Mapping[Partition, int]
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsMissing:
+    """The input topics that do not exist now; none when all of them are back."""
+
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRejoined:
+    """The worker joined the group anew under its slot: its member was fenced, or got no assignment."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProducerRenewed:
     """The producer was replaced by one with a new epoch, because the one before was in doubt."""
 
     reason: str
     renew_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFailed:
+    """A Kafka client reported a failure, such as brokers that are away; it goes on trying by itself."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +118,27 @@ class LagMeasured:
     lag_records: Mapping[Partition, int]
 
 
+class PauseCause(StrEnum):
+    """What paused partitions wait for."""
+
+    WRITER_SCHEMA = "writer schema"
+    OUTPUT_PARTITION = "output partition"
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionsPaused:
-    """The partitions that are not read on for now, and why; none when all go on again."""
+    """The partitions that are not read on for one cause, and why; none when all of them go on again."""
 
+    cause: PauseCause
     paused: tuple[Partition, ...]
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsHalted:
+    """The owned partitions that are not read until someone decides, and why; the others go on."""
+
+    reasons: Mapping[Partition, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +172,17 @@ Event = (
     | BatchAborted
     | ReadFinished
     | AssignmentChanged
+    | AssignmentDelayed
+    | ReadingBegins
+    | GroupBegun
+    | OffsetsLost
+    | TopicsMissing
+    | SlotRejoined
     | ProducerRenewed
+    | ClientFailed
     | LagMeasured
     | PartitionsPaused
+    | PartitionsHalted
     | Degraded
     | Paced
 )

@@ -12,7 +12,7 @@ from stream_infer.flow.records import Batch, Cursor, Outcome
 
 
 class Source(Protocol):
-    """Ordered batches of records. A source never commits; only a sink moves a group forward."""
+    """Ordered batches of records. A source never commits a record; only a sink moves a group past one."""
 
     def read(self, limit: int, wait_s: float) -> Batch | None:
         """Return up to `limit` (>= 1) records, or None when none came within `wait_s` seconds.

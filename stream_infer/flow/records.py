@@ -53,8 +53,9 @@ class Batch:
     `unreadable_headers` are the rows whose headers cannot be decoded; `headers` has None there.
 
     `positions` is the next offset of every partition that the reader owns, at the moment before this batch;
-    `assignment` counts how often what it owns has changed. `ended` are those that had nothing more to read
-    after this batch, where the reader takes note of that.
+    `assignment` counts how often what it owns has changed. `topic_ids` has the id of the topic that these
+    offsets belong to; a topic that was deleted and recreated has another id. `ended` are the partitions that
+    had nothing more to read after this batch.
     """
 
     cursor: Cursor
@@ -69,6 +70,7 @@ class Batch:
     unreadable_headers: Collection[int] = ()
     positions: Mapping[Partition, int] = field(default_factory=dict)
     assignment: int = 0
+    topic_ids: Mapping[Partition, str] = field(default_factory=dict)
     ended: Collection[Partition] = ()
 
     def __len__(self) -> int:
@@ -77,6 +79,14 @@ class Batch:
     def source(self, row: int) -> Partition:
         """Return the partition that row `row` was read from."""
         return self.partitions[self.partition[row]]
+
+    def time_ms(self, row: int) -> int:
+        """Return the record's own time; one that is missing, negative or still to come is that of the read.
+
+        A time from the future would make all others old.
+        """
+        time_ms = self.timestamp_ms[row]
+        return min(time_ms, self.received_ms) if time_ms >= 0 else self.received_ms
 
 
 class Stage(StrEnum):

@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from stream_infer.flow.errors import Aborted, Fatal
+from stream_infer.flow.errors import Aborted, Fatal, OutputRefused
 from stream_infer.flow.records import Output
-from stream_infer.kafka.error_policy import error_of
+from stream_infer.kafka.client import fitting
+from stream_infer.kafka.error_policy import aborted_by, error_of
 from stream_infer.kafka.publish import never, produce_all
 
 _FLUSH_S = 15.0
@@ -34,7 +35,8 @@ class AtLeastOnce:
         cannot_succeed: Callable[[Collection[str]], bool] = never,
     ) -> None:
         self._cannot_succeed = cannot_succeed
-        self._config = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}
+        self._given = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}
+        self._config = self._given
         self._logger = logger
         self._producer: Producer | None = None
         self._failed: list[KafkaError] = []
@@ -42,6 +44,12 @@ class AtLeastOnce:
     def open(self) -> None:
         """Create the producer; it connects in the background."""
         self._producer = Producer(self._config, logger=self._logger)
+
+    def refit(self, record_limits: Collection[int]) -> None:
+        """See `Publisher.refit`."""
+        self._config = fitting(self._given, record_limits)
+        if self._producer is not None:
+            self.open()
 
     def close(self) -> None:
         """Release the producer; every batch was flushed."""
@@ -57,29 +65,33 @@ class AtLeastOnce:
         offsets: list[TopicPartition],
         group_metadata: object,  # noqa: ARG002 - a plain commit names its member itself
         consumer: Consumer,
+        confirm: Callable[[], None],
     ) -> None:
-        """Write `outputs`, wait for every acknowledgement, then commit `offsets`.
+        """`confirm`, write `outputs`, wait for every acknowledgement, then commit `offsets`.
 
         Raises `Aborted`, after which the batch is written again, or `Fatal` when the producer is broken.
         """
         producer = self._producer
         if producer is None:
             raise Fatal("the producer is not open")
+        confirm()
         self._failed = []
         written = {topic for topic, _ in outputs}
         try:
             for topic, output in outputs:
                 produce_all(producer, topic, output)
         except KafkaException as exception:
-            if not self._cannot_succeed(written):
+            aborted = aborted_by(error_of(exception))
+            if not isinstance(aborted, OutputRefused) and not self._cannot_succeed(written):
                 raise Fatal(f"cannot write: {error_of(exception).str()}") from exception
             self._purge(producer)
-            raise Aborted(f"cannot write: {error_of(exception).str()}") from exception
+            raise aborted from exception
         left = self._flush(producer, written)
         if left or self._failed:
             self._purge(producer)
-            reason = self._failed[0].str() if self._failed else "timed out"
-            raise Aborted(f"not every record was acknowledged: {reason}")
+            raise (
+                aborted_by(self._failed[0]) if self._failed else Aborted("not every record was acknowledged")
+            )
         if not offsets:
             return
         try:

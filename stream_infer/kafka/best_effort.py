@@ -8,16 +8,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.records import Headers
+from stream_infer.kafka.error_policy import error_of
 
 _FLUSH_S = 2.0
 
 
 class BestEffortPublisher:
-    """An idempotent producer of its own. `post` never blocks and never raises; any thread may call it."""
+    """A producer of its own, whose properties are `config`: not an idempotent one, which may break for good.
+
+    `post` never blocks and never raises; any thread may call it.
+    """
 
     def __init__(self, config: Mapping[str, object], *, logger: logging.Logger) -> None:
         self._config = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}
@@ -37,6 +41,8 @@ class BestEffortPublisher:
             producer.produce(topic, value, key, headers=list(headers))
         except BufferError:
             self._logger.warning(LogEvent.RECORD_DROPPED, extra={"topic": topic})
+        except KafkaException as exception:  # too large, or the topic is gone
+            self._refused(topic, error_of(exception))
         producer.poll(0)
 
     def close(self) -> None:
@@ -47,5 +53,8 @@ class BestEffortPublisher:
 
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            fields = {"topic": message.topic(), "reason": error.str()}
-            self._logger.warning(LogEvent.RECORD_NOT_WRITTEN, extra=fields)
+            self._refused(message.topic(), error)
+
+    def _refused(self, topic: str | None, error: KafkaError) -> None:
+        fields = {"topic": topic, "reason": error.str()}
+        self._logger.warning(LogEvent.RECORD_NOT_WRITTEN, extra=fields)

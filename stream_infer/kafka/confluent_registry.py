@@ -51,7 +51,11 @@ def connect_client(properties: Mapping[str, str | float | bool]) -> ConfluentReg
     settings = {**_DEFAULTS, **properties}
     client = SchemaRegistryClient.new_client(settings)
     if (rest := getattr(client, "_rest_client", None)) is not None:  # the in-memory client has none
-        bound_answers(rest.session, within_s=float(settings["timeout"]))
+        # A server of tokens is asked through a client of its own.
+        tokens = getattr(rest.bearer_field_provider, "client", None)
+        for session in (rest.session, tokens):
+            if session is not None:
+                bound_answers(session, within_s=float(settings["timeout"]))
     return ConfluentRegistry(client)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -72,32 +72,51 @@ class ControlTopic:
 
     def _look(self, timeout_s: float) -> Deployment | StoreProblem | None:
         try:
-            entries = [e for e in self._read(timeout_s) if e.key == self._pipeline.encode()]
+            newest = self._newest(timeout_s)
         except (BrokerUnreachable, Unreadable) as error:
             self._close()
             return StoreProblem(RefusalCode.GONE, f"the control topic {self._topic} cannot be read: {error}")
-        if not entries:
+        if newest is None:
             return None
-        value = entries[-1].value
-        if value is None:
+        if newest.value is None:
             return StoreProblem(RefusalCode.EMPTY, "the desired deployment was taken away")
         try:
-            return deployment(value)
+            found = deployment(newest.value)
         except (DeploymentInvalid, ValueError) as error:
             return StoreProblem(RefusalCode.INVALID, f"the control topic holds no deployment: {error}")
+        if found.pipeline != self._pipeline:
+            reason = f"the control topic holds a deployment of {found.pipeline} for {self._pipeline}"
+            return StoreProblem(RefusalCode.INVALID, reason)
+        return found
 
-    def _read(self, timeout_s: float) -> list[Entry]:
-        """Return what came; at first, all that is there: an older wish is not worth beginning with."""
-        if self._tail is not None:
-            return self._tail.read(timeout_s)
-        self._tail = self._open.enter_context(tail(self._config, self._topic))
-        deadline = time.monotonic() + _HELD_WITHIN_S
-        entries: list[Entry] = []
-        while not self._tail.caught_up:
+    def _newest(self, timeout_s: float) -> Entry | None:
+        """Return the newest record of this pipeline that came in the time; at first, of all that are there.
+
+        An older one is obsolete, and in a flood each would be a status and a log line. No other is kept.
+        """
+        if self._tail is None:
+            self._tail = self._open.enter_context(tail(self._config, self._topic))
+            return self._newest_held(self._tail)
+        newest, deadline = None, time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.0, deadline - time.monotonic())
+            newest = self._own(self._tail.read(left_s)) or newest
+            if not left_s:
+                return newest
+
+    def _newest_held(self, reading: Tail) -> Entry | None:
+        """Return the newest record of this pipeline in the whole topic."""
+        newest, deadline = None, time.monotonic() + _HELD_WITHIN_S
+        while not reading.caught_up:
             if time.monotonic() > deadline:
                 raise BrokerUnreachable(f"{self._topic} was not read to its end in {_HELD_WITHIN_S:.0f} s")
-            entries += self._tail.read(0.2)
-        return entries
+            newest = self._own(reading.read(0.2)) or newest
+        return newest
+
+    def _own(self, entries: Sequence[Entry]) -> Entry | None:
+        """Return the last of `entries` that is of this pipeline."""
+        key = self._pipeline.encode()
+        return next((one for one in reversed(entries) if one.key == key), None)
 
     def _close(self) -> None:
         self._tail = None

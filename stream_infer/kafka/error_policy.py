@@ -11,11 +11,29 @@ from enum import Enum
 
 from confluent_kafka import KafkaError, KafkaException
 
+from stream_infer.flow.errors import Aborted, OutputRefused, OutputTooLarge
+
 # ruff: noqa: SLF001 - librdkafka's local errors have names with a leading underscore
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED})
 _UNREACHABLE = frozenset(
     {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
 )
+_PERMANENT = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.UNSUPPORTED_VERSION,
+        KafkaError._UNSUPPORTED_FEATURE,
+        KafkaError._INVALID_ARG,
+    }
+)
+
+
+_REFUSALS = {
+    KafkaError.MSG_SIZE_TOO_LARGE: OutputTooLarge,
+    KafkaError._UNKNOWN_PARTITION: OutputRefused,
+}
 
 
 class ErrorAction(Enum):
@@ -43,9 +61,23 @@ def classify(error: KafkaError) -> ErrorAction:
     return ErrorAction.FATAL
 
 
+def aborted_by(error: KafkaError) -> Aborted:
+    """Return the abort of a batch that `error` causes."""
+    return _REFUSALS.get(error.code(), Aborted)(str(error))
+
+
 def is_unreachable(error: KafkaError) -> bool:
     """Whether `error` means that no broker answered."""
     return error.code() in _UNREACHABLE
+
+
+def may_pass(error: KafkaError) -> bool:
+    """Whether a question to the broker that failed with `error` may have an answer later, unchanged.
+
+    A cluster that restarts, elects leaders or moves a coordinator answers with many codes, and not all are
+    marked as retriable. So all count but the few that only an operator changes.
+    """
+    return error.code() not in _PERMANENT
 
 
 def error_of(exception: KafkaException) -> KafkaError:

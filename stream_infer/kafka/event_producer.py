@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -53,16 +54,22 @@ class EventProducer:
         """Take in acknowledgements for at most `wait_s` seconds.
 
         Raises `BrokerUnreachable` when the broker has not acknowledged an event in time, and `Fatal` with its
-        reason when it has refused one.
+        reason when it has refused one, or the producer as a whole.
         """
-        self._producer.poll(wait_s)
+        try:
+            self._producer.poll(wait_s)
+        except KafkaException as exception:  # the producer is broken for good
+            raise Fatal(
+                f"nothing can be written to {self._topic}: {error_of(exception).str()}"
+            ) from exception
         if self._failed is not None:
             raise self._failure(*self._failed)
 
     def close(self) -> None:
         """Give up what is not sent yet."""
         self._producer.purge()
-        self._producer.close()
+        with suppress(KafkaException, SystemError):  # as `poll` said; the client may raise it amid callbacks
+            self._producer.close()
 
     def _note(self, number: int, error: KafkaError | None, message: Message) -> None:
         if error is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import ConsumerGroupDescription  # type: ignore[attr-defined]  # a public name, not marked as exported
 
+from stream_infer.flow.errors import Fatal
 from stream_infer.kafka.admin_requests import ADMIN_TIMEOUT_S, AdminRequests, operation_names
 from stream_infer.kafka.client import Properties
 
@@ -19,10 +20,8 @@ def group_operations(
     All at once: a new client waits half a second before it has found its first coordinator.
     """
     line = AdminRequests(properties, timeout_s)
-    asked = line.client.describe_consumer_groups(
-        list(group_ids), include_authorized_operations=True, request_timeout=timeout_s
-    )
-    return {group_id: _permitted(answer) for group_id, answer in line.ask(asked).items()}
+    answers = line.describe_groups(group_ids, operations=True)
+    return {group_id: _permitted(answer) for group_id, answer in answers.items()}
 
 
 def _permitted(answer: ConsumerGroupDescription | KafkaError) -> frozenset[str]:
@@ -32,23 +31,28 @@ def _permitted(answer: ConsumerGroupDescription | KafkaError) -> frozenset[str]:
     return frozenset({"READ"}) if answer.code() == KafkaError.GROUP_ID_NOT_FOUND else frozenset()
 
 
-def group_members(
+def static_members(
     properties: Properties, group_id: str, *, timeout_s: float = ADMIN_TIMEOUT_S
 ) -> frozenset[str] | None:
     """Return the static members (`group.instance.id`) of a group, or None when the broker refuses."""
     line = AdminRequests(properties, timeout_s)
-    answer = line.ask(line.client.describe_consumer_groups([group_id], request_timeout=timeout_s))[group_id]
+    answer = line.describe_groups([group_id])[group_id]
     if not isinstance(answer, KafkaError):
         return frozenset(m.group_instance_id for m in answer.members if m.group_instance_id)
     return frozenset() if answer.code() == KafkaError.GROUP_ID_NOT_FOUND else None
 
 
-def slot_holder(
-    properties: Properties, group_id: str, instance_id: str, *, timeout_s: float = ADMIN_TIMEOUT_S
-) -> str | None:
-    """Return the member id under which a group has this static member; None when it has not."""
+def all_members(
+    properties: Properties, group_id: str, *, timeout_s: float = ADMIN_TIMEOUT_S
+) -> frozenset[str]:
+    """Return the names of all members: the `group.instance.id`, else the `client.id`.
+
+    Raises `Fatal` when the broker refuses to tell.
+    """
     line = AdminRequests(properties, timeout_s)
-    answer = line.ask(line.client.describe_consumer_groups([group_id], request_timeout=timeout_s))[group_id]
-    if isinstance(answer, KafkaError):
-        return None
-    return next((m.member_id for m in answer.members if m.group_instance_id == instance_id), None)
+    answer = line.describe_groups([group_id])[group_id]
+    if not isinstance(answer, KafkaError):
+        return frozenset(m.group_instance_id or m.client_id for m in answer.members)
+    if answer.code() == KafkaError.GROUP_ID_NOT_FOUND:
+        return frozenset()
+    raise Fatal(f"the members of {group_id} are unknown: {answer.str()}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import repeat
 from typing import NamedTuple, Protocol
 
@@ -24,14 +24,22 @@ class Publisher(Protocol):
     def open(self) -> None:
         """Prepare to publish. Raises `BrokerUnreachable`, `SlotTaken` or `Fatal`."""
 
+    def refit(self, record_limits: Collection[int]) -> None:
+        """From now on write to topics with these limits of a record, in bytes, and the partitions of now."""
+
     def publish(
         self,
         outputs: Sequence[tuple[str, Output]],
         offsets: list[TopicPartition],
         group_metadata: object,
         consumer: Consumer,
+        confirm: Callable[[], None],
     ) -> None:
-        """Write `outputs` (topic, records) and `offsets`. Raises `Aborted`, `CommitUnknown` or `Fatal`."""
+        """Write `outputs` (topic, records) and `offsets`. Raises `Aborted`, `CommitUnknown` or `Fatal`.
+
+        `confirm` raises `Aborted` unless the records that were read may be answered. It waits for a
+        broker, so it is called as late as it can be while nothing is visible.
+        """
 
     def close(self) -> None:
         """Release the clients. Idempotent, never raises."""

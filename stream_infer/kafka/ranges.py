@@ -39,7 +39,7 @@ def read_range(
     consumer = standalone_consumer(config, topic)
     try:
         asked = [TopicPartition(topic, p) for p in partitions_of(consumer, topic, _ASK_S)]
-        begins, ends = _offsets(consumer, asked, first), _offsets(consumer, asked, last)
+        begins, ends = offsets_at(consumer, asked, first), offsets_at(consumer, asked, last)
         wanted = {p: (begins[p], ends[p]) for p in begins if begins[p] < ends[p]}
         consumer.assign([TopicPartition(p.topic, p.index, begin) for p, (begin, _) in wanted.items()])
         yield from _batches(consumer, {p: end for p, (_, end) in wanted.items()})
@@ -72,8 +72,10 @@ def _ended(message: Message, ends: Mapping[Partition, int]) -> Partition | None:
     return partition if done else None
 
 
-def _offsets(consumer: Consumer, asked: Sequence[TopicPartition], place: RangeBound) -> dict[Partition, int]:
-    """Return the offset of `place` in each partition, within the log."""
+def offsets_at(
+    consumer: Consumer, asked: Sequence[TopicPartition], place: RangeBound
+) -> dict[Partition, int]:
+    """Return the offset of `place` in each partition, within the log. Raises `BrokerUnreachable`."""
     moments: dict[int, int] = {}
     if place.moment_ms is not None:
         wanted = [TopicPartition(tp.topic, tp.partition, place.moment_ms) for tp in asked]

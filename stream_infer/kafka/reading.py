@@ -11,65 +11,76 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from stream_infer.common.clock import unix_ms
 from stream_infer.flow.codes import LogEvent
-from stream_infer.flow.errors import Fatal, SlotTaken
-from stream_infer.flow.events import LagMeasured
+from stream_infer.flow.errors import Fatal
+from stream_infer.flow.events import LagMeasured, PartitionsHalted
 from stream_infer.flow.ports import Observer
 from stream_infer.flow.records import Batch, Partition
-from stream_infer.kafka.assignment import Assignment
+from stream_infer.kafka.assignment import Assignment, epoch_before
+from stream_infer.kafka.broker_refusals import as_misconfigured
 from stream_infer.kafka.columns import CHUNK, Gathered, partition_of
 from stream_infer.kafka.error_policy import error_of
-from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.rebalance import RebalanceListener
+from stream_infer.kafka.topic_guard import TopicGuard
+from stream_infer.kafka.topic_ids import NO_ID
+from stream_infer.kafka.toppars import group_offset
 
 # ruff: noqa: SLF001 - librdkafka's local errors have names with a leading underscore
 _LAG_EVERY_S = 1.0
 _CANNOT_READ = frozenset(
     {
         KafkaError._FATAL,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError._UNKNOWN_PARTITION,
     }
 )
 
 
+class MemberFenced(Exception):
+    """The group has another member under the instance id of this consumer, which cannot be used any more."""
+
+
 class BatchReader:
-    """Reads the assigned partitions of one consumer."""
+    """Reads the assigned partitions of one consumer, whose properties are `config`."""
 
     def __init__(
         self,
         consumer: Consumer,
-        topics: Sequence[str],
         assignment: Assignment,
         rebalance: RebalanceListener,
-        start: StartOffsets,
+        guard: TopicGuard,
         *,
+        config: Mapping[str, object],
         observe: Observer,
         logger: logging.Logger,
     ) -> None:
         self._consumer = consumer
-        self._topics = topics
         self._assignment = assignment
         self._rebalance = rebalance
-        self._start = start
+        self._guard = guard
+        self._config = config
         self._observe = observe
         self._logger = logger
         self._lag_due = 0.0
+        self._halted: Mapping[Partition, str] = {}
 
     def read(self, limit: int, max_bytes: int, wait_s: float) -> Batch | None:
         """Return up to `limit` records, or None when none came within `wait_s` seconds. See `Source.read`.
 
-        The record that reaches `max_bytes` is the last one.
+        The record that reaches `max_bytes` is the last one. Raises `MemberFenced` too.
         """
+        self._guard.look()
+        self._rebalance.begin_assigned(self._consumer)
         gathered = self._collect(limit, max_bytes, wait_s)
         self._report()
-        return self._batch(gathered) if len(gathered) else None
+        if not len(gathered):
+            return None
+        self._guard.ask()
+        return self._batch(gathered)
 
     def reposition(self, offsets: Mapping[Partition, int]) -> None:
         """Read on from `offsets`. A partition whose fetcher is not up yet cannot seek: assign it anew."""
         for partition, offset in offsets.items():
-            target = TopicPartition(partition.topic, partition.index, offset)
+            epoch = epoch_before(self._assignment, partition, offset)
+            target = group_offset(partition, offset, NO_ID, epoch)
             try:
                 self._consumer.seek(target)
             except KafkaException:
@@ -79,7 +90,7 @@ class BatchReader:
 
     def _collect(self, limit: int, max_bytes: int, wait_s: float) -> Gathered:
         """Return the records that came, and act on what came in their place."""
-        gathered = Gathered(self._topics)
+        gathered = Gathered(self._rebalance.topics)
         errors: list[tuple[KafkaError, Message]] = []
         try:
             for messages in self._chunks(limit, max_bytes, wait_s, gathered):
@@ -119,16 +130,17 @@ class BatchReader:
         if not any(map(Message.error, messages)):
             gathered.add(messages)
             if ended:
-                ended.difference_update(map(partition_of, messages))
+                for partition in set(map(partition_of, messages)):
+                    ended.pop(partition, None)
             return
         records = []
         for message in messages:
             error = message.error()
             if error is None:
                 records.append(message)
-                ended.discard(partition_of(message))
+                ended.pop(partition_of(message), None)
             elif error.code() == KafkaError._PARTITION_EOF:
-                ended.add(partition_of(message))
+                ended[partition_of(message)] = message.offset() or 0
             else:
                 errors.append((error, message))
         gathered.add(records)
@@ -136,15 +148,13 @@ class BatchReader:
     def _on_error(self, error: KafkaError, message: Message) -> None:
         """Act on an error that the consumer delivered in place of a record."""
         if error.code() == KafkaError._FATAL and "group.instance.id" in error.str():  # its code is not given
-            raise SlotTaken(
-                "another worker has joined under this slot; give each worker its own [worker] slot"
-            )
+            raise MemberFenced(error.str())
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            lost = partition_of(message)
-            position = self._assignment.positions.get(lost)
-            if position is not None:  # else it moved away while this error was on its way
-                self.reposition({lost: self._start.after_loss(self._consumer, lost, position)})
+            self._rebalance.pending.take_back_lost(self._consumer, partition_of(message))
             return
+        misconfigured = as_misconfigured(error, self._config)
+        if misconfigured is not None:
+            raise misconfigured
         if error.code() in _CANNOT_READ:
             raise Fatal(f"cannot read {message.topic() or 'the input'}: {error.str()}")
         self._logger.warning(LogEvent.CONSUMER_ERROR, extra={"reason": error.str()})
@@ -159,18 +169,27 @@ class BatchReader:
         lease, ended = self._assignment.lease, self._assignment.ended
         batch = gathered.batch(unix_ms(), lease=lease)
         positions = self._assignment.advance(batch.cursor.spans)
-        return replace(batch, positions=positions, assignment=lease.epoch, ended=frozenset(ended))
+        return replace(
+            batch,
+            positions=positions,
+            assignment=lease.epoch,
+            topic_ids=dict(self._assignment.topic_ids),
+            ended=frozenset(ended),
+        )
 
     def _report(self) -> None:
         for change in self._rebalance.take_changes():
             self._observe(change)
+        if self._assignment.halted != self._halted:
+            self._halted = dict(self._assignment.halted)
+            self._observe(PartitionsHalted(self._halted))
         now = time.monotonic()
         if now >= self._lag_due:
             self._lag_due = now + _LAG_EVERY_S
             self._observe(LagMeasured(self._lag()))
 
     def _lag(self) -> dict[Partition, int]:
-        """How far behind the end; transaction markers count, so an idle worker may show 1 and not 0."""
+        """How far behind the end, transaction markers included."""
         ends = {
             p: self._consumer.get_watermark_offsets(TopicPartition(p.topic, p.index), cached=True)
             for p in self._assignment.positions

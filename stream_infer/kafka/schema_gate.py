@@ -6,13 +6,11 @@ partitions go on. An outage of the registry costs time, never a record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 from stream_infer.avro.confluent import NO_HEAD, heads
-from stream_infer.flow.events import PartitionsPaused
+from stream_infer.flow.events import PartitionsPaused, PauseCause
 from stream_infer.flow.ports import Observer
-from stream_infer.flow.records import Batch, Cursor, Partition, Span
+from stream_infer.flow.records import Batch, Cursor, Partition
+from stream_infer.kafka.batch_parts import rows_before
 from stream_infer.kafka.pausable_source import PausableSource
 from stream_infer.kafka.writer_schemas import WriterSchemas
 
@@ -74,31 +72,11 @@ class SchemaGatedSource:
                 first.setdefault(batch.partition[row], row)
         self._source.pause({batch.partitions[p]: batch.offset[row] for p, row in first.items()})
         self._waiting |= {batch.partitions[p]: found[row] for p, row in first.items()}
-        return _before(batch, first)
+        return rows_before(batch, first)
 
     def _report(self) -> None:
         waiting = frozenset(self._waiting)
         if waiting != self._reported:
             self._reported = waiting
             reason = self._writers.trouble or "the schema registry has not answered yet"
-            self._observe(PartitionsPaused(tuple(sorted(waiting)), reason))
-
-
-def _before(batch: Batch, first: Mapping[int, int]) -> Batch | None:
-    """Return the rows of `batch` that come before row `first[p]` in their partition p."""
-    rows = [row for row, p in enumerate(batch.partition) if p not in first or row < first[p]]
-    if not rows:
-        return None
-    stops = {batch.partitions[p]: batch.offset[row] for p, row in first.items()}
-    spans = {p: Span(s.first, stops.get(p, s.next)) for p, s in batch.cursor.spans.items()}
-    return replace(
-        batch,
-        cursor=replace(batch.cursor, spans={p: span for p, span in spans.items() if span.first < span.next}),
-        partition=[batch.partition[row] for row in rows],
-        offset=[batch.offset[row] for row in rows],
-        timestamp_ms=[batch.timestamp_ms[row] for row in rows],
-        keys=[batch.keys[row] for row in rows],
-        values=[batch.values[row] for row in rows],
-        headers=[batch.headers[row] for row in rows],
-        unreadable_headers=[at for at, row in enumerate(rows) if row in set(batch.unreadable_headers)],
-    )
+            self._observe(PartitionsPaused(PauseCause.WRITER_SCHEMA, tuple(sorted(waiting)), reason))

@@ -1,72 +1,48 @@
 """One member of a consumer group and its producer: the Source and the Sink of the online roles.
 
-`assignment` keeps what the member owns, `rebalance` serves the group's callbacks, `reading` makes batches,
-`committing` makes outcomes durable.
+`membership` has the consumer and its parts: `assignment` keeps what the member owns, `rebalance` serves the
+group's callbacks, `reading` makes batches, `committing` makes outcomes durable.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping
 
-from confluent_kafka import Consumer
-
-from stream_infer.flow.errors import Fatal
+from stream_infer.flow.errors import Fatal, SlotTaken
+from stream_infer.flow.events import AssignmentChanged, SlotRejoined
 from stream_infer.flow.ports import Observer
-from stream_infer.flow.records import Batch, Channel, Cursor, Outcome, Partition
-from stream_infer.kafka.assignment import Assignment
-from stream_infer.kafka.committing import Committer
+from stream_infer.flow.records import Batch, Cursor, Outcome, Partition
+from stream_infer.kafka.membership import Joining, Membership, SessionSettings
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import Publisher
-from stream_infer.kafka.reading import BatchReader
-from stream_infer.kafka.rebalance import RebalanceListener
+from stream_infer.kafka.reading import MemberFenced
+from stream_infer.kafka.topic_ids import TopicIds
 from stream_infer.kafka.toppars import resume_partitions, toppars
-
-MAX_BATCH_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
-    """A complete librdkafka consumer configuration, the input topics, and the topic of each channel.
-
-    A batch ends with the record that reaches `max_batch_bytes`. See `RebalanceListener` for `companions`.
-    Batches say which partitions have ended only with `enable.partition.eof` in `consumer`.
-    """
-
-    consumer: Mapping[str, object]
-    input_topics: Sequence[str]
-    channels: Mapping[Channel, str]
-    companions: Sequence[str] = ()
-    max_batch_bytes: int = MAX_BATCH_BYTES
-
-
-class _Member(NamedTuple):
-    consumer: Consumer
-    reader: BatchReader
-    committer: Committer
 
 
 class Session:
-    """Reads batches and commits outcomes as one member of a group. One loop owns it."""
+    """Reads batches and commits outcomes as one member of a group. One loop owns it.
+
+    `stopping` ends the waiting for a broker that is silent.
+    """
 
     def __init__(
         self,
         settings: SessionSettings,
         publisher: Publisher,
         start: StartOffsets,
+        topic_ids: TopicIds,
         *,
+        stopping: Callable[[], bool],
         observe: Observer,
         logger: logging.Logger,
     ) -> None:
         self._settings = settings
-        self._publisher = publisher
-        self._start = start
+        self.publisher = publisher
         self._observe = observe
-        self._logger = logger
-        self._assignment = Assignment()
-        self._opened: _Member | None = None
+        self._joining = Joining(settings, publisher, start, topic_ids, stopping, observe, logger)
+        self._opened: Membership | None = None
 
     def open(self) -> None:
         """Fence the predecessor of this slot, then join the group.
@@ -74,36 +50,38 @@ class Session:
         In this order: `init_transactions` aborts what the predecessor left open, which would block the fetch
         of committed offsets until its transaction timed out.
         """
-        self._publisher.open()
-        settings, assignment = self._settings, self._assignment
-        consumer = Consumer(dict(settings.consumer), logger=self._logger)
-        rebalance = RebalanceListener(settings.input_topics, settings.companions, self._start, assignment)
-        topics = [*settings.input_topics, *settings.companions]
-        self._opened = _Member(
-            consumer,
-            BatchReader(
-                consumer,
-                topics,
-                assignment,
-                rebalance,
-                self._start,
-                observe=self._observe,
-                logger=self._logger,
-            ),
-            Committer(consumer, self._publisher, assignment, settings.channels),
-        )
-        self._start.begin_group(consumer, settings.input_topics)
-        rebalance.subscribe(consumer)
+        self.publisher.open()
+        self._opened = self._joining.join(epoch=0)
 
     def close(self) -> None:
         """Leave the group and let the clients go. Idempotent; nothing is open, so nothing can be lost."""
         if self._opened is not None:
-            self._opened.consumer.close()
+            self._opened.leave()
             self._opened = None
-        self._publisher.close()
+        self.publisher.close()
 
     def read(self, limit: int, wait_s: float) -> Batch | None:
-        return self._member.reader.read(limit, self._settings.max_batch_bytes, wait_s)
+        """See `Source.read`. A member that was fenced or stranded is replaced by one with a new consumer.
+
+        Of two workers under one slot the first one that was fenced leaves: its new member fences the other,
+        whose new member fences it again. Raises `SlotTaken` then.
+        """
+        member, timeout_s = self._member, self._settings.session_timeout_s
+        if member.is_stranded(timeout_s):
+            self._replace_member("the group has assigned nothing since all partitions were lost")
+            return None
+        try:
+            batch = member.reader.read(limit, self._settings.max_batch_bytes, wait_s)
+        except MemberFenced as fenced:
+            if member.has_rival(timeout_s):
+                raise SlotTaken(
+                    "another worker has joined under this slot; give each worker its own [worker] slot"
+                ) from fenced
+            self._replace_member(str(fenced))
+            return None
+        if batch is None:
+            member.committer.commit_passed()
+        return batch
 
     def rewind(self, cursor: Cursor) -> None:
         """Go back to the first offset of each span still owned, and take the group's generation anew.
@@ -111,9 +89,11 @@ class Session:
         Retaking the metadata here is safe: whatever ended the old generation is queued for a callback ahead
         of any record fetched after the seek.
         """
-        owned = self._assignment.positions
-        self._member.reader.reposition({p: s.first for p, s in cursor.spans.items() if p in owned})
-        self._assignment.renew(self._member.consumer.consumer_group_metadata())
+        member = self._member
+        member.guard.look()
+        owned = member.assignment.positions
+        member.reader.reposition({p: s.first for p, s in cursor.spans.items() if p in owned})
+        member.assignment.renew(member.consumer.consumer_group_metadata())
 
     @property
     def finished(self) -> bool:
@@ -121,22 +101,32 @@ class Session:
 
     @property
     def paused(self) -> Collection[Partition]:
-        return self._assignment.paused
+        return self._member.assignment.paused
 
     def pause(self, offsets: Mapping[Partition, int]) -> None:
-        owned = {p: offset for p, offset in offsets.items() if p in self._assignment.positions}
-        self._assignment.pause(owned)
-        self._member.consumer.pause(toppars(owned))
-        self._member.reader.reposition(owned)
+        member = self._member
+        owned = {p: offset for p, offset in offsets.items() if p in member.assignment.positions}
+        member.assignment.pause(owned)
+        member.consumer.pause(toppars(owned))
+        member.reader.reposition(owned)
 
     def resume(self, partitions: Collection[Partition]) -> None:
-        resume_partitions(self._member.consumer, self._assignment, partitions)
+        resume_partitions(self._member.consumer, self._member.assignment, partitions)
 
     def commit(self, outcome: Outcome) -> None:
         self._member.committer.commit(outcome)
 
+    def _replace_member(self, reason: str) -> None:
+        """Join the group under the same slot, with a new consumer."""
+        old = self._member
+        old.leave()
+        self._observe(AssignmentChanged("lost", ()))
+        # Beyond the epoch of any batch that was read before.
+        self._opened = self._joining.join(epoch=old.assignment.lease.epoch + 1)
+        self._observe(SlotRejoined(reason))
+
     @property
-    def _member(self) -> _Member:
+    def _member(self) -> Membership:
         if self._opened is None:
             raise Fatal("the session is not open")
         return self._opened

@@ -14,6 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from stream_infer.flow.errors import BrokerUnreachable, Fatal
 from stream_infer.flow.records import Headers
+from stream_infer.kafka.client import RECONNECT_BACKOFF_MS
 from stream_infer.kafka.columns import headers_of
 from stream_infer.kafka.error_policy import error_of, is_unreachable
 
@@ -109,7 +110,8 @@ def standalone_consumer(config: Mapping[str, object], topic: str) -> Consumer:
     `config` is that of an admin client.
     """
     return Consumer(
-        dict(config)
+        {"reconnect.backoff.ms": RECONNECT_BACKOFF_MS}
+        | dict(config)
         | {
             "group.id": f"{topic}.reader",
             "enable.auto.commit": False,

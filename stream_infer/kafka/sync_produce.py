@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from stream_infer.flow.errors import BrokerUnreachable, Fatal
 from stream_infer.flow.records import Headers
-from stream_infer.kafka.client import SILENT, Properties, producer
+from stream_infer.kafka.client import SILENT, Properties, single_record_producer
 from stream_infer.kafka.error_policy import is_unreachable
 
 _CLIENT_ID = "stream-infer.confirmed"
@@ -24,7 +24,7 @@ def produce_sync(
     *,
     within_s: float,
 ) -> None:
-    """Write one record, once, and return when all in-sync replicas have it.
+    """Write one record and return when all in-sync replicas have it. A retry may write it twice.
 
     Raises `BrokerUnreachable` when nobody says so within `within_s`: it may still have been written, and
     writing the same again does no harm where the newest record counts. Raises `Fatal` with the broker's
@@ -36,8 +36,11 @@ def produce_sync(
         if error is not None:
             failed.append(error)
 
-    config = producer(properties, transactional_id=None, client_id=_CLIENT_ID)
-    client = Producer({**config, "message.timeout.ms": round(within_s * 1000)}, logger=SILENT)
+    config = {
+        **single_record_producer(properties, client_id=_CLIENT_ID),
+        "message.timeout.ms": str(round(within_s * 1000)),
+    }
+    client = Producer(config, logger=SILENT)
     client.produce(topic, value, key, headers=list(headers), on_delivery=note)
     unsent = client.flush(within_s + 1.0)
     if unsent or any(_is_silence(error) for error in failed):

@@ -32,13 +32,15 @@ _BROKERS_DEFAULT = -1
 class Topic:
     """A topic as the broker describes it; `operations` are the rights of this principal (READ, WRITE, ...).
 
-    A topic that was deleted and recreated has another `id`.
+    A topic that was deleted and recreated has another `id`. `max_message_bytes` is Kafka's default, and only
+    `assumed`, where this principal may not read the configuration.
     """
 
     partitions: int
     operations: frozenset[str]
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     id: str = ""
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,25 @@ class MissingTopic:
 
 @dataclass(frozen=True, slots=True)
 class TopicFacts:
-    """Partition counts and record size limits, by topic."""
+    """Partition counts, record size limits and ids, by topic. A mock cluster tells no ids.
+
+    The limits of the topics in `assumed` are a guess.
+    """
 
     partitions: Mapping[str, int]
     max_message_bytes: Mapping[str, int]
+    ids: Mapping[str, str] = field(default_factory=dict)
+    assumed: frozenset[str] = frozenset()
+
+
+def facts_of(topics: Mapping[str, Topic]) -> TopicFacts:
+    """Return the facts of `topics`."""
+    return TopicFacts(
+        {name: topic.partitions for name, topic in topics.items()},
+        {name: topic.max_message_bytes for name, topic in topics.items()},
+        {name: topic.id for name, topic in topics.items()},
+        frozenset(name for name, topic in topics.items() if topic.assumed),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +112,13 @@ def describe_topics(
             described[name] = _absent(answer)
         else:
             operations = operation_names(answer.authorized_operations)
-            described[name] = Topic(len(answer.partitions), operations, limits[name], str(answer.topic_id))
+            described[name] = Topic(
+                len(answer.partitions),
+                operations,
+                limits.get(name, DEFAULT_MAX_MESSAGE_BYTES),
+                str(answer.topic_id),
+                assumed=name not in limits,
+            )
     return described
 
 
@@ -148,15 +171,16 @@ def partition_counts(
 
 
 def _limits(line: AdminRequests, names: Sequence[str], timeout_s: float) -> dict[str, int]:
-    limits = dict.fromkeys(names, DEFAULT_MAX_MESSAGE_BYTES)
+    """Return the limits of those topics whose configuration may be read."""
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     if not resources:
-        return limits
+        return {}
     answers = line.ask(line.client.describe_configs(resources, request_timeout=timeout_s))
-    for resource, answer in answers.items():
-        if not isinstance(answer, KafkaError):
-            limits[resource.name] = int(answer["max.message.bytes"].value)
-    return limits
+    return {
+        resource.name: int(answer["max.message.bytes"].value)
+        for resource, answer in answers.items()
+        if not isinstance(answer, KafkaError)
+    }
 
 
 def _absent(error: KafkaError) -> MissingTopic:

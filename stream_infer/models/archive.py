@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from stream_infer.common.regular_files import open_regular
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.contents import Contents, ContentsGuard, PackageLimits
@@ -63,7 +64,7 @@ def pack_archive(contents: Contents) -> Iterator[bytes]:
 
 def read_archive(path: Path, limits: PackageLimits) -> Contents:
     """Return name -> bytes of the zip at `path`; raise `Refused` unless `pack_archive` makes the same zip."""
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > limits.total_bytes:
             raise Refused(RefusalCode.TOO_LARGE, f"more than {limits.total_bytes} bytes")

@@ -7,20 +7,16 @@ is swapped while it is read, has no effect.
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from stream_infer.common.durable import write_synced
+from stream_infer.common.regular_files import UnusableFile, open_regular
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.contents import Contents, ContentsGuard, PackageLimits
 
 _CODE = RefusalCode.UNSAFE_FILE
 _MAX_DEPTH = 16
-# Never follow a link, never wait for a writer of a pipe; the flags that a platform lacks are 0.
-_OPEN_FLAGS = (
-    os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-)
 
 
 def read_folder(path: Path, limits: PackageLimits) -> Contents:
@@ -50,12 +46,14 @@ def _read_into(contents: dict[str, bytes], path: Path, prefix: str, guard: Conte
 
 
 def _read_file(path: str, name: str, guard: ContentsGuard) -> bytes:
-    with open(os.open(path, _OPEN_FLAGS), "rb") as stream:  # noqa: PTH123 - pathlib cannot open a descriptor
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise Refused(_CODE, f"{name!r} is not a regular file")
-        guard.admit(name, status.st_size)
-        return stream.read(status.st_size)
+    try:
+        stream = open_regular(path, follow_links=False)
+    except UnusableFile as error:
+        raise Refused(_CODE, f"{name!r} {error.strerror}") from error
+    with stream:
+        size = os.fstat(stream.fileno()).st_size
+        guard.admit(name, size)
+        return stream.read(size)
 
 
 def write_folder(path: Path, contents: Contents) -> None:

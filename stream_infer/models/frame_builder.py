@@ -21,19 +21,21 @@ from stream_infer.models.manifest import InputColumn, Manifest, ModelInput, Null
 from stream_infer.models.misfits import Rows, misfit_rows
 
 Columns = Mapping[str, pa.Array]
-Frame: TypeAlias = npt.NDArray[np.float64] | pd.DataFrame
+Frame: TypeAlias = npt.NDArray[np.float64] | pd.DataFrame | pd.Series
+READ_TEXT = str(pd.Series(["text"]).dtype)
+"""The dtype of text that pandas reads from a file: "str" since pandas 3, "object" before."""
 
 
 class MisfitError(ValueError):
     """`build_frame` was given a value that its column cannot hold; `misfits` names the rows."""
 
 
-def describe_input(frame: Frame, kinds: Mapping[str, str]) -> ModelInput:
+def describe_input(frame: npt.NDArray[np.float64] | pd.DataFrame, kinds: Mapping[str, str]) -> ModelInput:
     """Return the description of `frame`, which the model was trained on.
 
     `kinds` maps each column, in order, to the Avro kind of its leaf. A sample of a CSV may happen to hold
     whole numbers only where the leaf is a float, or nothing at all where it is a string: such columns become
-    float64 and str. Raises `Refused` for a frame that no event can fill.
+    float64 and `READ_TEXT`. Raises `Refused` for a frame that no event can fill.
     """
     if isinstance(frame, np.ndarray):
         return _observe_matrix(frame, kinds)
@@ -84,7 +86,7 @@ def build_frame(columns: Columns, manifest: Manifest) -> Frame:
             matrix[:, index] = numbers(columns[feature.source])
         return matrix
     names = [column.name for column in container.columns]
-    if all(column.dtype == "float64" for column in container.columns):
+    if container.kind == "pandas" and all(column.dtype == "float64" for column in container.columns):
         # One block, laid out as pandas lays out what it read from a file: the order of sums in a linear model
         # depends on it, and so does the last bit of its answers.
         block = np.empty((len(features), len(columns[features[0].source])))
@@ -92,9 +94,10 @@ def build_frame(columns: Columns, manifest: Manifest) -> Frame:
             block[index] = numbers(columns[feature.source])
         return pd.DataFrame(block.T, columns=names, copy=False)
     pairs = zip(features, container.columns, strict=True)
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {feature.name: cells(columns[feature.source], feature, column) for feature, column in pairs}
     )
+    return frame[names[0]] if container.kind == "series" else frame
 
 
 def _observe_matrix(frame: npt.NDArray[np.float64], kinds: Mapping[str, str]) -> ModelInput:
@@ -114,7 +117,7 @@ def _observe_column(series: pd.Series, kind: str) -> InputColumn:
     if dtype.family is Family.INT and kind in {"float", "double"}:
         return InputColumn(name, "float64", "nan")
     if dtype.family is Family.FLOAT and kind in {"string", "enum"} and series.isna().all():
-        return InputColumn(name, "str", "nan")
+        return InputColumn(name, READ_TEXT, "nan")
     if dtype.family is Family.OBJECT:
         return InputColumn(name, printed, _observe_null(series))
     if dtype.family is Family.CATEGORY:

@@ -10,18 +10,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
+from stream_infer.models.formats import ONNX, ModelFormat, Runtime, format_of
 
 Scalar = float | int | str | bool
 Null = Literal["nan", "none", "na", "nat"]
+ContainerKind = Literal["ndarray", "pandas", "series"]
 Kind = Literal["int", "long", "float", "double", "boolean", "string", "enum"]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+RESERVED = frozenset({"label", "score", "value", "values", "class_scores"})
+"""The outputs of every prediction: no value of a model can have one of these names."""
 
 # Strict: no "1" for 1 and no 1 for True. An unknown key is an error that names it.
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -76,10 +81,10 @@ class InputColumn:
 
 @dataclass(frozen=True, slots=True)
 class ModelInput:
-    """The argument of `predict`: a C-contiguous float64 ndarray, or a pandas frame."""
+    """The argument of `predict`: a C-contiguous float64 ndarray, a pandas frame, or its one column."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-    kind: Literal["ndarray", "pandas"]
+    kind: ContainerKind
     columns: tuple[InputColumn, ...]
 
 
@@ -91,6 +96,8 @@ class OutputContract:
     score: a probability, a decision value, or none. `label_from` is the method that gives the label:
     `proba` and `decision` save a second pass over the batch and are recorded only where the golden samples
     agree with the estimator's own `predict`. `threshold` is for two classes: at or over it, `classes[1]`.
+    `values` are the names of a regressor's numbers, in their order, where it gives several; `primary` is the
+    one that is the prediction's `value` too, None for none.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -100,6 +107,15 @@ class OutputContract:
     class_scores: bool = False
     score: Literal["probability", "decision"] | None = None
     label_from: Literal["proba", "decision", "predict"] = "predict"
+    values: tuple[Text, ...] = ()
+    primary: str | None = None
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The names of the numbers that are watched: the score, the value, or each named value."""
+        if self.kind == "regressor":
+            return self.values or ("value",)
+        return () if self.score is None else ("score",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +157,23 @@ class FileEntry:
 class Manifest:
     """Everything about a package that is known without loading it.
 
-    `unconverted` is the reason why a requested conversion is missing.
+    `unconverted` is the reason why a requested conversion is missing. `approved` are the types of a skops
+    file that its maker approved. `libraries` are distributions for Python, `system_libraries` the shared
+    libraries that these take from the system.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     format: Literal[1] = 1
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
     version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")]
-    runtime: Literal["sklearn", "onnx"] = "sklearn"
+    runtime: Runtime = "sklearn"
     entry: Text = "model.joblib"
     conversion: Conversion | None = None
     unconverted: Text | None = None
+    approved: tuple[str, ...] | None = None
     python: Text
     libraries: Mapping[str, str]
+    system_libraries: tuple[Text, ...] | None = None
     container: ModelInput
     features: tuple[Feature, ...]
     output: OutputContract
@@ -179,9 +199,8 @@ class Manifest:
         Raises `Refused` when a number in it is NaN or infinite: JSON has none.
         """
         try:
-            document = {
-                key: value for key, value in asdict(self).items() if not (key in _LATER and value is None)
-            }
+            document = _without_later(asdict(self), _LATER)
+            document["output"] = _without_later(document["output"], _LATER_OF_OUTPUT)
             text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
         except ValueError as error:
             raise Refused(RefusalCode.MANIFEST, f"not JSON: {error}") from error
@@ -189,8 +208,18 @@ class Manifest:
 
     @property
     def original(self) -> str:
-        """The file of scikit-learn's own model."""
+        """The file of the model as its maker gave it."""
         return self.entry if self.conversion is None else self.conversion.original
+
+    @property
+    def form(self) -> ModelFormat:
+        """The format of that file."""
+        return format_of(self.original)
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether loading the model runs code of the package: a pickle, or modules."""
+        return self.form.pickled or any(name.startswith("code/") for name in self.files)
 
     @property
     def digest(self) -> str:
@@ -199,8 +228,13 @@ class Manifest:
 
 
 _ADAPTER = TypeAdapter(Manifest)
-# Later keys of format 1: left out when None, so that an older package keeps its bytes and its digest.
-_LATER = frozenset({"conversion", "unconverted"})
+# Later keys of format 1: left out when empty, so that an older package keeps its bytes and its digest.
+_LATER = frozenset({"approved", "conversion", "system_libraries", "unconverted"})
+_LATER_OF_OUTPUT = frozenset({"primary", "values"})
+
+
+def _without_later(document: dict[str, Any], later: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in later or value not in (None, ())}
 
 
 def _refusal(error: ValidationError) -> Refused:
@@ -220,17 +254,30 @@ def _contradiction(manifest: Manifest) -> str | None:
         return "features: a name occurs twice"
     if names != [column.name for column in manifest.container.columns]:
         return "container.columns: not the features in their order"
+    if manifest.container.kind == "series" and len(names) > 1:
+        return "container.kind: a series is one feature"
     if "scikit-learn" not in manifest.libraries:
         return "libraries: scikit-learn is missing"
-    if (manifest.runtime == "sklearn") != (manifest.conversion is None):
+    if min((entry.size for entry in manifest.files.values()), default=0) < 0:
+        return "files: a size is negative"
+    return (
+        _form_contradiction(manifest)
+        or _feature_contradiction(manifest)
+        or _output_contradiction(manifest.output)
+    )
+
+
+def _form_contradiction(manifest: Manifest) -> str | None:
+    converted = manifest.runtime == "onnx" and manifest.form is not ONNX
+    if converted != (manifest.conversion is not None):
         return "conversion: for a converted model, and for no other"
+    if manifest.conversion is None and manifest.runtime != manifest.form.runtime:
+        return f"runtime: {manifest.entry} is {manifest.form.title}"
     if manifest.conversion is not None and manifest.conversion.original == manifest.entry:
         return "conversion.original: not the converted model itself"
     if manifest.conversion is not None and manifest.unconverted is not None:
         return "unconverted: the model is converted"
-    if min((entry.size for entry in manifest.files.values()), default=0) < 0:
-        return "files: a size is negative"
-    return _feature_contradiction(manifest) or _output_contradiction(manifest.output)
+    return None
 
 
 def _feature_contradiction(manifest: Manifest) -> str | None:
@@ -261,4 +308,17 @@ def _output_contradiction(output: OutputContract) -> str | None:
         return "output.label_from: proba needs probabilities"
     if output.label_from == "decision" and output.score != "decision":
         return "output.label_from: decision needs a decision function"
+    return _values_contradiction(output)
+
+
+def _values_contradiction(output: OutputContract) -> str | None:
+    names = output.values
+    if names and output.kind != "regressor":
+        return "output.values: only for a regressor"
+    if len(names) == 1 or len(set(names)) != len(names):
+        return "output.values: two or more names, each once"
+    if not RESERVED.isdisjoint(names):
+        return f"output.values: {', '.join(sorted(RESERVED))} are names of other outputs"
+    if output.primary is not None and output.primary not in names:
+        return f"output.primary: {output.primary!r} is none of output.values"
     return None

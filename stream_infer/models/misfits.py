@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -40,13 +42,14 @@ def _odd(array: pa.Array, feature: Feature, column: InputColumn) -> pa.Array | N
     least, most = extremes["min"].as_py(), extremes["max"].as_py()
     if least is None:
         return None
+    masks = []
     if least < low or most > high:
         numbers = pc.cast(array, pa.int64())
-        return pc.or_(
-            pc.less(numbers, pa.scalar(max(low, -_INT64_MAX), pa.int64())) if least < low else False,
-            pc.greater(numbers, pa.scalar(min(high, _INT64_MAX), pa.int64())) if most > high else False,
-        )
-    return None if step == 1 else pc.not_equal(pc.multiply(pc.divide(array, step), step), array)
+        masks += [pc.less(numbers, pa.scalar(max(low, -_INT64_MAX), pa.int64()))] if least < low else []
+        masks += [pc.greater(numbers, pa.scalar(min(high, _INT64_MAX), pa.int64()))] if most > high else []
+    if step > 1:
+        masks.append(pc.not_equal(pc.multiply(pc.divide(array, step), step), array))
+    return reduce(pc.or_, masks) if masks else None
 
 
 def _bounds(feature: Feature, column: InputColumn) -> tuple[int, int]:

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import get_tags
 
-from stream_infer.flow.codes import RefusalCode
-from stream_infer.flow.errors import Refused
+from stream_infer.models.optional_library import importing, reading
 from stream_infer.models.scores import Floats
 
 ENTRY = "rows"
@@ -83,26 +82,24 @@ def open_onnx(data: bytes, own: Any) -> OnnxModel:  # noqa: ANN401 - any estimat
 
     Raises `Refused`: `runtime` when ONNX Runtime is not installed, `load` when it rejects the bytes.
     """
-    try:
+    session = open_session(data)
+    with reading("ONNX Runtime"):
+        (entry,) = session.get_inputs()
+        precision = {"tensor(float)": np.float32, "tensor(double)": np.float64}[entry.type]
+        tags = get_tags(own)
+    kind = str(tags.estimator_type)
+    return OnnxModel(session, precision, tags.input_tags.allow_nan, kind, getattr(own, "classes_", None))
+
+
+def open_session(data: bytes) -> Any:  # noqa: ANN401 - ONNX Runtime has no types
+    """Return an inference session of the graph in `data`. Raises `Refused` as `open_onnx`."""
+    fix = "pip install 'stream-infer-worker[onnx]', or package it again with --runtime sklearn"
+    with importing("the model runs on ONNX Runtime", fix):
         import onnxruntime  # noqa: PLC0415 - optional, and slow to import
-    except ImportError as error:
-        raise Refused(
-            RefusalCode.RUNTIME,
-            "the model runs on ONNX Runtime, which cannot be imported here"
-            f" ({error}): pip install 'stream-infer-worker[onnx]',"
-            " or package it again with --runtime sklearn",
-        ) from error
     options = onnxruntime.SessionOptions()
     # One thread: the worker has its own processes. No arena: it grows to the largest batch and stays so.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.log_severity_level = _ERRORS_ONLY
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        (entry,) = session.get_inputs()
-        precision = {"tensor(float)": np.float32, "tensor(double)": np.float64}[entry.type]
-        tags = get_tags(own)
-    except Exception as error:
-        raise Refused(RefusalCode.LOAD, f"ONNX Runtime: {type(error).__name__}: {error}") from error
-    kind = str(tags.estimator_type)
-    return OnnxModel(session, precision, tags.input_tags.allow_nan, kind, getattr(own, "classes_", None))
+    with reading("ONNX Runtime"):
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stream_infer.common.durable import draft_of, write_synced
+from stream_infer.common.regular_files import open_regular
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models import archive, folder
@@ -90,7 +91,7 @@ def _read(path: Path, limits: PackageLimits) -> Contents:
         if path.is_dir():
             return folder.read_folder(path, limits)
         if path.is_file():
-            with path.open("rb") as stream:
+            with open_regular(path) as stream:
                 signature = stream.read(len(archive.SIGNATURE))
             if signature == archive.SIGNATURE:
                 return archive.read_archive(path, limits)

@@ -17,7 +17,7 @@ from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.frame_builder import Frame
 from stream_infer.models.manifest import OutputContract
-from stream_infer.models.scores import Floats, Labels, OutputShapeError, Scores
+from stream_infer.models.scores import Floats, Labels, OutputShapeError, Scores, named_values
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -104,6 +104,8 @@ def predict(estimator: Estimator, contract: OutputContract, frame: Frame) -> Sco
     Raises what the estimator raises, and `OutputShapeError` for answers that are not one per row.
     """
     n = len(frame)
+    if contract.values:
+        return named_values(_values(estimator.predict(frame), n, len(contract.values)), contract)
     if contract.kind == "regressor":
         return Scores(value=_one_per_row(np.asarray(estimator.predict(frame), dtype=np.float64), n))
     names = np.array(contract.classes, dtype=object)
@@ -173,6 +175,13 @@ def _table(raw: npt.ArrayLike, n: int, classes: int) -> Floats:
     table = np.asarray(raw, dtype=np.float64)
     if table.shape != (n, classes):
         raise OutputShapeError(f"the model answered {n} rows of {classes} classes with shape {table.shape}")
+    return table
+
+
+def _values(raw: npt.ArrayLike, n: int, values: int) -> Floats:
+    table = np.asarray(raw, dtype=np.float64)
+    if table.shape != (n, values):
+        raise OutputShapeError(f"the model answered {n} rows of {values} values with shape {table.shape}")
     return table
 
 

@@ -31,6 +31,7 @@ class Scores:
 
     `label` holds `str(class)`; `class_scores` is (n, classes), in the order of the contract. Where each label
     was chosen among the classes of the contract, `winner` is its index: a lookup would be 12 times as slow.
+    `values` is (n, values), in the order of the contract; `value` is its primary column then, or None.
     """
 
     label: Labels | None = None
@@ -38,10 +39,26 @@ class Scores:
     value: Floats | None = None
     class_scores: Floats | None = None
     winner: npt.NDArray[np.intp] | None = None
+    values: Floats | None = None
 
     def __len__(self) -> int:
-        column = next((c for c in (self.label, self.score, self.value) if c is not None), None)
+        columns = (self.label, self.score, self.value, self.values)
+        column = next((c for c in columns if c is not None), None)
         return 0 if column is None else len(column)
+
+    def numbers(self, contract: OutputContract) -> dict[str, Floats]:
+        """Return a column for each of the contract's `numbers`; none where no row was answered."""
+        if not len(self):
+            return dict.fromkeys(contract.numbers, np.empty(0))
+        if self.values is not None:
+            return dict(zip(contract.values, self.values.T, strict=True))
+        return {name: getattr(self, name) for name in contract.numbers}
+
+
+def named_values(table: Floats, contract: OutputContract) -> Scores:
+    """Return the scores of a regressor with several values; `table` is (n, values)."""
+    at = None if contract.primary is None else contract.values.index(contract.primary)
+    return Scores(value=None if at is None else np.ascontiguousarray(table[:, at]), values=table)
 
 
 def check_scores(scores: Scores, contract: OutputContract, n: int) -> list[Fault]:
@@ -54,12 +71,14 @@ def check_scores(scores: Scores, contract: OutputContract, n: int) -> list[Fault
     faults: dict[int, Fault] = {}
     probabilities = contract.score == "probability"
     for name, column, bounded in (
-        ("value", scores.value, False),
+        ("value", None if contract.values else scores.value, False),
         ("score", scores.score, probabilities),
         ("class_scores", scores.class_scores, probabilities),
     ):
         if column is not None:
             _note_numbers(faults, name, column, bounded=bounded)
+    if scores.values is not None:
+        _note_values(faults, scores.values, contract.values)
     if scores.label is not None and scores.winner is None:
         _note_labels(faults, scores.label, frozenset(contract.classes))
     return [faults[row] for row in sorted(faults)]
@@ -69,7 +88,8 @@ def _check_shape(scores: Scores, contract: OutputContract, n: int) -> None:
     shapes: dict[str, tuple[int, ...] | None] = {
         "label": None if contract.kind == "regressor" else (n,),
         "score": None if contract.score is None else (n,),
-        "value": (n,) if contract.kind == "regressor" else None,
+        "value": (n,) if contract.kind == "regressor" and _has_value(contract) else None,
+        "values": (n, len(contract.values)) if contract.values else None,
         "class_scores": (n, len(contract.classes)) if contract.class_scores else None,
     }
     for name, shape in shapes.items():
@@ -77,6 +97,17 @@ def _check_shape(scores: Scores, contract: OutputContract, n: int) -> None:
         found = None if column is None else column.shape
         if found != shape:
             raise OutputShapeError(f"the model's {name} has shape {found}, not {shape}")
+
+
+def _has_value(contract: OutputContract) -> bool:
+    return not contract.values or contract.primary is not None
+
+
+def _note_values(faults: dict[int, Fault], values: Floats, names: tuple[str, ...]) -> None:
+    if np.isfinite(values).all():
+        return
+    for name, column in zip(names, values.T, strict=True):
+        _note_numbers(faults, f"value '{name}'", column, bounded=False)
 
 
 def _note_numbers(faults: dict[int, Fault], name: str, column: Floats, *, bounded: bool) -> None:

@@ -5,12 +5,13 @@ They only read the newest `Progress` and the metrics registry: they cannot influ
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -22,14 +23,16 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from stream_infer.flow.codes import LogEvent, ReadinessReason
 from stream_infer.flow.errors import Misconfigured, Problem
-from stream_infer.ops.progress import LoopState, Progress
+from stream_infer.flow.records import Partition
+from stream_infer.ops.progress import ClientTrouble, LoopState, Progress
 
 _LOG = logging.getLogger(__name__)
-_CLOSE_S = 1.9
 _GRACE_S = 1
+_BEYOND_GRACE_S = 0.9
 _BACKLOG = 64
 _ABORTING_S = 30.0
 
@@ -53,15 +56,26 @@ def readiness(progress: Progress, now: float) -> Readiness:
         waiting_for.append(ReadinessReason.NOT_RUNNING)
     if progress.model_version is None:
         waiting_for.append(ReadinessReason.NO_MODEL)
-    if not progress.joined:
+    if progress.delayed is not None:
+        names = _names(progress.delayed.waiting)
+        waiting_for.append(f"{ReadinessReason.NO_ASSIGNMENT}: {names}: {progress.delayed.reason}")
+    elif not progress.joined:
         waiting_for.append(ReadinessReason.NO_ASSIGNMENT)
     if progress.aborting is not None and (aborted_s := now - progress.aborting.since) > _ABORTING_S:
         detail = f"aborted for {aborted_s:.0f} s, last because: {progress.aborting.reason}"
         waiting_for.append(f"{ReadinessReason.NO_COMMIT}: {detail}")
-    if progress.paused is not None:
-        names = ", ".join(f"{p.topic}/{p.index}" for p in progress.paused.paused)
-        waiting_for.append(f"{ReadinessReason.PARTITIONS_PAUSED}: {names}: {progress.paused.reason}")
+    waiting_for += [
+        f"{ReadinessReason.PARTITIONS_PAUSED}: {_names(one.paused)}: {one.reason}" for one in progress.paused
+    ]
+    for p, reason in sorted(progress.halted.items()):
+        waiting_for.append(f"{ReadinessReason.PARTITION_HALTED}: {p.topic}/{p.index}: {reason}")
+    if progress.missing:
+        waiting_for.append(f"{ReadinessReason.INPUT_MISSING}: {', '.join(progress.missing)}")
     return Readiness(not waiting_for, tuple(waiting_for))
+
+
+def _names(partitions: Iterable[Partition]) -> str:
+    return ", ".join(f"{p.topic}/{p.index}" for p in partitions)
 
 
 def application(
@@ -69,12 +83,14 @@ def application(
     registry: CollectorRegistry,
     *,
     max_idle_s: float,
+    foreign_members: Callable[[], Sequence[str]] = tuple,
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """Return the application with the three endpoints. `clock` is that of `Progress.active_at`.
 
-    `max_idle_s` is the longest time without an event in which the loop counts as alive. Use
-    `max.poll.interval.ms`: after it the broker removes the worker from the group.
+    `foreign_members` returns the consumers in the group that are no worker. `max_idle_s` is the longest time
+    without an event in which the loop counts as alive. Use `max.poll.interval.ms`: after it the broker
+    removes the worker from the group.
     """
 
     async def livez(_: Request) -> Response:
@@ -94,6 +110,9 @@ def application(
             "joined": now.joined,
             "assigned_partitions": len(now.owned),
             "degraded": list(now.degraded),
+            "foreign_members": list(foreign_members()),
+            "client_error": _told(now.trouble, clock()),
+            "not_following_since": now.not_following_since,
         }
         return JSONResponse(body, status_code=200 if found.ready else 503)
 
@@ -104,54 +123,79 @@ def application(
     return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on `host:port` (port 0: any free one). Raises `Misconfigured`.
+def _told(trouble: ClientTrouble | None, now: float) -> dict[str, object] | None:
+    return None if trouble is None else {"reason": trouble.reason, "ago_s": round(now - trouble.at, 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where to listen (port 0: any free one), and the names of both for whoever has set them."""
+
+    host: str = "127.0.0.1"
+    port: int = 8900
+    host_key: str = "http.host"
+    port_key: str = "http.port"
+
+
+def listen(where: Listening) -> socket.socket:
+    """Return a socket that listens. Raises `Misconfigured`.
 
     uvicorn is given the socket: by itself it would find a busy port only on its thread, and call `sys.exit`
     there.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server((where.host, where.port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise Misconfigured([_problem(host, port, error)]) from error
+        raise Misconfigured([_problem(where, error)]) from error
 
 
-def _problem(host: str, port: int, error: OSError) -> Problem:
+def _problem(where: Listening, error: OSError) -> Problem:
     if error.errno == errno.EADDRINUSE:
-        message = f"is in use by another process on {host}"
-        fix = "stop that process, or set another [http] port (0: any free one)"
-        return Problem("http.port", str(port), message, fix)
+        message = f"is in use by another process on {where.host}"
+        fix = f"stop that process, or set another {where.port_key} (0: any free one)"
+        return Problem(where.port_key, str(where.port), message, fix)
     if error.errno == errno.EACCES:
         message = "is a port that this user may not listen on"
-        return Problem("http.port", str(port), message, "set an [http] port of 1024 or above")
+        return Problem(where.port_key, str(where.port), message, f"set a {where.port_key} of 1024 or above")
     message = f"cannot be listened on: {error.strerror or error}"
-    fix = "set [http] host to an address of this machine, for example 127.0.0.1"
-    return Problem("http.host", host, message, fix)
+    fix = f"set {where.host_key} to an address of this machine, for example 127.0.0.1"
+    return Problem(where.host_key, where.host, message, fix)
 
 
 class HttpServer:
     """Serves an application on its own thread from `start()` to `close()`. It can be started once.
 
-    `start()` returns when the port is bound. `close()` ends the thread within two seconds and does not raise;
-    a second call does nothing. A request that still runs is cut off.
+    `start()` returns when the port is bound. `close()` ends the thread within a second after `grace_s`, and
+    does not raise; a second call does nothing. A request that still runs after `grace_s` is cut off.
+    `protocol` makes uvicorn's protocol of a connection; `fastest` uses the event loop of the extra `fast`,
+    where it is installed.
     """
 
-    def __init__(self, application: Starlette, *, host: str = "127.0.0.1", port: int = 8900) -> None:
-        self._host = host
-        self._port = port
+    def __init__(
+        self,
+        application: Starlette,
+        where: Listening,
+        *,
+        grace_s: int = _GRACE_S,
+        protocol: Callable[..., asyncio.Protocol] = H11Protocol,
+        fastest: bool = False,
+    ) -> None:
+        self._where = where
+        self._port = where.port
+        self._close_s = grace_s + _BEYOND_GRACE_S
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application,
                 lifespan="off",
-                loop="asyncio",
-                http="h11",
+                loop="auto" if fastest else "asyncio",
+                http=protocol,  # type: ignore[arg-type]  # any callable will do
                 ws="none",
                 log_config=None,
                 log_level="warning",
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=_GRACE_S,
+                timeout_graceful_shutdown=grace_s,
             )
         )
         self._thread: threading.Thread | None = None
@@ -161,9 +205,15 @@ class HttpServer:
         """The requested port; after `start()` the bound one."""
         return self._port
 
+    @property
+    def url(self) -> str:
+        """The address that a caller on this machine uses."""
+        host = f"[{self._where.host}]" if ":" in self._where.host else self._where.host
+        return f"http://{host}:{self._port}"
+
     def start(self) -> None:
         """Bind the port and begin to answer. Raises `Misconfigured` when the port cannot be bound."""
-        bound = listen(self._host, self._port)
+        bound = listen(self._where)
         self._port = bound.getsockname()[1]
         self._thread = threading.Thread(
             target=_serve, args=(self._server, bound), name="stream-infer-http", daemon=True
@@ -174,7 +224,7 @@ class HttpServer:
         """Stop answering and end the thread."""
         self._server.should_exit = True
         if self._thread is not None:
-            self._thread.join(_CLOSE_S)
+            self._thread.join(self._close_s)
 
     def __enter__(self) -> Self:
         self.start()

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import structlog
 from structlog.typing import Processor
@@ -19,20 +19,26 @@ from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.flow.events import (
     AssignmentChanged,
+    AssignmentDelayed,
     BatchAborted,
     BatchCommitted,
     Degraded,
     Event,
+    OffsetsLost,
+    PartitionsHalted,
     PartitionsPaused,
     ProducerRenewed,
+    ReadingBegins,
+    SlotRejoined,
+    TopicsMissing,
 )
 from stream_infer.flow.records import Partition
+from stream_infer.ops.repeated import INTERVAL_S, RepetitionHandler
 
 LEVEL_VARIABLE = "STREAM_INFER_LOG_LEVEL"
 FORMAT_VARIABLE = "STREAM_INFER_LOG_FORMAT"
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FORMATS = ("json", "text")
-_SUMMARY_INTERVAL_S = 10.0
 
 _LOG = logging.getLogger("stream_infer")
 
@@ -48,7 +54,7 @@ def configure(stream: TextIO, environ: Mapping[str, str]) -> None:
     if problems:
         raise Misconfigured(problems)
     shared = _shared_processors()
-    handler = logging.StreamHandler(stream)
+    handler = RepetitionHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
@@ -86,43 +92,34 @@ def librdkafka_logger() -> logging.Logger:
 
 
 class LogObserver:
-    """An observer that logs changes and failures: no line for each record or each committed batch."""
+    """An observer that logs changes and failures: no line for each record or each committed batch.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    `rejected` is the event of the summary of rejected records.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        rejected: LogEvent = LogEvent.DEAD_LETTERS,
+    ) -> None:
         self._clock = clock
-        self._dead_letters = DeadLetterTally(interval_s=_SUMMARY_INTERVAL_S)
+        self._rejected = rejected
+        self._dead_letters = DeadLetterTally(interval_s=INTERVAL_S)
         self._degraded: tuple[str, ...] = ()
 
     def __call__(self, event: Event) -> None:
         match event:
             case BatchCommitted():
                 self._dead_letters.add(event.rejected)
-            case BatchAborted():
-                _LOG.warning(
-                    LogEvent.BATCH_ABORTED,
-                    extra={"records": event.records, "reason": event.reason},
-                )
-            case AssignmentChanged():
-                _LOG.info(
-                    LogEvent.ASSIGNMENT_CHANGED, extra={"kind": event.kind, "owned": _by_topic(event.owned)}
-                )
-            case ProducerRenewed():
-                fields = {"reason": event.reason, "renew_s": round(event.renew_s, 3)}
-                _LOG.warning(LogEvent.PRODUCER_RENEWED, extra=fields)
-            case PartitionsPaused() if event.paused:
-                fields = {"reason": event.reason, "paused": _by_topic(event.paused)}
-                _LOG.warning(LogEvent.PARTITIONS_PAUSED, extra=fields)
-            case PartitionsPaused():
-                _LOG.info(LogEvent.PARTITIONS_RESUMED)
-            case Degraded() if event.reasons != self._degraded:
-                self._degraded = event.reasons
-                if event.reasons:
-                    fields = {"reasons": list(event.reasons), "held_records": event.held_records}
-                    _LOG.warning(LogEvent.DEGRADED, extra=fields)
-                else:
-                    _LOG.info(LogEvent.RECOVERED)
+            case Degraded():
+                self._degrade(event)
+            case PartitionsHalted():
+                _log_halted(event.reasons)
             case _:
-                pass
+                line = _line_of(event)
+                if line is not None:
+                    _LOG.log(line.level, line.event, extra=line.fields)
         self._summarise(self._dead_letters.due(self._clock()))
 
     def started(self, *, pipeline: str, slot: str, model: str, model_version: str) -> None:
@@ -135,13 +132,83 @@ class LogObserver:
         self._summarise(self._dead_letters.drain())
         _LOG.info(LogEvent.WORKER_STOPPED, extra={"reason": reason})
 
+    def _degrade(self, event: Degraded) -> None:
+        if event.reasons == self._degraded:
+            return
+        self._degraded = event.reasons
+        if event.reasons:
+            fields = {"reasons": list(event.reasons), "held_records": event.held_records}
+            _LOG.warning(LogEvent.DEGRADED, extra=fields)
+        else:
+            _LOG.info(LogEvent.RECOVERED)
+
     def _summarise(self, counts: Mapping[tuple[str, str], int]) -> None:
         if counts:
             fields = {
                 "records": sum(counts.values()),
                 "counts": {f"{stage}/{reason}": count for (stage, reason), count in sorted(counts.items())},
             }
-            _LOG.warning(LogEvent.DEAD_LETTERS, extra=fields)
+            _LOG.warning(self._rejected, extra=fields)
+
+
+def _log_halted(reasons: Mapping[Partition, str]) -> None:
+    for partition, reason in sorted(reasons.items()):
+        fields = {"topic": partition.topic, "partition": partition.index, "reason": reason}
+        _LOG.error(LogEvent.PARTITION_HALTED, extra=fields)
+
+
+class _Line(NamedTuple):
+    level: int
+    event: LogEvent
+    fields: Mapping[str, object]
+
+
+def _line_of(event: Event) -> _Line | None:
+    """Return the line about a change or failure; None for an event of the ordinary course."""
+    match event:
+        case BatchAborted():
+            fields = {"records": event.records, "reason": event.reason}
+            return _Line(logging.WARNING, LogEvent.BATCH_ABORTED, fields)
+        case AssignmentChanged():
+            owned = {"kind": event.kind, "owned": _by_topic(event.owned)}
+            return _Line(logging.INFO, LogEvent.ASSIGNMENT_CHANGED, owned)
+        case SlotRejoined():
+            return _Line(logging.WARNING, LogEvent.SLOT_REJOINED, {"reason": event.reason})
+        case ProducerRenewed():
+            renewed = {"reason": event.reason, "renew_s": round(event.renew_s, 3)}
+            return _Line(logging.INFO, LogEvent.PRODUCER_RENEWED, renewed)
+        case PartitionsPaused() if event.paused:
+            paused = {
+                "waiting_for": event.cause.value,
+                "reason": event.reason,
+                "paused": _by_topic(event.paused),
+            }
+            return _Line(logging.WARNING, LogEvent.PARTITIONS_PAUSED, paused)
+        case PartitionsPaused():
+            return _Line(logging.INFO, LogEvent.PARTITIONS_RESUMED, {"waiting_for": event.cause.value})
+        case _:
+            return _line_of_input(event)
+
+
+def _line_of_input(event: Event) -> _Line | None:
+    """Return the line about where the input is read, or why it is not."""
+    match event:
+        case AssignmentDelayed() if event.waiting:
+            waiting = {"reason": event.reason, "waiting": _by_topic(event.waiting)}
+            return _Line(logging.WARNING, LogEvent.ASSIGNMENT_DELAYED, waiting)
+        case AssignmentDelayed():
+            return _Line(logging.INFO, LogEvent.ASSIGNMENT_BEGUN, {})
+        case ReadingBegins():
+            return _Line(logging.INFO, LogEvent.READING_BEGINS, {"offsets": _named(event.offsets)})
+        case OffsetsLost():
+            lost = {"reasons": _named(event.reasons), "offsets": _named(event.offsets)}
+            return _Line(logging.WARNING, LogEvent.OFFSETS_LOST, lost)
+        case TopicsMissing() if event.topics:
+            return _Line(logging.WARNING, LogEvent.TOPICS_MISSING, {"topics": list(event.topics)})
+        case TopicsMissing():
+            return _Line(logging.INFO, LogEvent.TOPICS_BACK, {})
+        case _:
+            return None
 
 
 class DeadLetterTally:
@@ -204,6 +271,10 @@ def _at_most_warning(record: logging.LogRecord) -> bool:
         record.levelno = logging.WARNING
         record.levelname = logging.getLevelName(logging.WARNING)
     return logging.getLogger(record.name).isEnabledFor(record.levelno)
+
+
+def _named(values: Mapping[Partition, object]) -> dict[str, object]:
+    return {f"{p.topic}/{p.index}": value for p, value in sorted(values.items())}
 
 
 def _by_topic(partitions: Sequence[Partition]) -> dict[str, list[int]]:

@@ -1,4 +1,4 @@
-"""Every metric of a worker or monitor: name, kind, unit, meaning, labels.
+"""Every metric of a worker, monitor or server: name, kind, unit, meaning, labels.
 
 Labels have few values: a stage, a class, a version, a partition; never a key or an offset.
 `docs/reference/metrics.md` is generated from here.
@@ -52,20 +52,21 @@ TABLE: tuple[Metric, ...] = (
         "stream_infer_events_consumed_total",
         MetricKind.COUNTER,
         "records",
-        "Records read. Records of an aborted batch are read, and counted, again.",
+        "Records read. Records of an aborted batch are read, and counted, again. Over HTTP: rows asked.",
     ),
     Metric(
         "stream_infer_predictions_total",
         MetricKind.COUNTER,
         "records",
-        "Predictions committed, by model version.",
+        "Predictions committed, or answered over HTTP, by model version.",
         ("version",),
     ),
     Metric(
         "stream_infer_records_failed_total",
         MetricKind.COUNTER,
         "records",
-        "Dead letters committed, by the stage that rejected the record and by class.",
+        "Dead letters committed, by the stage that rejected the record and by class. In the monitor: records "
+        "that it refused. Over HTTP: rows that have an error for an answer.",
         ("stage", "reason"),
     ),
     Metric(
@@ -78,7 +79,7 @@ TABLE: tuple[Metric, ...] = (
         "stream_infer_batch_records",
         MetricKind.HISTOGRAM,
         "records",
-        "Records in a committed batch.",
+        "Records in a committed batch. Over HTTP: rows in a pass of the model, across requests.",
         buckets=_RECORDS,
     ),
     Metric(
@@ -104,7 +105,8 @@ TABLE: tuple[Metric, ...] = (
         "stream_infer_stage_duration_seconds",
         MetricKind.HISTOGRAM,
         "seconds",
-        "Time of a batch in each stage: read (reads with records only), step, commit.",
+        "Time of a batch in each stage: read (reads with records only), step, commit. Over HTTP: step, a "
+        "pass of the model.",
         ("stage",),
         _SECONDS,
     ),
@@ -138,7 +140,8 @@ TABLE: tuple[Metric, ...] = (
         "stream_infer_held_partitions",
         MetricKind.GAUGE,
         "partitions",
-        "Partitions paused until the schema of their next record is known.",
+        "Partitions paused until the schema of their next record is known, or their output has a partition.",
+        ("cause",),
     ),
     Metric(
         "stream_infer_degraded",
@@ -166,6 +169,12 @@ TABLE: tuple[Metric, ...] = (
         "Unix time of the last return of a read, with or without records.",
     ),
     Metric(
+        "stream_infer_last_followed_timestamp_seconds",
+        MetricKind.GAUGE,
+        "seconds",
+        "Unix time at which the worker last asked for the desired deployment; 0 with a fixed package.",
+    ),
+    Metric(
         "stream_infer_labels_total",
         MetricKind.COUNTER,
         "records",
@@ -177,12 +186,59 @@ TABLE: tuple[Metric, ...] = (
         "stream_infer_label_coverage_ratio",
         MetricKind.GAUGE,
         "",
-        "Share of the predictions that wait for labels in memory; below 1 above the budget `max_pending`.",
+        "Share of the predictions that wait for labels in memory; below 1 above `max_pending` or "
+        "`max_pending_bytes`.",
     ),
     Metric(
         "stream_infer_label_pending_records",
         MetricKind.GAUGE,
         "records",
         "Predictions and labels in memory.",
+    ),
+    Metric(
+        "stream_infer_label_pending_bytes",
+        MetricKind.GAUGE,
+        "bytes",
+        "Memory that they take, with their stored state: an estimate, bounded by `max_pending_bytes`.",
+    ),
+    Metric(
+        "stream_infer_request_duration_seconds",
+        MetricKind.HISTOGRAM,
+        "seconds",
+        "Time of a request over HTTP from its head to its answer, by endpoint and status.",
+        ("endpoint", "status"),
+        _SECONDS,
+    ),
+    Metric(
+        "stream_infer_requests_in_flight",
+        MetricKind.GAUGE,
+        "requests",
+        "Requests over HTTP that have no answer yet.",
+    ),
+    Metric(
+        "stream_infer_queue_duration_seconds",
+        MetricKind.HISTOGRAM,
+        "seconds",
+        "Time that a request waits until its pass of the model begins.",
+        buckets=_SECONDS,
+    ),
+    Metric(
+        "stream_infer_queue_records",
+        MetricKind.GAUGE,
+        "records",
+        "Rows of requests that wait for a pass of the model.",
+    ),
+    Metric(
+        "stream_infer_connections",
+        MetricKind.GAUGE,
+        "connections",
+        "Open connections of the server.",
+    ),
+    Metric(
+        "stream_infer_connections_ended_total",
+        MetricKind.COUNTER,
+        "connections",
+        "Connections ended by a limit: slow_head, slow_body, large_head, displaced by another one, full.",
+        ("reason",),
     ),
 )

@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.process_collector import ProcessCollector
+from prometheus_client import CollectorRegistry
 
 from stream_infer.flow.events import (
     AssignmentChanged,
@@ -26,9 +25,7 @@ from stream_infer.flow.events import (
     ReadFinished,
 )
 from stream_infer.flow.records import Partition
-from stream_infer.ops.metric_table import TABLE, Metric, MetricKind
-
-_BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in TABLE}
+from stream_infer.ops.metric_families import MetricFamilies
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +46,15 @@ class ModelLabels:
     runtime: str
 
 
+@dataclass(frozen=True, slots=True)
+class LabelsWaiting:
+    """The predictions and labels in memory: their number, their size, and the part of all that they are."""
+
+    records: int
+    size_bytes: int
+    coverage: float
+
+
 class Metrics:
     """An observer that turns events into metrics, on a registry of its own. One for each process.
 
@@ -56,44 +62,44 @@ class Metrics:
     """
 
     def __init__(self, pipeline: str, *, build: Build, clock: Callable[[], float] = time.time) -> None:
-        # Without it each counter has a second series, `_created`. The switch is for the whole process.
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library lacks the annotation
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        families = MetricFamilies()
+        self.registry: CollectorRegistry = families.registry
         self._pipeline = pipeline
         self._clock = clock
-        self._model_info = self._gauge("stream_infer_model_info")
-        self._consumed = self._counter("stream_infer_events_consumed_total").labels(pipeline)
-        self._predictions = self._counter("stream_infer_predictions_total")
-        self._failed = self._counter("stream_infer_records_failed_total")
-        self._skipped = self._counter("stream_infer_records_skipped_total").labels(pipeline)
-        self._batch_records = self._histogram("stream_infer_batch_records").labels(pipeline)
-        self._limit = self._gauge("stream_infer_batch_limit_records").labels(pipeline)
-        self._interval_s = self._gauge("stream_infer_commit_interval_seconds").labels(pipeline)
-        cost = self._gauge("stream_infer_expected_cost_seconds")
+        self._model_info = families.gauge("stream_infer_model_info")
+        self._consumed = families.counter("stream_infer_events_consumed_total").labels(pipeline)
+        self._predictions = families.counter("stream_infer_predictions_total")
+        self._failed = families.counter("stream_infer_records_failed_total")
+        self._skipped = families.counter("stream_infer_records_skipped_total").labels(pipeline)
+        self._batch_records = families.histogram("stream_infer_batch_records").labels(pipeline)
+        self._limit = families.gauge("stream_infer_batch_limit_records").labels(pipeline)
+        self._interval_s = families.gauge("stream_infer_commit_interval_seconds").labels(pipeline)
+        cost = families.gauge("stream_infer_expected_cost_seconds")
         self._batch_cost_s = cost.labels(pipeline, "batch")
         self._record_cost_s = cost.labels(pipeline, "record")
-        duration = self._histogram("stream_infer_stage_duration_seconds")
+        duration = families.histogram("stream_infer_stage_duration_seconds")
         self._read_s = duration.labels(pipeline, "read")
         self._step_s = duration.labels(pipeline, "step")
         self._commit_s = duration.labels(pipeline, "commit")
-        transactions = self._counter("stream_infer_transactions_total")
+        transactions = families.counter("stream_infer_transactions_total")
         self._committed = transactions.labels(pipeline, "committed")
         self._aborted = transactions.labels(pipeline, "aborted")
-        self._renewals = self._counter("stream_infer_producer_renewals_total").labels(pipeline)
-        self._rebalances = self._counter("stream_infer_rebalances_total")
-        self._assigned = self._gauge("stream_infer_assigned_partitions").labels(pipeline)
-        self._held = self._gauge("stream_infer_held_partitions").labels(pipeline)
-        self._degraded = self._gauge("stream_infer_degraded").labels(pipeline)
-        self._withheld = self._gauge("stream_infer_withheld_records").labels(pipeline)
-        self._lag = self._gauge("stream_infer_consumer_lag_records")
+        self._renewals = families.counter("stream_infer_producer_renewals_total").labels(pipeline)
+        self._rebalances = families.counter("stream_infer_rebalances_total")
+        self._assigned = families.gauge("stream_infer_assigned_partitions").labels(pipeline)
+        self._held = families.gauge("stream_infer_held_partitions")
+        self._degraded = families.gauge("stream_infer_degraded").labels(pipeline)
+        self._withheld = families.gauge("stream_infer_withheld_records").labels(pipeline)
+        self._lag = families.gauge("stream_infer_consumer_lag_records")
         self._lagging: frozenset[Partition] = frozenset()
-        self._last_read = self._gauge("stream_infer_last_read_timestamp_seconds").labels(pipeline)
-        self._labels = self._counter("stream_infer_labels_total")
+        self._last_read = families.gauge("stream_infer_last_read_timestamp_seconds").labels(pipeline)
+        self._last_followed = families.gauge("stream_infer_last_followed_timestamp_seconds").labels(pipeline)
+        self._labels = families.counter("stream_infer_labels_total")
         self._labels_told: Mapping[str, int] = {}
-        self._label_coverage = self._gauge("stream_infer_label_coverage_ratio").labels(pipeline)
-        self._label_pending = self._gauge("stream_infer_label_pending_records").labels(pipeline)
-        self._gauge("stream_infer_build_info").labels(pipeline, build.version, build.python).set(1)
+        self._label_coverage = families.gauge("stream_infer_label_coverage_ratio").labels(pipeline)
+        self._label_pending = families.gauge("stream_infer_label_pending_records").labels(pipeline)
+        self._label_pending_bytes = families.gauge("stream_infer_label_pending_bytes").labels(pipeline)
+        families.gauge("stream_infer_build_info").labels(pipeline, build.version, build.python).set(1)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -110,11 +116,14 @@ class Metrics:
             case ProducerRenewed():
                 self._renewals.inc()
             case Paced():
-                self._pace(event)
+                self._limit.set(event.limit_records)
+                self._interval_s.set(event.interval_s)
+                self._batch_cost_s.set(event.batch_s)
+                self._record_cost_s.set(event.record_s)
             case LagMeasured():
                 self._measure_lag(event.lag_records)
             case PartitionsPaused():
-                self._held.set(len(event.paused))
+                self._held.labels(self._pipeline, event.cause.value).set(len(event.paused))
             case Degraded():
                 self._degraded.set(1 if event.reasons else 0)
                 self._withheld.set(event.held_records)
@@ -126,13 +135,18 @@ class Metrics:
             self._pipeline, served.model, served.version, served.digest, served.runtime
         ).set(1)
 
-    def labelled(self, totals: Mapping[str, int], *, coverage: float, pending: int) -> None:
-        """Set the totals of label outcomes, over this process and earlier ones."""
+    def follow(self, polled_at: float) -> None:
+        """Set when the deployer last asked for the desired deployment, in Unix seconds."""
+        self._last_followed.set(polled_at)
+
+    def labelled(self, totals: Mapping[str, int], waiting: LabelsWaiting) -> None:
+        """Set the totals of label outcomes, over this process and earlier ones, and what waits now."""
         for fate, total in totals.items():
             self._labels.labels(self._pipeline, fate).inc(max(0, total - self._labels_told.get(fate, 0)))
         self._labels_told = dict(totals)
-        self._label_coverage.set(coverage)
-        self._label_pending.set(pending)
+        self._label_coverage.set(waiting.coverage)
+        self._label_pending.set(waiting.records)
+        self._label_pending_bytes.set(waiting.size_bytes)
 
     def _read(self, event: ReadFinished) -> None:
         self._last_read.set(self._clock())
@@ -150,12 +164,6 @@ class Metrics:
         for (stage, reason), count in event.rejected.items():
             self._failed.labels(self._pipeline, stage, reason).inc(count)
 
-    def _pace(self, event: Paced) -> None:
-        self._limit.set(event.limit_records)
-        self._interval_s.set(event.interval_s)
-        self._batch_cost_s.set(event.batch_s)
-        self._record_cost_s.set(event.record_s)
-
     def _measure_lag(self, lag_records: Mapping[Partition, int]) -> None:
         self._forget_lag(self._lagging.difference(lag_records))
         self._lagging = frozenset(lag_records)
@@ -167,23 +175,3 @@ class Metrics:
         for partition in partitions:
             self._lag.remove(self._pipeline, partition.topic, str(partition.index))
         self._lagging -= partitions
-
-    def _counter(self, name: str) -> Counter:
-        metric = _of_kind(name, MetricKind.COUNTER)
-        return Counter(name, metric.meaning, ("pipeline", *metric.labels), registry=self.registry)
-
-    def _gauge(self, name: str) -> Gauge:
-        metric = _of_kind(name, MetricKind.GAUGE)
-        return Gauge(name, metric.meaning, ("pipeline", *metric.labels), registry=self.registry)
-
-    def _histogram(self, name: str) -> Histogram:
-        metric = _of_kind(name, MetricKind.HISTOGRAM)
-        labels = ("pipeline", *metric.labels)
-        return Histogram(name, metric.meaning, labels, registry=self.registry, buckets=metric.buckets)
-
-
-def _of_kind(name: str, kind: MetricKind) -> Metric:
-    metric = _BY_NAME[name]
-    if metric.kind is not kind:
-        raise TypeError(f"{name} is a {metric.kind}, not a {kind}")
-    return metric

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -14,7 +14,17 @@ import pandas as pd
 
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
 from stream_infer.models.frame_builder import describe_input
-from stream_infer.models.manifest import Feature, InputColumn, Kind, ModelInput, Policy, Scalar
+from stream_infer.models.known_categories import KnownCategories
+from stream_infer.models.manifest import (
+    ContainerKind,
+    Feature,
+    InputColumn,
+    Kind,
+    ModelInput,
+    Null,
+    Policy,
+    Scalar,
+)
 from stream_infer.packaging.binding import Bound
 from stream_infer.packaging.frames import has_nulls, infinite
 from stream_infer.packaging.options import PolicyOption
@@ -34,24 +44,40 @@ class PolicyOptions:
 
 
 def describe_features(
-    bound: Sequence[Bound], frames: Sequence[pd.DataFrame], options: PolicyOptions
+    bound: Sequence[Bound],
+    frames: Sequence[pd.DataFrame],
+    options: PolicyOptions,
+    known: Mapping[str, KnownCategories],
 ) -> tuple[Feature, ...]:
     """Return the features with their policies and the range seen in `frames` (golden first, then reference).
 
-    A column with empty cells in the sample passes nulls and NaN: the model handles them. A column without was
-    never tested with them: such a row is rejected. The same holds for infinite values.
+    A column with empty cells in the sample, or whose null the model knows, passes nulls and NaN: the model
+    handles them. Another column was never tested with them: such a row is rejected. The same holds for
+    infinite values.
     """
     problems: list[Problem] = []
-    found = [_feature(one, [f[one.name] for f in frames], options, problems) for one in bound]
+    found = [
+        _feature(one, [f[one.name] for f in frames], options, _null(known, one.name), problems)
+        for one in bound
+    ]
     if problems:
         raise Misconfigured(problems)
     return tuple(found)
 
 
+def _null(known: Mapping[str, KnownCategories], name: str) -> Null | None:
+    return known[name].null if name in known else None
+
+
 def _feature(
-    bound: Bound, columns: Sequence[pd.Series], options: PolicyOptions, problems: list[Problem]
+    bound: Bound,
+    columns: Sequence[pd.Series],
+    options: PolicyOptions,
+    null: Null | None,
+    problems: list[Problem],
 ) -> Feature:
-    empty = Policy.PASS if any(has_nulls(column) for column in columns) else Policy.REJECT
+    handled = null is not None or any(has_nulls(column) for column in columns)
+    empty = Policy.PASS if handled else Policy.REJECT
     boundless = Policy.PASS if any(infinite(column).any() for column in columns) else Policy.REJECT
     chosen = {option: given[bound.name] for option, given in options.named() if bound.name in given}
     imputed = {
@@ -115,7 +141,12 @@ def _range(bound: Bound, columns: Sequence[pd.Series]) -> tuple[float | None, fl
     return (float(seen.min()), float(seen.max())) if len(seen) else (None, None)
 
 
-def describe_model_input(kind: str, found: Sequence[Feature], frames: Sequence[pd.DataFrame]) -> ModelInput:
+def describe_model_input(
+    kind: ContainerKind,
+    found: Sequence[Feature],
+    frames: Sequence[pd.DataFrame],
+    known: Mapping[str, KnownCategories],
+) -> ModelInput:
     """Return how the worker must build the model's input so that it equals the user's own frame.
 
     `frames` are golden and, where given, reference. A small sample without nulls is read as int64 or bool
@@ -127,14 +158,19 @@ def describe_model_input(kind: str, found: Sequence[Feature], frames: Sequence[p
     try:
         seen = [describe_input(frame[list(kinds)], kinds).columns for frame in frames]
     except Refused as error:
-        fix = "make it a number, a boolean, text or a datetime, and train on that"
+        fix = "make it a number, a boolean, text or a datetime, with one kind of null, and train on that"
         raise Misconfigured([Problem("--golden", "", error.reason, fix)]) from error
     columns = zip(found, *seen, strict=True)
-    return ModelInput("pandas", tuple(_wide_enough(feature, options) for feature, *options in columns))
+    return ModelInput(
+        kind,
+        tuple(_wide_enough(feature, options, _null(known, feature.name)) for feature, *options in columns),
+    )
 
 
-def _wide_enough(feature: Feature, seen: Sequence[InputColumn]) -> InputColumn:
+def _wide_enough(feature: Feature, seen: Sequence[InputColumn], null: Null | None) -> InputColumn:
     golden = seen[0]
+    if golden.dtype == "object" and golden.null is None and null is not None:
+        return replace(golden, null=null)
     if golden.null is not None or feature.missing is not Policy.PASS:
         return golden
     wider = next((column for column in seen if column.null is not None), None)

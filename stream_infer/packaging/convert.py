@@ -16,12 +16,12 @@ import numpy as np
 
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.models.converted import ConvertedModel, split_last_step
+from stream_infer.models.frame_builder import Frame
 from stream_infer.models.manifest import Conversion, OutputContract, Tolerance
 from stream_infer.models.onnx_model import open_onnx
 from stream_infer.models.predict import Estimator, predict
 from stream_infer.models.scores import Floats
 from stream_infer.packaging import ensembles, equivalence
-from stream_infer.packaging.expected import Frame
 
 ORIGINAL = "model.joblib"
 ENTRY = "model.onnx"

@@ -8,67 +8,46 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from stream_infer.flow.errors import Misconfigured, Problem
-from stream_infer.models.frame_builder import unsupported
-from stream_infer.models.manifest import Conversion, Feature, Manifest, OutputContract, Tolerance
-from stream_infer.packaging import contract, event_builder, expected, frames
+from stream_infer.models.formats import ONNX, SKOPS
+from stream_infer.models.frame_builder import Frame, unsupported
+from stream_infer.models.manifest import (
+    ContainerKind,
+    Feature,
+    Manifest,
+    OutputContract,
+    Tolerance,
+)
+from stream_infer.models.scores import Scores
+from stream_infer.packaging import contract, expected, frames
 from stream_infer.packaging.apply_policies import apply_frame_policies
-from stream_infer.packaging.binding import Bound, bind, feature_names
-from stream_infer.packaging.convert import ENTRY, ORIGINAL, Faster, Gain, convert
+from stream_infer.packaging.bound_inputs import BoundInputs, bind_inputs
+from stream_infer.packaging.convert import ENTRY, Faster, convert
+from stream_infer.packaging.create_report import CreateReport
+from stream_infer.packaging.found_tolerance import agree_tolerance
 from stream_infer.packaging.golden_file import golden_file
-from stream_infer.packaging.inputs import PackageInputs, Samples, read_inputs
-from stream_infer.packaging.options import CreateOptions, unknown_names
+from stream_infer.packaging.inputs import read_inputs
+from stream_infer.packaging.libraries import Libraries, libraries_of
+from stream_infer.packaging.options import CreateOptions
+from stream_infer.packaging.own_answers import answer_columns, compare_answers
+from stream_infer.packaging.promised import promised_performance
 from stream_infer.packaging.publish import publish_package
 from stream_infer.packaging.reference import summarise_reference
-from stream_infer.packaging.summary import equivalence_text
+from stream_infer.packaging.requirements import Requirements, installed_requirements
+from stream_infer.packaging.system_libraries import system_libraries
+from stream_infer.packaging.untested_nulls import untested_nulls
+from stream_infer.packaging.value_names import value_notes
+from stream_infer.packaging.wheel_hashes import with_hashes
+from stream_infer.rollout.rehearsal import Rehearsal
+from stream_infer.rollout.rehearsal_cache import RehearsalCache
+from stream_infer.rollout.rehearsal_task import RehearsalLimits, RunChild
+from stream_infer.rollout.spawned_child import run_spawned
 
-LIBRARIES = ("joblib", "numpy", "scikit-learn", "scipy")
-
-
-@dataclass(frozen=True, slots=True)
-class CreateReport:
-    """A new, verified package. `notes` are for its maker.
-
-    `conversion` is set for a converted model, with its `gains` in speed on this machine.
-    """
-
-    path: Path
-    name: str
-    version: str
-    digest: str
-    features: int
-    rows: int
-    max_abs_difference: float
-    notes: tuple[str, ...]
-    runtime: str
-    conversion: Conversion | None
-    gains: tuple[Gain, ...]
-
-    def converted(self) -> list[tuple[str, str]]:
-        """Return the lines of the report about a conversion: its proof, and its gains on this machine."""
-        if self.conversion is None:
-            return []
-        gains = [f"{gain.ratio:.3g} times as fast for {gain.rows:,}" for gain in self.gains]
-        return [
-            ("against scikit-learn", equivalence_text(self.conversion)),
-            ("rows at once", ", ".join(gains)),
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Bound:
-    """The inputs with columns bound to fields, and timestamps read as dates."""
-
-    inputs: PackageInputs
-    columns: tuple[Bound, ...]
-    container: str
-    notes: tuple[str, ...]
+_HOW_TO_COMPARE = "--answers compares them with those that you had in training"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +57,10 @@ class _Agreed:
     features: tuple[Feature, ...]
     output: OutputContract
     tolerance: Tolerance
+    notes: Sequence[str]
 
 
-def create_package(options: CreateOptions) -> CreateReport:
+def create_package(options: CreateOptions, run: RunChild = run_spawned) -> CreateReport:
     """Make the package that `options` describe.
 
     1. Read all inputs, and report every problem at once.
@@ -88,32 +68,35 @@ def create_package(options: CreateOptions) -> CreateReport:
     3. Decide policies, model input and output contract from the user's data.
     4. Score the user's frame with the estimator, and build events from the same rows.
     5. On request, convert the model and show that its answers stay the same.
-    6. Write a draft, verify it, and only then rename it.
+    6. Write a draft, verify it, rehearse it in a child (`run`) as a worker does, and only then rename it.
 
     Raises `Misconfigured` for problems of the inputs, and `Refused` when events do not give the scores of the
     frame; then there is nothing at `options.output`.
     """
-    bound = _bind(read_inputs(options), options)
+    bound = bind_inputs(read_inputs(options), options)
     samples = bound.inputs.samples
-    features = contract.describe_features(bound.columns, samples.frames(), bound.inputs.policies)
-    golden = _accepted(samples.golden, features, bound.container)
+    features = contract.describe_features(bound.columns, samples.frames(), bound.inputs.policies, bound.known)
+    golden = _accepted("--golden", samples.golden, features, bound.container)
     reference = None
     if samples.reference is not None:
-        reference = _accepted(samples.reference, features, bound.container)
+        reference = _accepted("--reference", samples.reference, features, bound.container)
     estimator = bound.inputs.model.estimator
-    output = expected.output_contract(
-        estimator, golden.input, threshold=options.threshold, class_scores=options.class_scores
-    )
-    agreed = _Agreed(features, output, _tolerance(options))
+    agreed = _agree(options, estimator, features, golden)
     inputs = [golden.input] if reference is None else [golden.input, reference.input]
     faster = _faster(options.runtime, estimator, inputs, agreed)
-    manifest = _manifest(options, bound, agreed, faster)
+    libraries = _libraries(bound, converted=isinstance(faster, Faster))
+    manifest = _manifest(options, bound, agreed, faster, libraries.versions)
     unconverted = () if manifest.unconverted is None else (f"not converted: {manifest.unconverted}",)
-    notes = (*bound.notes, *golden.notes, *unconverted)
-    files = _files(bound, agreed, golden, reference, manifest.libraries)
+    untested = untested_nulls(estimator, samples.golden, features, bound.inputs.policies)
+    notes = (*bound.notes, *untested, *golden.notes, *agreed.notes, *unconverted, *libraries.notes())
+    answers, compared = _own_answers(bound, agreed, golden)
+    requirements = installed_requirements(libraries.versions)
+    if options.hashes:
+        requirements = with_hashes(requirements)
+    files = _files(bound, agreed, golden, answers, reference, requirements)
     if isinstance(faster, Faster):
         files = {**files, ENTRY: faster.graph}
-    report = publish_package(options.output, manifest, files, notes)
+    report = publish_package(options.output, manifest, files, notes, _rehearsal(options, run))
     return CreateReport(
         path=options.output,
         name=report.name,
@@ -122,6 +105,7 @@ def create_package(options: CreateOptions) -> CreateReport:
         features=len(features),
         rows=report.rows,
         max_abs_difference=report.max_abs_difference,
+        compared=compared,
         notes=notes,
         runtime=manifest.runtime,
         conversion=manifest.conversion,
@@ -129,18 +113,37 @@ def create_package(options: CreateOptions) -> CreateReport:
     )
 
 
-def _tolerance(options: CreateOptions) -> Tolerance:
-    default = Tolerance()
-    absolute, relative = options.absolute_tolerance, options.relative_tolerance
-    return Tolerance(
-        default.absolute if absolute is None else absolute, default.relative if relative is None else relative
+def _agree(
+    options: CreateOptions,
+    estimator: Any,  # noqa: ANN401 - any estimator
+    features: tuple[Feature, ...],
+    golden: _Accepted,
+) -> _Agreed:
+    output = expected.output_contract(
+        estimator,
+        golden.input,
+        threshold=options.threshold,
+        class_scores=options.class_scores,
+        values=options.values,
+        primary=options.primary,
     )
+    tolerance, notes = agree_tolerance(options, estimator, golden.input, output)
+    return _Agreed(features, output, tolerance, (*notes, *value_notes(output)))
+
+
+def _rehearsal(options: CreateOptions, run: RunChild) -> Rehearsal:
+    limits = RehearsalLimits(
+        timeout_s=options.rehearsal_timeout_ms / 1_000,
+        memory_bytes=options.rehearsal_memory_bytes,
+        batch_p50_s=options.rehearsal_batch_ms / 1_000,
+    )
+    return Rehearsal(limits, RehearsalCache(), run)
 
 
 def _faster(
     runtime: str,
     estimator: Any,  # noqa: ANN401 - any estimator
-    inputs: Sequence[expected.Frame],
+    inputs: Sequence[Frame],
     agreed: _Agreed,
 ) -> Faster | str | None:
     """Return the converted model, the reason why there is none, or None without a request."""
@@ -153,70 +156,48 @@ def _faster(
     return faster
 
 
-def _bind(inputs: PackageInputs, options: CreateOptions) -> _Bound:
-    estimator, samples = inputs.model.estimator, inputs.samples
-    names = feature_names(estimator, samples.golden, options.features)
-    problems = [
-        Problem("--reference", name, f"it lacks the model's column '{name}'", "add the column")
-        for name in names
-        if samples.reference is not None and name not in samples.reference.columns
-    ]
-    for option, chosen in inputs.policies.named():
-        problems += unknown_names(option, chosen, names, "feature")
-    if problems:
-        raise Misconfigured(problems)
-    columns = bind(names, inputs.input.schema, samples.renamed)
-    dates = event_builder.text_instants(columns, samples.golden)
-    read = Samples(
-        event_builder.with_dates("--golden", samples.golden, dates),
-        None
-        if samples.reference is None
-        else event_builder.with_dates("--reference", samples.reference, dates),
-        samples.renamed,
-    )
-    return _Bound(
-        replace(inputs, samples=read),
-        columns,
-        frames.container_kind(estimator),
-        tuple(f"column '{name}' is read as dates, because its field is a timestamp" for name in dates)
-        + tuple(event_builder.rounded(columns, samples.golden)),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Accepted:
     """Rows that the policies accept, and the model input made of them."""
 
     rows: pd.Index
-    input: expected.Frame
+    input: Frame
     notes: tuple[str, ...]
 
 
-def _accepted(frame: pd.DataFrame, features: Sequence[Feature], container: str) -> _Accepted:
+def _accepted(
+    option: str, frame: pd.DataFrame, features: Sequence[Feature], container: ContainerKind
+) -> _Accepted:
     kept = apply_frame_policies(frame, features)
     left_out = len(frame) - len(kept)
     if kept.empty:
         what = "your policies reject every row of it"
-        raise Misconfigured([Problem("--golden", "", what, "give rows that the model should score")])
+        raise Misconfigured([Problem(option, "", what, "give rows that the model should score")])
     notes = (f"{left_out} golden rows are left out: your policies reject them",) if left_out else ()
     return _Accepted(kept.index, frames.model_input(kept, [one.name for one in features], container), notes)
 
 
 def _manifest(
-    options: CreateOptions, bound: _Bound, agreed: _Agreed, faster: Faster | str | None
+    options: CreateOptions,
+    bound: BoundInputs,
+    agreed: _Agreed,
+    faster: Faster | str | None,
+    libraries: Mapping[str, str],
 ) -> Manifest:
-    converted = isinstance(faster, Faster)
+    form, converted = bound.inputs.model.form, isinstance(faster, Faster)
     manifest = Manifest(
         name=options.name,
         version=options.version,
-        runtime="onnx" if converted else "sklearn",
-        entry=ENTRY if converted else ORIGINAL,
-        conversion=faster.conversion if isinstance(faster, Faster) else None,
+        runtime="onnx" if converted else form.runtime,
+        entry=ENTRY if converted else form.file,
+        conversion=replace(faster.conversion, original=form.file) if isinstance(faster, Faster) else None,
+        approved=tuple(sorted(options.trusted)) if form is SKOPS else None,
         unconverted=faster if isinstance(faster, str) else None,
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        libraries=_libraries(bound.container, ("onnxruntime",) if converted else ()),
+        libraries=libraries,
+        system_libraries=tuple(system_libraries(libraries)) or None,
         container=contract.describe_model_input(
-            bound.container, agreed.features, bound.inputs.samples.frames()
+            bound.container, agreed.features, bound.inputs.samples.frames(), bound.known
         ),
         features=agreed.features,
         output=agreed.output,
@@ -230,30 +211,65 @@ def _manifest(
     return manifest
 
 
-def _libraries(container: str, more: Sequence[str]) -> Mapping[str, str]:
-    names = [*LIBRARIES, *(["pandas"] if container == "pandas" else []), *more]
-    return {name: version(name) for name in sorted(names)}
+def _libraries(bound: BoundInputs, *, converted: bool) -> Libraries:
+    model = bound.inputs.model
+    framed = [] if bound.container == "ndarray" else ["pandas"]
+    runtime = ["onnxruntime"] if converted or model.form is ONNX else []
+    stored = ["skops"] if model.form is SKOPS else []
+    with model.importer.importable():
+        return libraries_of(model.estimator, model.code, [*framed, *runtime, *stored])
+
+
+def _own_answers(bound: BoundInputs, agreed: _Agreed, golden: _Accepted) -> tuple[Scores, str]:
+    """Return the outputs that the package must give for the golden rows, and whose answers they are.
+
+    Raises `Refused` where the maker's own answers differ from those of the model that was read.
+    """
+    model, own = bound.inputs.model, bound.inputs.samples.answers
+    scores = expected.outputs(model.estimator, golden.input, agreed.output)
+    read = frames.described(golden.input, [one.name for one in agreed.features])
+    answered = answer_columns(scores, agreed.output)
+    names = ", ".join(answered)
+    if own is not None:
+        given = own.loc[golden.rows]
+        compare_answers(given, scores, agreed.output, agreed.tolerance, read)
+        return scores, f"your own answers to the golden rows: {', '.join(given.columns)}"
+    if model.trained is not None:
+        in_memory = _accepted("--golden", bound.given, agreed.features, bound.container)
+        trained = expected.outputs(model.trained, in_memory.input, agreed.output)
+        answers = pd.DataFrame(answer_columns(trained, agreed.output), golden.rows)
+        compare_answers(answers, scores, agreed.output, agreed.tolerance, read)
+        return scores, f"answers of the model in memory to the golden frame in memory: {names}"
+    return (
+        scores,
+        f"answers computed here from the golden sample as read here: {names}; {_HOW_TO_COMPARE}",
+    )
 
 
 def _files(
-    bound: _Bound,
+    bound: BoundInputs,
     agreed: _Agreed,
     golden: _Accepted,
+    answers: Scores,
     reference: _Accepted | None,
-    libraries: Mapping[str, str],
+    requirements: Requirements,
 ) -> Mapping[str, bytes]:
     model, samples = bound.inputs.model, bound.inputs.samples
-    scores = expected.outputs(model.estimator, golden.input, agreed.output)
     files = {
-        ORIGINAL: model.data,
+        model.form.file: model.data,
         "input.avsc": bound.inputs.input.data,
         "golden.avro": golden_file(
-            samples.golden.loc[golden.rows], bound.columns, bound.inputs.input.schema, agreed.output, scores
+            samples.golden.loc[golden.rows], bound.columns, bound.inputs.input.schema, agreed.output, answers
         ),
-        "requirements.txt": "".join(f"{name}=={pinned}\n" for name, pinned in libraries.items()).encode(),
+        "requirements.txt": requirements.text().encode(),
         **model.code,
     }
     if samples.reference is not None and reference is not None:
-        seen = expected.outputs(model.estimator, reference.input, agreed.output)
-        files["reference.json"] = summarise_reference(samples.reference, bound.columns, seen)
+        seen = expected.outputs(model.estimator, reference.input, agreed.output, "--reference")
+        promise = None
+        if samples.truth is not None:
+            promise = promised_performance(samples.truth, seen, agreed.output.classes)
+        files["reference.json"] = summarise_reference(
+            samples.reference, bound.columns, seen, agreed.output, promise
+        )
     return files

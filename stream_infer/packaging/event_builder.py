@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation, localcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from stream_infer.avro.types import (
     is_null,
     without_null,
 )
+from stream_infer.avro.types import Decimal as Digits
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.packaging.binding import Bound
 
@@ -43,6 +46,7 @@ _ZEROS: Mapping[str, object] = {
     "string": "",
 }
 _INTEGER_BITS = {"int": 31, "long": 63}
+_EXACT_DIGITS = 15
 _UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
 
 
@@ -65,14 +69,21 @@ def build_events(frame: pd.DataFrame, bound: Sequence[Bound], schema: Schema) ->
     return [_event(empty, schema.root, dict(zip(columns, row, strict=True))) for row in rows]
 
 
+class _EmptyCellError(ValueError):
+    """A cell is empty, and its field cannot be null."""
+
+
 def _unfit(feature: Bound, column: pd.Series, error: Exception) -> Problem:
+    fix = "make the field's type that of the training data, or give the sample as Parquet, which keeps types"
+    if isinstance(error, _EmptyCellError):
+        fix = "let the field be null, or leave these rows out"
     leaf = feature.leaf
     kind = f"{leaf.kind} ({leaf.logical})" if leaf.logical else leaf.kind
     return Problem(
         "--golden",
         feature.name,
         f"column '{feature.name}' ({column.dtype}) does not fit field '{leaf.path}' ({kind}): {error}",
-        "make the field's type that of the training data, or give the sample as Parquet, which keeps types",
+        fix,
     )
 
 
@@ -81,52 +92,37 @@ def is_instant(leaf: Leaf) -> bool:
     return leaf.logical is not None and (leaf.logical == "date" or "timestamp" in leaf.logical)
 
 
-def text_instants(bound: Sequence[Bound], frame: pd.DataFrame) -> list[str]:
-    """Return the columns that are text in `frame` (CSV has no dates) and a timestamp or date in the event."""
-    return [
-        one.name
-        for one in bound
-        if is_instant(one.leaf) and pd.api.types.infer_dtype(frame[one.name], skipna=True) == "string"
-    ]
-
-
-def with_dates(option: str, frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return `frame` with `columns` as datetimes, as `pd.read_csv(..., parse_dates=columns)` reads them."""
-    parsed = {}
-    problems = []
-    for name in columns:
-        try:
-            parsed[name] = pd.to_datetime(frame[name])
-        except (ValueError, TypeError) as error:
-            what = f"column '{name}' goes to a timestamp, and pandas cannot read it as one: {error}"
-            problems.append(Problem(option, name, what, "write all of them in one form, such as ISO 8601"))
-    if problems:
-        raise Misconfigured(problems)
-    return frame.assign(**parsed)
-
-
 def rounded(bound: Sequence[Bound], frame: pd.DataFrame) -> list[str]:
-    """Return a note for each column whose field, a 32-bit float, rounds its values."""
+    """Return a note for each column whose field, a 32-bit float or a decimal, rounds its values."""
     notes = []
     for one in bound:
-        column = frame[one.name]
-        if one.leaf.kind != "float" or column.dtype.kind != "f":
+        column, digits = frame[one.name], one.leaf.decimal
+        if digits is not None and digits.precision > _EXACT_DIGITS:
+            notes.append(
+                f"field '{one.leaf.path}' is a decimal of {digits.precision} digits: the model gets the"
+                f" nearest float, which has {_EXACT_DIGITS} of them exactly"
+            )
+        if column.dtype.kind != "f" or (one.leaf.kind != "float" and digits is None):
             continue
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         with np.errstate(over="ignore"):
-            carried = values.astype(np.float32).astype(np.float64)
+            single = values.astype(np.float32).astype(np.float64)
+        carried = single if digits is None else np.round(values, digits.scale)
         if not np.array_equal(values, carried, equal_nan=True):
+            what = "a 32-bit float" if digits is None else f"a decimal of scale {digits.scale}"
             notes.append(
-                f"field '{one.leaf.path}' is a 32-bit float and rounds column '{one.name}': make it a double,"
+                f"field '{one.leaf.path}' is {what} and rounds column '{one.name}': make it a double,"
                 " or allow the difference with --relative-tolerance"
             )
     return notes
 
 
 def _values(column: pd.Series, leaf: Leaf) -> list[object]:
-    convert = _CONVERT[leaf.kind]
+    convert = _CONVERT[leaf.kind] if leaf.decimal is None else partial(_decimal, leaf.decimal)
     if column.dtype.kind == "M":
         column, convert = raw_instants(column, leaf), int
+    elif column.dtype.kind == "m":
+        column, convert = raw_durations(column, leaf), int
     null = column.isna().tolist()
     values = column.astype(object).tolist()
     return [
@@ -138,9 +134,9 @@ def _values(column: pd.Series, leaf: Leaf) -> list[object]:
 def _null(leaf: Leaf) -> object:
     if leaf.nullable:
         return None
-    if leaf.kind in {"float", "double"}:
+    if leaf.kind in {"float", "double"} and leaf.decimal is None:
         return float("nan")
-    raise ValueError("it has an empty value, and the field cannot be null")
+    raise _EmptyCellError("it has an empty value, and the field cannot be null")
 
 
 def _in_range(value: object, leaf: Leaf, convert: Callable[[Any], object]) -> object:
@@ -165,6 +161,26 @@ def raw_instants(column: pd.Series, leaf: Leaf) -> pd.Series:
     else:
         raw = present.astype(f"datetime64[{unit}]").astype("int64")
     return raw.astype(object).reindex(column.index)
+
+
+def raw_durations(column: pd.Series, leaf: Leaf) -> pd.Series:
+    """Return durations as the integers of the field (objects, so that empty cells stay empty)."""
+    if not str(leaf.logical).startswith("time-"):
+        raise ValueError("the column holds durations, and the field is no time-millis or time-micros")
+    unit = _UNITS[str(leaf.logical).removeprefix("time-")]
+    raw = column.dropna().astype(f"timedelta64[{unit}]").astype("int64")
+    return raw.astype(object).reindex(column.index)
+
+
+def _decimal(digits: Digits, value: Any) -> Decimal:  # noqa: ANN401 - a cell of the user's frame
+    """Return `value` with the digits that the field has after the point."""
+    try:
+        with localcontext(prec=digits.precision):
+            return Decimal(str(value)).quantize(Decimal(1).scaleb(-digits.scale))
+    except InvalidOperation:
+        raise ValueError(
+            f"a value is no decimal of {digits.precision} digits, {digits.scale} of them after the point"
+        ) from None
 
 
 def _integer(value: Any) -> int:  # noqa: ANN401 - a cell of the user's frame

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from stream_infer.avro.schemas import Schema
@@ -14,7 +14,7 @@ from stream_infer.models.scores import Scores
 from stream_infer.packaging.binding import Bound
 from stream_infer.packaging.datum import encode_datum
 from stream_infer.packaging.event_builder import build_events
-from stream_infer.steps.scoring.golden import Golden, write_golden
+from stream_infer.steps.scoring.golden import row_of, write_golden
 
 
 def golden_file(
@@ -31,18 +31,5 @@ def golden_file(
         except ValueError as error:
             fix = "give rows that your events can carry"
             raise Misconfigured([Problem("--golden", f"row {frame.index[row]}", str(error), fix)]) from error
-        rows.append(_golden_row(datum, scores, row, output.classes))
+        rows.append(replace(row_of(scores, row, output), event=datum))
     return write_golden(rows)
-
-
-def _golden_row(event: bytes, scores: Scores, row: int, classes: Sequence[str]) -> Golden:
-    per_class = scores.class_scores
-    return Golden(
-        event=event,
-        label=None if scores.label is None else str(scores.label[row]),
-        score=None if scores.score is None else float(scores.score[row]),
-        value=None if scores.value is None else float(scores.value[row]),
-        class_scores=None
-        if per_class is None
-        else dict(zip(classes, np.asarray(per_class[row]).tolist(), strict=True)),
-    )

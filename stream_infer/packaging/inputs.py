@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
-from stream_infer.avro.schemas import Schema, SchemaRefused, parse_schema
+from stream_infer.avro.schemas import Schema, SchemaRefused, leaves, parse_schema
 from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.models.code import Code
+from stream_infer.models.formats import ModelFormat
 from stream_infer.models.load import force_one_job
 from stream_infer.packaging import frames
 from stream_infer.packaging.contract import PolicyOptions
 from stream_infer.packaging.convert import require_libraries
+from stream_infer.packaging.csv_layout import DEFAULT_LAYOUT, layout_of
+from stream_infer.packaging.model_bytes import recognise
 from stream_infer.packaging.options import (
     RUNTIMES,
     CreateOptions,
@@ -24,16 +30,25 @@ from stream_infer.packaging.options import (
     parse_pairs,
     parse_policies,
 )
-from stream_infer.packaging.user_model import Files, read_bytes, read_code, unpickle
+from stream_infer.packaging.own_answers import answers_beside, parse_answers, split_answers
+from stream_infer.packaging.promised import target_column
+from stream_infer.packaging.user_model import Files, importer_of, open_model, pickled, read_bytes, read_code
 
 
 @dataclass(frozen=True, slots=True)
 class UserModel:
-    """The bytes of the model file, its estimator, and the modules that it needs."""
+    """The bytes of the model file and their format, its estimator, and the modules that it needs.
+
+    `importer` has imported those of `code`: objects of the estimator are of its classes, and of no others'.
+    `trained` is the estimator of the session that trained it, where the model is not given as a file.
+    """
 
     data: bytes
+    form: ModelFormat
     estimator: Any
     code: Files
+    importer: Code
+    trained: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +61,17 @@ class InputSchema:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The golden frame, the reference frame if any, and column -> field of --map."""
+    """The golden frame, the reference frame if any, and column -> field of --map.
+
+    `answers` are the maker's own to the golden rows, a column for each output, if they were given; `truth` is
+    what is true of the reference rows.
+    """
 
     golden: pd.DataFrame
     reference: pd.DataFrame | None
     renamed: Mapping[str, str]
+    answers: pd.DataFrame | None = None
+    truth: pd.Series | None = None
 
     def frames(self) -> tuple[pd.DataFrame, ...]:
         """Return golden and, where given, reference."""
@@ -65,6 +86,7 @@ class PackageInputs:
     input: InputSchema
     samples: Samples
     policies: PolicyOptions
+    dtypes: Mapping[str, str]
 
 
 def read_inputs(options: CreateOptions) -> PackageInputs:
@@ -75,12 +97,14 @@ def read_inputs(options: CreateOptions) -> PackageInputs:
         problems.append(Problem("--output", str(options.output), what, "give another name, or remove it"))
     model = attempt(problems, partial(_model, options))
     schema = attempt(problems, partial(_schema, options.schema))
-    samples = attempt(problems, partial(_samples, options))
+    texts = frozenset() if schema is None else _text_fields(schema.schema)
+    samples = attempt(problems, partial(_samples, options, texts))
     policies = attempt(problems, partial(_policies, options))
+    dtypes = attempt(problems, partial(parse_pairs, "--dtype", options.dtypes, "COLUMN=DTYPE"))
     attempt(problems, partial(_check_runtime, options.runtime))
     if problems or model is None or schema is None or samples is None or policies is None:
         raise Misconfigured(problems)
-    return PackageInputs(model, schema, samples, policies)
+    return PackageInputs(model, schema, samples, policies, dtypes or {})
 
 
 def _check_runtime(runtime: str) -> None:
@@ -94,39 +118,78 @@ def _check_runtime(runtime: str) -> None:
 
 def _model(options: CreateOptions) -> UserModel:
     problems: list[Problem] = []
-    data = attempt(problems, partial(read_bytes, "MODEL", options.model))
+    in_file = isinstance(options.model, Path)
+    read = partial(read_bytes, "MODEL") if in_file else pickled
+    data = attempt(problems, partial(read, options.model))
     code: Files | None = {}
     if options.code is not None:
         code = attempt(problems, partial(read_code, options.code))
     if data is None or code is None:
         raise Misconfigured(problems)
-    estimator = unpickle(options.model, data, code)
+    name = str(options.model) if in_file else type(options.model).__name__
+    form = recognise(name, data)
+    importer = importer_of(code)
+    estimator = open_model(name, data, importer, form, options.trusted)
     # One job, as in a worker: several jobs sum trees in the order in which they finish.
     force_one_job(estimator)
-    return UserModel(data, estimator, code)
+    return UserModel(data, form, estimator, code, importer, None if in_file else options.model)
 
 
-def _schema(path: Path) -> InputSchema:
-    data = read_bytes("--schema", path)
+def _schema(given: Path | Mapping[str, Any]) -> InputSchema:
+    in_file = isinstance(given, Path)
+    data = read_bytes("--schema", given) if isinstance(given, Path) else json.dumps(given, indent=1).encode()
     try:
         return InputSchema(data, parse_schema(data.decode()))
     except (SchemaRefused, UnicodeDecodeError) as error:
         fix = "give the Avro schema (JSON) of one event, a record"
-        raise Misconfigured([Problem("--schema", str(path), str(error), fix)]) from error
+        raise Misconfigured([Problem("--schema", str(given) if in_file else "", str(error), fix)]) from error
 
 
-def _samples(options: CreateOptions) -> Samples:
+def _text_fields(schema: Schema) -> frozenset[str]:
+    return frozenset(path for path, leaf in leaves(schema).items() if leaf.kind in {"string", "enum"})
+
+
+def _samples(options: CreateOptions, texts: Collection[str]) -> Samples:
     problems: list[Problem] = []
     renamed = attempt(problems, partial(parse_pairs, "--map", options.columns, "COLUMN=FIELD"))
-    golden = attempt(problems, partial(frames.read_golden_frame, options.golden, renamed or {}))
+    layout = attempt(problems, partial(layout_of, options.csv)) or DEFAULT_LAYOUT
+    read_file = partial(frames.read_frame, renamed=renamed or {}, texts=texts, layout=layout)
+    read = partial(_frame, options.features, read_file)
+    golden = attempt(problems, partial(read, "--golden", options.golden))
     reference = None
     if options.reference is not None:
-        reference = attempt(
-            problems, partial(frames.read_frame, "--reference", options.reference, renamed or {})
-        )
-    if problems or golden is None:
+        reference = attempt(problems, partial(read, "--reference", options.reference))
+    answered = None if golden is None else attempt(problems, partial(_answers, golden, options))
+    truth = None if problems else attempt(problems, partial(target_column, options.target, reference))
+    if problems or answered is None:
         raise Misconfigured(problems)
-    return Samples(golden, reference, renamed or {})
+    golden, answers = answered
+    frames.require_few_rows(golden)
+    return Samples(golden.reset_index(drop=True), reference, renamed or {}, answers, truth)
+
+
+def _frame(
+    features: Sequence[str],
+    read_file: Callable[[str, Path], pd.DataFrame],
+    option: str,
+    given: Path | pd.DataFrame | NDArray[Any],
+) -> pd.DataFrame:
+    """Return the rows of a file, or a frame or array as it is in memory, with its index."""
+    if isinstance(given, Path):
+        return read_file(option, given)
+    return frames.frame_in_memory(option, given, features)
+
+
+def _answers(golden: pd.DataFrame, options: CreateOptions) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Return the golden frame without columns of answers, and the answers by row number."""
+    given = options.answers
+    if given is None:
+        return golden, None
+    if isinstance(given, str):
+        rest, answers = split_answers(golden, parse_answers(given, options.values))
+    else:
+        rest, answers = golden, answers_beside(golden, given)
+    return rest, answers.reset_index(drop=True)
 
 
 def _policies(options: CreateOptions) -> PolicyOptions:

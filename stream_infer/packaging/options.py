@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.models.manifest import Policy
+from stream_infer.packaging.csv_layout import CsvOptions
 
 T = TypeVar("T")
 RUNTIMES = ("sklearn", "auto", "onnx")
@@ -22,29 +26,45 @@ _CHOICE = re.compile(r"(?P<name>.+?)\s*=\s*(?:(?P<policy>reject|pass)|impute:(?P
 class CreateOptions:
     """The options of `package create`, as they were written on the command line.
 
-    `columns`, `missing`, `nan` and `infinite` are `NAME=VALUE` strings; `features` names the model's columns
-    of an estimator without column names; tolerances of None are the manifest's defaults; `runtime` is one
-    of `RUNTIMES`.
+    Model, schema, samples and answers are files, or what they would hold: a fitted estimator, the schema as a
+    mapping, frames, and output -> answers. `columns`, `dtypes`, `missing`, `nan` and `infinite` are
+    `NAME=VALUE` strings; `features` names the model's columns of an estimator without column names;
+    `values` names the numbers of a model that gives several, `primary` the one that is `value` too;
+    tolerances of None are found; the limits of the rehearsal are the settings `[model]` of a worker;
+    `runtime` is one of `RUNTIMES`; `trusted` are types of a skops file; `notes` are for the report; `hashes`
+    asks the package index for those of the wheels.
     """
 
-    model: Path
+    model: Any
     name: str
     version: str
-    schema: Path
-    golden: Path
+    schema: Path | Mapping[str, Any]
+    golden: Path | pd.DataFrame | NDArray[Any] | None
     output: Path
-    reference: Path | None = None
+    reference: Path | pd.DataFrame | NDArray[Any] | None = None
+    target: str | None = None
+    answers: str | Mapping[str, ArrayLike] | None = None
     columns: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     threshold: float | None = None
     code: Path | None = None
     class_scores: bool = False
+    values: tuple[str, ...] = ()
+    primary: str | None = None
     missing: tuple[str, ...] = ()
     nan: tuple[str, ...] = ()
     infinite: tuple[str, ...] = ()
     absolute_tolerance: float | None = None
     relative_tolerance: float | None = None
+    rehearsal_timeout_ms: int = 60_000
+    rehearsal_memory_bytes: int = 2 * 2**30
+    rehearsal_batch_ms: int = 1_000
     runtime: str = "sklearn"
+    trusted: tuple[str, ...] = ()
+    hashes: bool = False
+    notes: tuple[str, ...] = ()
+    csv: CsvOptions = field(default_factory=CsvOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stream_infer.avro.schemas import Leaf
+from stream_infer.models.manifest import OutputContract
 from stream_infer.models.scores import Scores
 from stream_infer.packaging.binding import Bound
 from stream_infer.packaging.event_builder import raw_instants
@@ -24,19 +25,28 @@ MAX_CATEGORIES = 100
 """Of a column of strings, the most frequent ones; the rest is counted together."""
 
 
-def summarise_reference(frame: pd.DataFrame, bound: Sequence[Bound], scores: Scores) -> bytes:
+def summarise_reference(
+    frame: pd.DataFrame,
+    bound: Sequence[Bound],
+    scores: Scores,
+    output: OutputContract,
+    performance: Mapping[str, object] | None = None,
+) -> bytes:
     """Return the reference of the model's columns in `frame` and of its outputs on them, as JSON.
+
+    `performance` is what the package promises, where the truth of the rows is known.
 
     Timestamps are in the units of their fields, as the worker reads them.
     """
-    outputs = {"score": scores.score, "value": scores.value}
-    summary = {
+    summary: dict[str, object] = {
         "format": FORMAT,
         "rows": len(frame),
         "features": {one.name: _column(frame[one.name], one.leaf) for one in bound},
-        "outputs": {name: _numbers(values, 0) for name, values in outputs.items() if values is not None},
+        "outputs": {name: _numbers(values, 0) for name, values in scores.numbers(output).items()},
         "labels": None if scores.label is None else _categories(scores.label.tolist()),
     }
+    if performance is not None:
+        summary["performance"] = performance
     return json.dumps(summary, sort_keys=True, indent=1, allow_nan=False).encode() + b"\n"
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stream_infer.models.manifest import Conversion, Feature, Manifest, Policy
+from stream_infer.models.manifest import Conversion, Feature, Manifest, OutputContract, Policy
 from stream_infer.models.package import verify
 
-_CONTAINERS = {"pandas": "a pandas frame", "ndarray": "an array of float64"}
+_CONTAINERS = {"pandas": "a pandas frame", "ndarray": "an array of float64", "series": "a pandas series"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,12 @@ class PackageSummary:
         return [
             ("package", str(self.path)),
             ("digest", self.digest),
+            (
+                "model",
+                m.form.title + (" (its load runs code)" if m.runs_code else " (data: no pickle, no code)"),
+            ),
             ("runtime", f"{m.runtime}, Python {m.python}, {libraries}"),
+            *([] if m.system_libraries is None else [("of the system", ", ".join(m.system_libraries))]),
             *([] if m.conversion is None else [("against scikit-learn", equivalence_text(m.conversion))]),
             *([] if m.unconverted is None else [("not converted", m.unconverted)]),
             ("events", m.schema_name),
@@ -89,7 +94,13 @@ def _answers(manifest: Manifest) -> str:
         parts.append(f"with a {output.score}")
     if output.threshold is not None:
         parts.append(f"at {output.threshold:g}")
+    if output.values:
+        parts.append(f"of {', '.join(output.values)} ({_primary(output)})")
     return " ".join(parts) + (", scores of all classes" if output.class_scores else "")
+
+
+def _primary(output: OutputContract) -> str:
+    return "no primary value" if output.primary is None else f"primary: {output.primary}"
 
 
 def _policy(policy: Policy, feature: Feature) -> str:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream_infer.avro.schemas import SchemaRefused, parse_schema
-from stream_infer.flow.codes import RefusalCode
-from stream_infer.flow.errors import Refused
 from stream_infer.models.load import load_model
 from stream_infer.models.package import verify
-from stream_infer.steps.scoring.golden import replay
-
-SHOWN_FAILURES = 3
+from stream_infer.rollout.golden_check import prove_answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +25,10 @@ class VerificationReport:
 def verify_package(path: Path) -> VerificationReport:
     """Check all bytes of the package at `path`, load it, and replay its golden rows over the Avro path.
 
-    Raises `Refused`: as `models.package.verify` and `models.load.load_model` do, `SCHEMA` when `input.avsc`
-    is not a schema, and `GOLDEN` when the model does not give the golden answers.
+    Raises `Refused`: as `models.package.verify`, `models.load.load_model` and `prove_answers` do.
     """
     verified = verify(path)
-    model = load_model(verified)
-    try:
-        schema = parse_schema(verified.files["input.avsc"].decode())
-    except (SchemaRefused, UnicodeDecodeError) as error:
-        raise Refused(RefusalCode.SCHEMA, f"input.avsc: {error}") from error
-    replayed = replay(model, schema, verified.files["golden.avro"])
-    if not replayed.ok:
-        raise Refused(RefusalCode.GOLDEN, _told(replayed.failures))
+    replayed = prove_answers(load_model(verified), verified)
     manifest = verified.manifest
     return VerificationReport(
         path=path,
@@ -52,10 +38,3 @@ def verify_package(path: Path) -> VerificationReport:
         rows=replayed.rows,
         max_abs_difference=replayed.max_abs_difference,
     )
-
-
-def _told(failures: Sequence[str]) -> str:
-    if not failures:
-        return "there are no golden rows"
-    more = f", and {len(failures) - SHOWN_FAILURES} more" if len(failures) > SHOWN_FAILURES else ""
-    return "; ".join(failures[:SHOWN_FAILURES]) + more

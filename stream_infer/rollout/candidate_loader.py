@@ -1,4 +1,4 @@
-"""From a package reference to a model that may serve: fetch, verify, admit, rehearse, load.
+"""From a package reference to a model that may serve: fetch, verify, admit, rehearse, load, replay.
 
 One package, once, on the calling thread. `reconcile` decides which one.
 """
@@ -6,15 +6,16 @@ One package, once, on the calling thread. `reconcile` decides which one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
-from stream_infer.models.load import Model, load_model
+from stream_infer.models.load import Model
 from stream_infer.models.package import Verified, verify
 from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
+from stream_infer.rollout.guarded_load import GuardedLoad, Trial
 from stream_infer.rollout.reconcile import Gates
 
 
@@ -58,19 +59,22 @@ class CandidateLoader:
     desired: DesiredSource
     rehearse: Rehearse
     admit: Callable[[Verified], object] = admit_all
+    load: GuardedLoad = field(default_factory=GuardedLoad)
 
-    def __call__(
-        self, package: PackageRef, gates: Gates, cancelled: Callable[[], bool]
-    ) -> Model | StoreProblem | None:
+    def __call__(self, trial: Trial) -> Model | StoreProblem | None:
         """Return the loaded model, a temporary problem, or None when it was `cancelled`.
 
         1. fetch, and verify every file's SHA-256 and the package's own digest; 2. admit; 3. rehearse in
         another process, which reads and verifies for itself; 4. load, here, from the bytes of step 1: a file
-        that changes meanwhile changes nothing.
+        that changes meanwhile changes nothing; 5. replay the golden rows, here: a model may answer otherwise
+        than in its rehearsal, because of an environment variable or a file, for one. A package whose load
+        has ended earlier processes is refused before the first step.
 
         Raises `Refused`, with the code `INTERNAL` for an unexpected error.
         """
+        package = trial.package
         try:
+            self.load.check(trial)
             path = self.desired.fetch(package)
             if isinstance(path, StoreProblem):
                 return path
@@ -78,8 +82,8 @@ class CandidateLoader:
             if isinstance(verified, StoreProblem):
                 return verified
             self.admit(verified)
-            rehearsed = self.rehearse(path, package.digest, gates=gates, cancelled=cancelled)
-            return None if rehearsed is None else load_model(verified)
+            rehearsed = self.rehearse(path, package.digest, gates=trial.gates, cancelled=trial.cancelled)
+            return None if rehearsed is None else self.load(verified, trial)
         except Refused:
             raise
         except (OSError, MemoryError) as error:

@@ -7,19 +7,18 @@ harmless (`OnDifference`); one that leaves a feature without its values is never
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 
 from stream_infer.avro.schemas import NO_DEFAULT, Leaf, Schema, leaves, other_fields
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.manifest import Feature, Manifest, Policy
-from stream_infer.steps.options import OnDifference
+from stream_infer.models.versions import VersionOf, installed_version, library_differences
+from stream_infer.steps.options import OnDifference, Pickles
 from stream_infer.steps.scoring.plan import Events, check_feature, check_shared_sources
 
 _SCHEMA, _LIBRARY = RefusalCode.SCHEMA, RefusalCode.LIBRARY_VERSION
-_PICKLED_WITH = "scikit-learn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Installed:
     """The installed versions: of Python ("3.11"), and of a library by its name, None when it is missing."""
 
     python: str
-    version: Callable[[str], str | None]
+    version: VersionOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,15 @@ def assess(manifest: Manifest, events: Events, here: Installed, policy: OnDiffer
 def assess_here(manifest: Manifest, events: Events, policy: OnDifference) -> Compatibility:
     """Return the same, with the versions of this process."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return assess(manifest, events, Installed(python, _version), policy)
+    return assess(manifest, events, Installed(python, installed_version), policy)
+
+
+def check_code(manifest: Manifest, pickles: Pickles) -> None:
+    """Raise `Refused` when loading the package would run code that is in it, and that is refused."""
+    if manifest.runs_code and pickles is Pickles.REFUSE:
+        what = f"{manifest.original} is a pickle" if manifest.form.pickled else "it has modules in code/"
+        instead = "package the model from a file that is data, such as XGBoost's"
+        raise Refused(RefusalCode.PICKLE, f"{what}, and [model] pickles refuses those; {instead}")
 
 
 def tolerated_differences(manifest: Manifest, events: Events, policy: OnDifference) -> Sequence[str]:
@@ -135,26 +142,8 @@ def _of_python(manifest: Manifest, here: Installed) -> Iterator[Difference]:
 
 
 def _of_libraries(manifest: Manifest, here: Installed) -> Iterator[Difference]:
-    """Yield each library of another version. A scikit-learn pickle needs its own minor: 1.9 is not 1.8."""
-    for name, made_with in sorted(manifest.libraries.items()):
-        found = here.version(name)
-        if found is None:
-            yield Difference(_LIBRARY, f"made with {name} {made_with}, which is not here", tolerable=False)
-        elif found != made_with:
-            harmless = name != _PICKLED_WITH or _minor(found) == _minor(made_with)
-            reason = f"made with {name} {made_with}, this is {found}"
-            yield Difference(_LIBRARY, reason, tolerable=harmless)
-
-
-def _minor(version: str) -> list[str]:
-    return version.split(".")[:2]
-
-
-def _version(library: str) -> str | None:
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return None
+    for one in library_differences(manifest.libraries, here.version, estimators=manifest.form.estimators):
+        yield Difference(_LIBRARY, one.reason, tolerable=one.promised)
 
 
 def _has_default(leaf: Leaf | None) -> bool:

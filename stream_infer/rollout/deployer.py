@@ -20,6 +20,8 @@ from stream_infer.flow.errors import Refused
 from stream_infer.models.active import ActiveModel, ServingModel
 from stream_infer.rollout.candidate_loader import CandidateLoader
 from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
+from stream_infer.rollout.guarded_load import Trial
+from stream_infer.rollout.last_served import LastServed
 from stream_infer.rollout.reconcile import (
     NOT_DESIRED,
     AdoptGeneration,
@@ -35,6 +37,8 @@ from stream_infer.rollout.rehearsal_cache import RehearsalCache
 from stream_infer.rollout.status import DeployerStatus, Rejection, ServedPackage
 from stream_infer.rollout.view import RolloutView
 from stream_infer.runtime.stop import Stop
+
+_PASSING = {RefusalCode.GONE, RefusalCode.BUSY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,14 @@ class Deployer:
         cache: RehearsalCache,
         *,
         report: Callable[[DeployerStatus], object],
+        last_served: LastServed | None = None,
         timing: DeployerTiming | None = None,
         clocks: Clocks | None = None,
     ) -> None:
         self._loader = loader
         self._cache = cache
         self._report = report
+        self._last_served = last_served or LastServed()
         self._timing = timing or DeployerTiming()
         self._clocks = clocks or Clocks()
         self._stop = Stop()
@@ -93,19 +99,26 @@ class Deployer:
     def start(self) -> ServingModel:
         """Return the model that serves first: of the desired package, or of the previous one.
 
-        Blocks while packages are rehearsed and loaded, and for `patience_s` while the source has no answer.
-        Raises `Refused`, with the reason of the desired package or of the source.
+        Where the source has no usable answer, it is the model of the package that served last: at once for an
+        answer such as a record that is no deployment, after `patience_s` for one that may come yet. Blocks
+        meanwhile, and while packages are rehearsed and loaded. Raises `Refused`, with the reason of the
+        desired package or of the source.
         """
         deadline = self._clocks.monotonic_s() + self._timing.patience_s
-        self._view = self._view.known_served(self._cache.served)
+        last = self._last_served.find()
+        self._view = self._view.known_served(self._cache.served, last.package if last else None)
         while True:
             self._turn()
             if self._serving_model is not None:
                 return self._serving_model
-            problem = self.status.problem
-            if self.status.desired is None and problem is None:
-                problem = StoreProblem(RefusalCode.EMPTY, "no deployment is desired yet")
-            if problem is not None and self._clocks.monotonic_s() >= deadline:
+            problem = self._view.start_problem
+            if problem is None:
+                continue
+            patient = self._clocks.monotonic_s() < deadline
+            if last is not None and not (patient and problem.code in _PASSING):
+                self._try(last, last.package, Gates.WITHOUT_LATENCY, last.generation)
+                last = None
+            elif not patient:
                 raise Refused(problem.code, problem.reason)
 
     @contextlib.contextmanager
@@ -162,7 +175,14 @@ class Deployer:
     def _try(self, desired: Deployment, package: PackageRef, gates: Gates, generation: int) -> None:
         """Load `package` for `desired`; on success it serves under `generation`."""
         try:
-            loaded = self._loader(package, gates, lambda: self._cancelled(desired))
+            trial = Trial(
+                package,
+                desired.generation,
+                gates,
+                cancelled=lambda: self._cancelled(desired),
+                stopping=lambda: self._stop.requested,
+            )
+            loaded = self._loader(trial)
         except Refused as refused:
             rejection = Rejection(desired.generation, package, refused.code, refused.reason)
             self._update(self._view.refused(rejection, desired))
@@ -172,7 +192,7 @@ class Deployer:
             self._update(self._view.postponed(loaded, now, self._timing.backoff))
         elif loaded is not None:
             served = ServedPackage(package, generation, self._clocks.unix_ms())
-            self._serve(ServingModel(loaded, generation), served)
+            self._serve(ServingModel(loaded, generation), served, desired)
 
     def _cancelled(self, desired: Deployment) -> bool:
         """Return whether a trial for `desired` is obsolete: the worker stops, or another one is desired."""
@@ -182,18 +202,20 @@ class Deployer:
             self._poll(0.0)
         return self._view.superseded(desired) or self._stop.requested
 
-    def _serve(self, serving_model: ServingModel, served: ServedPackage) -> None:
+    def _serve(self, serving_model: ServingModel, served: ServedPackage, desired: Deployment) -> None:
         self._serving_model = serving_model
         if self._active is not None:
             self._active.swap(serving_model)
         self._cache.mark_served(served.package.digest)
+        if served.generation != NOT_DESIRED:
+            self._last_served.keep(desired)
         self._update(self._view.serving(served))
 
     def _adopt(self, desired: Deployment) -> None:
         served, serving_model = self.status.served, self._serving_model
         if served is not None and serving_model is not None:
             adopted = ServedPackage(desired.package, desired.generation, served.since_ms)
-            self._serve(ServingModel(serving_model.model, desired.generation), adopted)
+            self._serve(ServingModel(serving_model.model, desired.generation), adopted, desired)
 
     def _update(self, view: RolloutView) -> None:
         """Replace the view, and report a status that changed."""

@@ -21,6 +21,13 @@ _Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 _Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 
+LAST_GENERATION = 10**15
+"""The greatest generation. Promotions count from 1, and tools may use the time in milliseconds.
+
+A greater number is of no promotion. Without a bound one foreign record could use up all generations.
+"""
+
+
 class DeploymentInvalid(ValueError):
     """Bytes that are not a deployment; the message names the wrong key."""
 
@@ -45,7 +52,7 @@ class Deployment:
 
     __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
     pipeline: _Text
-    generation: Annotated[int, Field(ge=1, lt=2**63)]
+    generation: Annotated[int, Field(ge=1, le=LAST_GENERATION)]
     package: PackageRef
     previous: PackageRef | None = None
     requested_by: _Text

@@ -2,7 +2,8 @@
 
 It is forked off the worker itself, before the worker has threads or clients, and shares its memory: idle, it
 costs next to nothing. A forked rehearsal takes a fifth of the processor time of a new process, time that
-scoring needs. Linux only; elsewhere, or when it has ended, `spawned_child.run_spawned` takes its place.
+scoring needs. Linux only; elsewhere, or when it has ended, `spawned_child.run_spawned` takes its place. A
+package during whose rehearsal it ends is refused: in a child of the worker it might end the worker.
 
 The worker sends one message over a socket for each rehearsal and gets one answer. Another message meanwhile,
 and the end of the worker, cancels.
@@ -26,6 +27,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
+from stream_infer.flow.codes import RefusalCode
+from stream_infer.flow.errors import Refused
+from stream_infer.rollout.child_limits import end_with
 from stream_infer.rollout.rehearsal_child import rehearse_here
 from stream_infer.rollout.rehearsal_task import (
     NICE,
@@ -76,11 +80,15 @@ class _ForkServer:
         self._channel: socket.socket | None = channel
 
     def __call__(self, task: RehearsalTask, cancelled: Callable[[], bool]) -> ChildExit | None:
-        if self._channel is not None:
-            with contextlib.suppress(OSError):
-                return self._ask(self._channel, task, cancelled)
+        channel = self._channel
+        if channel is None or not self._send(channel, task):
+            return run_spawned(task, cancelled)
+        try:
+            return self._answer(channel, task.limits, cancelled)
+        except OSError as error:
             self.end()
-        return run_spawned(task, cancelled)
+            reason = f"{error} during the rehearsal: the package killed it, or the system for lack of memory"
+            raise Refused(RefusalCode.CRASH, reason) from error
 
     def end(self) -> None:
         """End the process, if it has not ended, after the child that it may have."""
@@ -95,26 +103,35 @@ class _ForkServer:
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
 
-    def _ask(
-        self, channel: socket.socket, task: RehearsalTask, cancelled: Callable[[], bool]
+    def _send(self, channel: socket.socket, task: RehearsalTask) -> bool:
+        """Send `task`; return whether there is still a process that takes it."""
+        try:
+            channel.send(json.dumps([str(task.path), task.digest, asdict(task.limits)]).encode())
+        except OSError:
+            self.end()
+            return False
+        return True
+
+    def _answer(
+        self, channel: socket.socket, limits: RehearsalLimits, cancelled: Callable[[], bool]
     ) -> ChildExit | None:
-        channel.send(json.dumps([str(task.path), task.digest, asdict(task.limits)]).encode())
-        deadline = time.monotonic() + task.limits.timeout_s + _ANSWERS_WITHIN_S
+        """Return the answer to the task that was sent; raise `OSError` when none comes."""
+        deadline = time.monotonic() + limits.timeout_s + _ANSWERS_WITHIN_S
         cancelling = False
         while not select.select([channel], [], [], _POLL_S)[0]:
             if not cancelling and cancelled():
                 cancelling = True
                 channel.send(_CANCEL)
             if time.monotonic() > deadline:
-                raise TimeoutError("the fork server does not answer")
+                raise TimeoutError("the fork server did not answer")
         answer = channel.recv(_MESSAGE_BYTES)
         if not answer:
-            raise ConnectionError("the fork server has ended")
+            raise ConnectionError("the fork server ended")
         if cancelling:
             return None
         output, returncode = json.loads(answer)
         if output is None:
-            raise timed_out(task.limits.timeout_s)
+            raise timed_out(limits.timeout_s)
         return ChildExit(output.encode(), returncode)
 
 
@@ -139,8 +156,10 @@ def _carry_out(channel: socket.socket, message: bytes) -> None:
     path, digest, limits_of_message = json.loads(message)
     limits = RehearsalLimits(**limits_of_message)
     reading, writing = os.pipe()
+    server = os.getpid()
     child = os.fork()
     if child == 0:
+        end_with(server)
         channel.close()
         os.setpgid(0, 0)
         _silence()

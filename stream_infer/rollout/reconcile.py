@@ -9,7 +9,8 @@ or superseded by the next one makes no difference. `rollout.deployer` carries th
     desired was not refused in this generation .............. TryPackage
     desired was refused, a package serves ................... NoChange
     desired was refused, none serves, `previous` was not .... FallBack
-    both were refused, none serves .......................... GiveUp
+    both were refused, none serves, the last served was not . FallBack
+    all were refused, none serves ........................... GiveUp
 """
 
 from __future__ import annotations
@@ -43,12 +44,14 @@ class ObservedState:
     """The state of a worker. `refused` has (generation, digest); `newest` is the greatest generation seen.
 
     `served` are the digests that ever served: a rollback to one of them must not fail for latency.
+    `last_served` served before this worker started.
     """
 
     serving: ServingPackage | None = None
     refused: frozenset[tuple[int, str]] = frozenset()
     served: frozenset[str] = frozenset()
     newest: int = NOT_DESIRED
+    last_served: PackageRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ def reconcile(desired: Deployment | None, observed: ObservedState) -> Action:
         return TryPackage(package, generation, gates)
     if serving is not None:
         return NoChange()
-    previous = desired.previous
-    if previous is not None and (generation, previous.digest) not in observed.refused:
-        return FallBack(previous, generation)
+    for fallback in (desired.previous, observed.last_served):
+        if fallback is not None and (generation, fallback.digest) not in observed.refused:
+            return FallBack(fallback, generation)
     return GiveUp(generation)

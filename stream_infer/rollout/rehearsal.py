@@ -42,7 +42,7 @@ def rehearse(
     `CRASH`. Raises `OSError` when no child can be started.
     """
     ended = run(RehearsalTask(path, digest, limits), cancelled)
-    return None if ended is None else read_report(ended)
+    return None if ended is None else read_report(ended, limits.memory_bytes)
 
 
 class Rehearsal:

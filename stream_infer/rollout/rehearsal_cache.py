@@ -19,10 +19,13 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from stream_infer.common.durable import replace_file
+from stream_infer.common.regular_files import read_regular
 from stream_infer.rollout.rehearsal_task import RehearsalLimits, RehearsalResult
 
 _SERVED = "served-"
-_IN_A_STORE = ".verdicts"
+KEPT_IN_A_STORE = ".verdicts"
+"""The folder of a model store in which workers keep results and what served."""
+_MOST_BYTES = 2**16
 
 
 _RESULT = TypeAdapter(RehearsalResult)
@@ -50,7 +53,8 @@ class RehearsalCache:
         found = self._measured.get(key)
         if found is None and self._folder is not None:
             with contextlib.suppress(OSError, ValidationError):
-                found = _RESULT.validate_json((self._folder / f"{key}.json").read_bytes())
+                path = self._folder / f"{key}.json"
+                found = _RESULT.validate_json(read_regular(path, most_bytes=_MOST_BYTES))
         return found
 
     def keep(self, digest: str, limits: RehearsalLimits, measured: RehearsalResult) -> None:
@@ -83,7 +87,7 @@ class RehearsalCache:
 
 def cache_in_store(store: Path) -> RehearsalCache:
     """Return the cache that all workers of the model store at `store` share."""
-    return RehearsalCache(store / _IN_A_STORE)
+    return RehearsalCache(store / KEPT_IN_A_STORE)
 
 
 def _key(digest: str, limits: RehearsalLimits) -> str:

@@ -17,19 +17,22 @@ from pathlib import Path
 from typing import NoReturn
 
 from stream_infer.avro.framing import Framing
-from stream_infer.avro.schemas import Schema, SchemaRefused, parse_schema
+from stream_infer.avro.schemas import Schema
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused, StreamInferError
 from stream_infer.models.load import Model, load_model
-from stream_infer.models.package import Verified, verify
+from stream_infer.models.package import verify
 from stream_infer.rollout.child_limits import (
+    end_with,
     end_within,
+    failed_allocation,
     limit_memory,
     peak_bytes,
     queued_s,
     refuse_network,
     unlimit_memory,
 )
+from stream_infer.rollout.golden_check import input_schema, prove_answers
 from stream_infer.rollout.rehearsal_task import (
     Refusal,
     RehearsalLimits,
@@ -37,23 +40,23 @@ from stream_infer.rollout.rehearsal_task import (
     RehearsalResult,
     format_report,
 )
-from stream_infer.steps.scoring.golden import Golden, GoldenReport, read_golden, replay, write_golden
+from stream_infer.steps.scoring.golden import Golden, read_golden
 from stream_infer.steps.scoring.infer import infer
-from stream_infer.steps.scoring.isolate import Budget
 from stream_infer.steps.scoring.plan import Events, plan_scoring
 
-_ALONE = 32
-"""The number of golden rows that are also scored alone in a batch."""
 _BATCHES = 5
-_SHOWN_FAILURES = 3
 _LONGEST_REASON = 1_000
 _GRACE_S = 1.0
 """The parent ends this process at the timeout. An orphan ends itself so much later."""
 
 
 def run_child() -> None:
-    """Rehearse the package of the arguments (path, digest, limits as JSON); report on standard output."""
-    path, digest, text = sys.argv[1:]
+    """Rehearse the package of the arguments; report on standard output.
+
+    They are path, digest, limits as JSON, and the number of the parent process.
+    """
+    path, digest, text, parent = sys.argv[1:]
+    end_with(int(parent))
     report_to = os.dup(1)
     # What the package prints must not be taken for the report.
     os.dup2(2, 1)
@@ -61,7 +64,10 @@ def run_child() -> None:
 
 
 def rehearse_here(path: Path, digest: str, limits: RehearsalLimits, report_to: int) -> NoReturn:
-    """Rehearse the package at `path`, write the report to the descriptor `report_to`, end the process."""
+    """Rehearse the package at `path`, write the report to the descriptor `report_to`, end the process.
+
+    The caller has called `end_with`.
+    """
     end_within(limits.timeout_s + _GRACE_S)
     tried = refuse_network()
     before = peak_bytes()
@@ -69,7 +75,7 @@ def rehearse_here(path: Path, digest: str, limits: RehearsalLimits, report_to: i
     try:
         report = RehearsalReport(measured=_rehearsed(path, digest, limits, before))
     except BaseException as error:  # noqa: BLE001 - code of the package may raise anything
-        report = RehearsalReport(refused=_refusal(error, tried))
+        report = RehearsalReport(refused=_refusal(error, tried, limits.memory_bytes))
     unlimit_memory()
     os.write(report_to, format_report(report))
     # Without the threads and exit handlers of the package.
@@ -79,32 +85,13 @@ def rehearse_here(path: Path, digest: str, limits: RehearsalLimits, report_to: i
 def _rehearsed(path: Path, digest: str, limits: RehearsalLimits, before: int | None) -> RehearsalResult:
     verified = verify(path, digest)
     model = load_model(verified)
-    schema = _schema(verified)
-    golden = verified.files["golden.avro"]
-    replayed = _agreeing(RefusalCode.GOLDEN, replay(model, schema, golden))
-    rows = read_golden(golden)
-    for row in rows[:_ALONE]:
-        _agreeing(RefusalCode.BATCH_OF_ONE, replay(model, schema, write_golden([row])))
-    p50_s = _batch_p50_s(model, schema, rows, limits.batch_records)
-    after = peak_bytes()
-    grown = None if before is None or after is None else after - before
+    loaded = peak_bytes()
+    replayed = prove_answers(model, verified)
+    rows = read_golden(verified.files["golden.avro"])
+    p50_s = _batch_p50_s(model, input_schema(verified), rows, limits.batch_records)
+    peaks = [peak for peak in (loaded, peak_bytes()) if peak is not None]
+    grown = max(peaks) - before if before is not None and peaks else None
     return RehearsalResult(replayed.rows, replayed.max_abs_difference, p50_s, grown)
-
-
-def _schema(verified: Verified) -> Schema:
-    try:
-        return parse_schema(verified.files["input.avsc"].decode())
-    except (SchemaRefused, UnicodeDecodeError) as error:
-        raise Refused(RefusalCode.SCHEMA, f"input.avsc: {error}") from error
-
-
-def _agreeing(code: RefusalCode, replayed: GoldenReport) -> GoldenReport:
-    if not replayed.ok:
-        shown = replayed.failures[:_SHOWN_FAILURES] or ["there are no golden rows"]
-        alone = "alone in its batch, " if code is RefusalCode.BATCH_OF_ONE else ""
-        more = len(replayed.failures) - len(shown)
-        raise Refused(code, alone + "; ".join(shown) + (f", and {more} more" if more > 0 else ""))
-    return replayed
 
 
 def _batch_p50_s(model: Model, schema: Schema, rows: Sequence[Golden], records: int) -> float:
@@ -117,7 +104,7 @@ def _batch_p50_s(model: Model, schema: Schema, rows: Sequence[Golden], records: 
     took_s = []
     for _ in range(_BATCHES + 1):
         started = _undisturbed_s()
-        infer(model, decoder.decode(events).columns, Budget())
+        infer(model, decoder.decode(events).columns)
         took_s.append(_undisturbed_s() - started)
     return statistics.median(took_s[1:])  # the first one warms up
 
@@ -127,23 +114,18 @@ def _undisturbed_s() -> float:
     return time.perf_counter() - queued_s()
 
 
-def _refusal(error: BaseException, tried: Sequence[str]) -> Refusal:
+def _refusal(error: BaseException, tried: Sequence[str], memory_bytes: int) -> Refusal:
     reason = str(error) if isinstance(error, StreamInferError) else f"{type(error).__name__}: {error}"
     code = error.code if isinstance(error, Refused) else RefusalCode.LOAD
-    if _ran_out_of_memory(error):
+    failed = failed_allocation(error)
+    if failed is not None:
         code = RefusalCode.MEMORY
+        # What the error became on its way up may blame an import.
+        reason = f"it needs more than the limit of {memory_bytes:,} bytes ({type(failed).__name__}: {failed})"
     elif tried:
         code = RefusalCode.NETWORK
         reason = f"{reason} (it tried {', '.join(sorted(set(tried)))})"
     return Refusal(code, reason[:_LONGEST_REASON])
-
-
-def _ran_out_of_memory(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, MemoryError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 if __name__ == "__main__":

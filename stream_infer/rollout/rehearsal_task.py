@@ -96,8 +96,8 @@ def format_report(report: RehearsalReport) -> bytes:
     return (json.dumps(found) + "\n").encode()
 
 
-def read_report(ended: ChildExit) -> RehearsalResult:
-    """Return the measurements that a child reported.
+def read_report(ended: ChildExit, memory_bytes: int) -> RehearsalResult:
+    """Return the measurements that a child with a limit of `memory_bytes` reported.
 
     Raises `Refused`: what the child reported, or `CRASH` when it ended without a report.
     """
@@ -109,13 +109,20 @@ def read_report(ended: ChildExit) -> RehearsalResult:
         raise Refused(report.refused.code, report.refused.reason)
     if report.measured is None:
         how = _how(ended.returncode)
-        raise Refused(RefusalCode.CRASH, f"the rehearsal process {how} and left no report")
+        raise Refused(
+            RefusalCode.CRASH, f"the rehearsal process {how} and left no report; {_hint(memory_bytes)}"
+        )
     return report.measured
 
 
 def timed_out(timeout_s: float) -> Refused:
     """Return the refusal of a package whose rehearsal took too long."""
     return Refused(RefusalCode.TIMEOUT, f"the rehearsal took longer than {timeout_s:g} s")
+
+
+def _hint(memory_bytes: int) -> str:
+    """Return what else may have ended a process: libraries that get no memory often do not raise an error."""
+    return f"a library may end it at the limit of {memory_bytes:,} bytes of memory (rehearsal_memory_bytes)"
 
 
 def _how(returncode: int) -> str:

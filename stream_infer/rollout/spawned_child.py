@@ -22,8 +22,9 @@ _PIPE_CLOSES_WITHIN_S = 1.0
 
 def run_spawned(task: RehearsalTask, cancelled: Callable[[], bool]) -> ChildExit | None:
     """Carry out `task` in a new Python process. A `RunChild`."""
+    task_arguments = str(task.path), task.digest, json.dumps(asdict(task.limits))
     child = subprocess.Popen(  # noqa: S603 - this very Python, with a module of ours
-        [sys.executable, "-P", "-m", _MODULE, str(task.path), task.digest, json.dumps(asdict(task.limits))],
+        [sys.executable, "-P", "-m", _MODULE, *task_arguments, str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

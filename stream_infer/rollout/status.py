@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from stream_infer.flow.codes import RefusalCode
@@ -42,13 +42,16 @@ class Rejection:
 class DeployerStatus:
     """The whole status. `rejected` is about the desired package in the desired generation.
 
-    `problem` is why the desired deployment is unavailable or not followed at the moment.
+    `problem` is why the desired deployment is unavailable or not followed at the moment. `newest_generation`
+    is the greatest one that was followed or tried: nothing before it is followed any more. It is no change by
+    itself.
     """
 
     desired: Deployment | None = None
     served: ServedPackage | None = None
     rejected: Rejection | None = None
     problem: StoreProblem | None = None
+    newest_generation: int = field(default=0, compare=False)
 
     @property
     def state(self) -> DeployerState:

@@ -41,11 +41,12 @@ class RolloutView:
     def seen(self, generation: int) -> RolloutView:
         """Return the view after `reconcile` was asked about `generation`."""
         newest = max(generation, self.observed.newest)
-        return replace(self, observed=replace(self.observed, newest=newest))
+        status = replace(self.status, newest_generation=newest)
+        return replace(self, observed=replace(self.observed, newest=newest), status=status)
 
-    def known_served(self, digests: frozenset[str]) -> RolloutView:
-        """Return the view of a worker that starts, in which `digests` served in earlier processes."""
-        return replace(self, observed=replace(self.observed, served=digests))
+    def known_served(self, digests: frozenset[str], last: PackageRef | None = None) -> RolloutView:
+        """Return the view of a worker that starts: `digests` served in earlier processes, `last` the last."""
+        return replace(self, observed=replace(self.observed, served=digests, last_served=last))
 
     def with_problem(self, problem: StoreProblem | None) -> RolloutView:
         """Return the view with `problem`, or without any."""
@@ -86,14 +87,21 @@ class RolloutView:
         return desired is not None and desired != deployment and desired.generation >= deployment.generation
 
     def nothing_left(self) -> Refused:
-        """Return the error of a worker that has no package to serve: the refusals of both packages."""
+        """Return the error of a worker that has no package to serve: the first refusal and the last one."""
         rejected, fallback = self.status.rejected, self.fallback_rejected
         if rejected is None:
             return Refused(RefusalCode.INTERNAL, "no package serves, and none was refused")
         reason = f"{_named(rejected.package)}: {rejected.reason}"
         if fallback is not None:
-            reason += f"; nor can the previous package {_named(fallback.package)} serve: {fallback.reason}"
+            reason += f"; nor can {_named(fallback.package)} serve, which was before: {fallback.reason}"
         return Refused(rejected.reason_code, reason)
+
+    @property
+    def start_problem(self) -> StoreProblem | None:
+        """Why a worker that starts has nothing to do; None when the desired deployment is on its way."""
+        if self.status.desired is None and self.status.problem is None:
+            return StoreProblem(RefusalCode.EMPTY, "no deployment is desired yet")
+        return self.status.problem
 
     @property
     def _source_problem(self) -> StoreProblem | None:

@@ -47,7 +47,7 @@ def run(
             step.forget()
             source.rewind(batch.cursor)
             pace.was_aborted(clock())
-            observe(BatchAborted(len(batch), str(aborted)))
+            observe(BatchAborted(len(batch), str(aborted), tuple(batch.cursor.spans)))
         else:
             pace.was_committed(clock())
             observe(committed)

@@ -5,12 +5,15 @@ record. Both are measured as the stream goes (`Cost`), and steer towards the lat
 
 - quiet: what has come is read after a pause. The pause grows with the cost of a commit, so that a slow broker
   is not kept busy with empty transactions, and ends at a quarter of the goal.
-- a burst: a batch takes no longer than half the goal, so that what comes meanwhile is not late either.
+- a burst: a batch takes no longer than half the goal, so that what comes meanwhile is not late either. Where
+  the fixed cost alone is near that or above, as far from a broker, records may take as long as it does.
 - behind (a batch was full): what waits is late already. Batches grow until the fixed cost is a small share of
   them: no throughput is to be had beyond that.
 
-However cheap records seem: never more than `max_records`, than `max_bytes` of values, than fits into a part
-of the poll interval, and never many times more than was tried before.
+However cheap records seem: never more than `max_records`, than `max_bytes` of values, than is done in
+`batch_within_s`, and never many times more than was done before. The first batch is small: nothing is
+measured yet. A batch that took longer than `batch_within_s` and was aborted may have outlasted a limit of the
+group or of the transaction, and would outlast it again: the next one has half its records.
 """
 
 from __future__ import annotations
@@ -23,13 +26,13 @@ from stream_infer.common.backoff import Backoff
 _BACKOFF = Backoff(first_s=0.05, most_s=5.0)
 _FIXED_SHARE = 0.05
 _GROWTH = 4
-_FIRST_LIMIT = 1_000
+_FIRST_LIMIT = 32
 _WEIGHED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
-    """The policy. `batch_within_s` is the longest that a batch may take by the rules of the group."""
+    """The policy. `batch_within_s` is the longest that a batch should take, well within all limits."""
 
     max_records: int = 50_000
     commit_interval_s: float = 0.02
@@ -46,6 +49,10 @@ class Cost:
     fixed_s: float = 0.01
     record_s: float = 5e-6
 
+    def expected_s(self, records: int) -> float:
+        """Return how long a batch of `records` is expected to take."""
+        return self.fixed_s + records * self.record_s
+
     def records_within(self, seconds: float) -> float:
         """Return how many records a batch may have to be done in `seconds`."""
         return (seconds - self.fixed_s) / self.record_s
@@ -61,18 +68,17 @@ class Decision:
     cost: Cost
 
 
-def decide(policy: Pacing, cost: Cost, *, behind: bool, record_bytes: float, tried: int) -> Decision:
-    """Return the decision for the next batch; `tried` is the largest batch that was done so far."""
+def decide(policy: Pacing, cost: Cost, *, behind: bool, record_bytes: float, ventured: int) -> Decision:
+    """Return the decision for the next batch, which has at most `ventured` records."""
     goal_s = policy.latency_goal_s
-    limit = cost.records_within(goal_s / 2)
-    if behind:
-        limit = max(limit, cost.fixed_s * (1 / _FIXED_SHARE - 1) / cost.record_s)
+    records_s = cost.fixed_s * (1 / _FIXED_SHARE - 1) if behind else cost.fixed_s
+    limit = max(cost.records_within(goal_s / 2), records_s / cost.record_s)
     limit = min(
         limit,
         policy.max_records,
         policy.max_bytes / max(1.0, record_bytes),
         cost.records_within(policy.batch_within_s),
-        max(_FIRST_LIMIT, _GROWTH * tried),
+        ventured,
     )
     interval_s = max(policy.commit_interval_s, min(2 * cost.fixed_s, goal_s / 4))
     return Decision(max(1, int(limit)), interval_s, behind, cost)
@@ -85,9 +91,9 @@ class Pace:
         self.policy = policy
         self._next_read_at = 0.0
         self._aborts_in_a_row = 0
-        self._meter = _Meter()
+        self._meter = CostMeter()
         self._record_bytes = 1.0
-        self._tried = 0
+        self._ventured = _FIRST_LIMIT
         self._read: tuple[int, float] = (0, 0.0)
         self.decision = self._decided(behind=False)
 
@@ -107,13 +113,17 @@ class Pace:
         """Take note that the batch became durable at `now`."""
         self._aborts_in_a_row = 0
         records, began = self._read
-        self._tried = max(self._tried, records)
+        self._ventured = max(self._ventured, _GROWTH * records)
         self._meter.add(records, now - began)
         self.decision = self._decided(behind=self.decision.behind)
 
     def was_aborted(self, now: float) -> None:
-        """Take note that the batch was aborted: the next replay backs off."""
+        """Take note that the batch was aborted: the next replay backs off, and is half a long batch."""
         self._aborts_in_a_row += 1
+        records, began = self._read
+        if now - began > self.policy.batch_within_s:
+            self._ventured = max(1, records // 2)
+            self.decision = self._decided(behind=self.decision.behind)
         self._next_read_at = now + _BACKOFF.pause_s(self._aborts_in_a_row)
 
     def _decided(self, *, behind: bool) -> Decision:
@@ -122,11 +132,11 @@ class Pace:
             self._meter.cost,
             behind=behind,
             record_bytes=self._record_bytes,
-            tried=self._tried,
+            ventured=self._ventured,
         )
 
 
-class _Meter:
+class CostMeter:
     """Fits `Cost` to the batches so far, newer ones counting more: sums that decay, and a line through them.
 
     Batches of one size cannot tell the two costs apart; the cost of a record is then left as it was.

@@ -20,6 +20,8 @@ from types import FrameType
 from stream_infer.flow.codes import ExitCode
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# Bound here: code of others that calls it must not end the process with 0 (see `exit_guard`).
+_end_process = os._exit
 
 
 class Stop:
@@ -94,10 +96,10 @@ def leaving_within(stop: Stop, seconds: float) -> Iterator[threading.Event]:
     def watch() -> None:
         stop.wait(None)
         if not begun.is_set() and not left.is_set():
-            os._exit(stop.exit_code)
+            _end_process(stop.exit_code)
         if not left.wait(seconds):
             faulthandler.dump_traceback()
-            os._exit(ExitCode.FAILURE)
+            _end_process(ExitCode.FAILURE)
 
     threading.Thread(target=watch, name="stop-watchdog", daemon=True).start()
     try:

@@ -1,8 +1,8 @@
 """Supervises worker processes on one machine: started fresh, never forked, restarted when they fail.
 
 A fork would share a client's connections and locks with its copy, so each process is a program of its own.
-Which programs, and under which names, is the caller's. Safe without the supervisor, too: when it is killed
-its workers go on, and those of its successor, which come under the same slots, fence them.
+Which programs, and under which names, is the caller's. The processes leave when the supervisor is killed
+(`runtime.supervised`), so the next start finds ports and slots free.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from stream_infer.common.backoff import Backoff
 from stream_infer.flow.errors import Misconfigured, Refused, SlotTaken
 from stream_infer.runtime.stop import Stop
+from stream_infer.runtime.supervised import SUPERVISED
 
 FINAL = frozenset({Misconfigured.exit_code, Refused.exit_code, SlotTaken.exit_code})
 """Exit codes that the next start would only repeat, or worse: it would fence the one that fenced it."""
@@ -130,12 +131,14 @@ class _Seat:
         code = self.process.poll()
         if code is None:
             return None
+        _close_pipe(self.process)
         self.process = None
         return self._ended(code, now)
 
     def _start(self, now: float) -> None:
-        command, environment = list(self._program.command), dict(self._program.environment)
-        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603 - our own program
+        command = list(self._program.command)
+        environment = {**self._program.environment, SUPERVISED: "1"}
+        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)  # noqa: S603 - our own program
         self._started = now
         self._say(ProcessStarted(self._program.name, self.process.pid))
 
@@ -165,4 +168,10 @@ def _end(seats: Sequence[_Seat], signal_number: int, within_s: float) -> bool:
             process.kill()
             process.wait()
             killed = True
+        _close_pipe(process)
     return killed
+
+
+def _close_pipe(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()

@@ -26,6 +26,13 @@ class OnDifference(StrEnum):
     REFUSE = "refuse"
 
 
+class Pickles(StrEnum):
+    """The treatment of a package whose load runs code that is in it: a pickle, or modules."""
+
+    LOAD = "load"
+    REFUSE = "refuse"
+
+
 class JoinBy(StrEnum):
     """What joins a prediction and its label: the prediction's id, or the record key."""
 

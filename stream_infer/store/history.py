@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stream_infer.common.durable import claim_folder, replace_file
+from stream_infer.common.regular_files import UnusableFile, read_regular
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.rollout.deployment import (
+    LAST_GENERATION,
     Deployment,
     DeploymentInvalid,
     StoreProblem,
@@ -27,10 +29,26 @@ _MAX_BYTES = 2**16
 
 
 class StoreState(NamedTuple):
-    """The desired deployment, or why it is unknown; and the first generation that is free."""
+    """The desired deployment, or why it is unknown; the first generation that is free; the last promotion.
+
+    `promoted_last` is the newest deployment of the history that can be read, whatever CURRENT holds.
+    """
 
     found: Deployment | StoreProblem
     next_generation: int
+    promoted_last: Deployment | None = None
+
+
+class _Broken(NamedTuple):
+    """A generation of the history that cannot be read."""
+
+    generation: int
+    problem: StoreProblem
+
+
+def entry_folder(store: Path, generation: int) -> Path:
+    """Return the folder of the deployment of `generation`."""
+    return store / HISTORY / f"{generation:012d}"
 
 
 class DeploymentHistory:
@@ -48,38 +66,40 @@ class DeploymentHistory:
         folder = self._folder
         try:
             names = self._generations()
-            claimed = next(self.entries(), None)
+            claimed, broken = self._newest(names)
             written = self._current()
         except OSError as error:
-            reason = f"{folder} cannot be read: {error.strerror or error}"
+            reason = f"{error.filename or folder} cannot be read: {error.strerror or error}"
             return StoreState(StoreProblem(RefusalCode.GONE, reason), 1)
         newest = max((int(name) for name in names), default=0)
         if isinstance(written, StoreProblem):
-            return StoreState(written, newest + 1)
+            return StoreState(written, newest + 1, self._mine(claimed))
         known = [one for one in (written, claimed) if one is not None]
-        if not known:
+        desired = max(known, key=lambda one: one.generation, default=None)
+        if broken is not None and (desired is None or desired.generation < broken.generation):
+            return StoreState(broken.problem, newest + 1, self._mine(claimed))
+        if desired is None:
             problem = StoreProblem(RefusalCode.EMPTY, f"nothing was promoted in {folder} yet")
             return StoreState(problem, newest + 1)
-        desired = max(known, key=lambda one: one.generation)
         if desired.pipeline != self._pipeline:
             reason = f"{folder} is the store of {desired.pipeline}, not of {self._pipeline}"
             return StoreState(StoreProblem(RefusalCode.PIPELINE, reason), newest + 1)
-        return StoreState(desired, max(newest, desired.generation) + 1)
+        return StoreState(desired, max(newest, desired.generation) + 1, self._mine(claimed))
 
     def entries(self) -> Iterator[Deployment]:
         """Yield the deployments of the history, newest first, without those that cannot be parsed."""
         for name in self._generations():
-            with contextlib.suppress(DeploymentInvalid, FileNotFoundError, NotADirectoryError):
-                yield _read(self._folder / HISTORY / name / _ENTRY)
+            with contextlib.suppress(DeploymentInvalid, FileNotFoundError):
+                yield self._entry(name)
 
     def claim(self, deployment: Deployment) -> bool:
         """Add `deployment` under its generation; return False when another writer has that generation.
 
         Raises `Misconfigured` for a deployment that could not be read back.
         """
-        history, data = self._folder / HISTORY, _readable(deployment)
-        history.mkdir(exist_ok=True)
-        return claim_folder(history / f"{deployment.generation:012d}", _ENTRY, data)
+        folder, data = entry_folder(self._folder, deployment.generation), _readable(deployment)
+        folder.parent.mkdir(exist_ok=True)
+        return claim_folder(folder, _ENTRY, data)
 
     def write_current(self, deployment: Deployment) -> None:
         """Replace CURRENT."""
@@ -92,6 +112,32 @@ class DeploymentHistory:
             newest = newer
             self.write_current(newest)
 
+    def _mine(self, claimed: Deployment | None) -> Deployment | None:
+        return claimed if claimed is not None and claimed.pipeline == self._pipeline else None
+
+    def _newest(self, names: list[str]) -> tuple[Deployment | None, _Broken | None]:
+        """Return the newest deployment of `names` that can be read, and the newest one that cannot."""
+        broken: _Broken | None = None
+        for name in names:
+            try:
+                return self._entry(name), broken
+            except FileNotFoundError:  # pruned meanwhile, or being copied
+                continue
+            except DeploymentInvalid as error:
+                path = self._folder / HISTORY / name / _ENTRY
+                problem = StoreProblem(RefusalCode.INVALID, f"{path} is not a deployment: {error}")
+                broken = broken or _Broken(int(name), problem)
+        return None, broken
+
+    def _entry(self, name: str) -> Deployment:
+        try:
+            found = _read(self._folder / HISTORY / name / _ENTRY)
+        except NotADirectoryError as error:
+            raise DeploymentInvalid(f"{name} is not a folder") from error
+        if found.generation != int(name):
+            raise DeploymentInvalid(f"generation: {found.generation} is not that of its folder")
+        return found
+
     def _current(self) -> Deployment | StoreProblem | None:
         """Return the deployment in CURRENT; None when there is no such file."""
         path = self._folder / CURRENT
@@ -103,19 +149,25 @@ class DeploymentHistory:
             return StoreProblem(RefusalCode.INVALID, f"{path} is not a deployment: {error}")
 
     def _generations(self) -> list[str]:
-        """Return the folder names of all generations, newest first. Raises `OSError` without a store."""
+        """Return the folder names of all generations, newest first. Raises `OSError` without a store.
+
+        Numbers after `LAST_GENERATION` are left out: they are of no promotion.
+        """
         history = self._folder / HISTORY
         try:
             names = [path.name for path in history.iterdir() if _GENERATION.fullmatch(path.name)]
         except FileNotFoundError:
             self._folder.stat()  # a store without a history is a store; a folder that is missing is not
             return []
-        return sorted(names, key=int, reverse=True)
+        return sorted((name for name in names if int(name) <= LAST_GENERATION), key=int, reverse=True)
 
 
 def _read(path: Path) -> Deployment:
-    with path.open("rb") as stream:
-        return _parsed(stream.read(_MAX_BYTES + 1))
+    try:
+        data = read_regular(path, most_bytes=_MAX_BYTES)
+    except UnusableFile as error:
+        raise DeploymentInvalid(f"it {error.strerror}") from error
+    return parse_deployment(data)
 
 
 def _parsed(data: bytes) -> Deployment:

@@ -26,11 +26,13 @@ from stream_infer.common.clock import unix_ms
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Misconfigured, Problem, Refused, StreamInferError
 from stream_infer.models.package import verify
-from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
+from stream_infer.rollout.deployment import LAST_GENERATION, Deployment, PackageRef, StoreProblem
 from stream_infer.store.history import CURRENT, DeploymentHistory
 from stream_infer.store.package_names import import_package, is_name
 
 _WRITABLE = "promote as a user who may write there, on a disk that is not full"
+_READABLE = "run this as a user who may read it; the volume must be mounted and sound"
+_NO_LATER = "find who wrote it, then begin again as `Foreign generations` in docs/operations.md says"
 _FIXES = {
     RefusalCode.GONE: "name a folder that exists, or create it (a shared volume: mount it)",
     RefusalCode.PIPELINE: "give each pipeline a store of its own",
@@ -63,15 +65,21 @@ class ModelStore:
         return self._deployments.state().found
 
     def history(self) -> list[Deployment]:
-        """Return all deployments, newest first, without those that cannot be read."""
+        """Return all deployments, newest first, without those that cannot be parsed; none without a store.
+
+        Raises `Misconfigured` when the history is there and cannot be read.
+        """
         try:
             return list(self._deployments.entries())
-        except OSError:
+        except FileNotFoundError:
             return []
+        except OSError as error:
+            reason = f"{error.filename or self.folder} cannot be read: {error.strerror or error}"
+            raise _misconfigured(self.folder, reason, _READABLE) from error
 
     def promoted_last(self) -> Deployment | None:
-        """Return the newest deployment of the history, whatever CURRENT says."""
-        return next((one for one in self.history() if one.pipeline == self.pipeline), None)
+        """Return the newest deployment of the history that can be read, whatever CURRENT holds."""
+        return self._deployments.state().promoted_last
 
     def locate(self, package: PackageRef) -> Path | StoreProblem:
         """Return the path of `package`, unverified; raise `Refused` when the store does not have it."""
@@ -86,12 +94,14 @@ class ModelStore:
             return found
         raise Refused(RefusalCode.NOT_IN_STORE, f"there is no '{package.uri}' in the store")
 
-    def promote(self, package: Path, request: Request, served: Collection[str] = frozenset()) -> Deployment:
+    def promote(
+        self, package: Path, request: Request, served: Collection[str] = frozenset(), *, after: int = 0
+    ) -> Deployment:
         """Make `package` the desired one: a path, or the name of a package in the store.
 
         1. Read every byte of it against its digest. 2. Copy it into the store, unless it is there. 3. Claim
-        the next generation. Its `previous` serves where the package cannot: the package desired before, or
-        where that never served, the newest one whose digest is in `served`.
+        the next generation, greater than `after`. Its `previous` serves where the package cannot: the package
+        desired before, or where that never served, the newest one whose digest is in `served`.
 
         Raises `Refused` for what `verify` refuses, `Misconfigured` when the store cannot be used.
         """
@@ -105,18 +115,21 @@ class ModelStore:
         manifest = verified.manifest
         desired = PackageRef(manifest.name, manifest.version, verified.digest, name)
         while True:
-            before, generation = self._usable()
+            before, generation = self._usable(after)
             claimed = self._claim(generation, desired, self._fallback(before, desired, served), request)
             if claimed is not None:
                 return claimed
 
-    def rollback(self, request: Request, served: Collection[str] = frozenset()) -> Deployment:
+    def rollback(
+        self, request: Request, served: Collection[str] = frozenset(), *, after: int = 0
+    ) -> Deployment:
         """Make the `previous` of the desired deployment the desired package; a second rollback undoes that.
 
+        Its generation is greater than `after`.
         Raises `Refused` when the store does not have it unchanged, `Misconfigured` when there is none before
         or the store cannot be used, `Superseded` when something was promoted at the same time.
         """
-        before, generation = self._usable()
+        before, generation = self._usable(after)
         if before is None or before.previous is None:
             raise _misconfigured(
                 self.folder, "there is no earlier deployment", "promote a package by its name"
@@ -144,17 +157,22 @@ class ModelStore:
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
-    def _usable(self) -> tuple[Deployment | None, int]:
-        """Return the desired deployment and the next generation; raise `Misconfigured` for an unusable store.
+    def _usable(self, after: int = 0) -> tuple[Deployment | None, int]:
+        """Return the desired deployment and the next generation, greater than a possible one of `after`.
 
-        A broken CURRENT is usable: the next promotion repairs it.
+        Raises `Misconfigured` for an unusable store. A broken CURRENT or history is usable: the next
+        promotion repairs it.
         """
-        found, generation = self._deployments.state()
+        found, free, promoted_last = self._deployments.state()
+        generation = max(free, after + 1) if after <= LAST_GENERATION else free
+        if generation > LAST_GENERATION:
+            reason = f"generation {generation - 1} is in use: there is no later one"
+            raise _misconfigured(self.folder, reason, _NO_LATER)
         if isinstance(found, Deployment):
             return found, generation
         if found.code in _FIXES:
             raise _misconfigured(self.folder, found.reason, _FIXES[found.code])
-        return self.promoted_last(), generation
+        return promoted_last, generation
 
     def _fallback(
         self, before: Deployment | None, desired: PackageRef, served: Collection[str]

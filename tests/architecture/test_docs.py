@@ -71,11 +71,14 @@ def test_every_command_exists_with_its_options(page: Path) -> None:
 
 
 @every_page
-def test_every_configuration_is_accepted(page: Path, tmp_path: Path) -> None:
+def test_every_configuration_is_accepted(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
     for block in fenced(text(page), "toml"):
         document = tomllib.loads(block)
         for secret in re.findall(r'file = "([\w.]+)"', block):
             (tmp_path / secret).write_text("secret")
+        for module, function in re.findall(r'token_provider = "(\w+):(\w+)"', block):
+            (tmp_path / f"{module}.py").write_text(f"def {function}(config): ...")
         reading = parse_settings(
             document if "pipeline" in document else laid_over(document), {}, folder=tmp_path
         )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import stream_infer
 from tests.architecture.tree import ROOT, files
@@ -31,8 +32,11 @@ def pyproject() -> dict[str, Any]:
     return project
 
 
-def pins() -> list[Requirement]:
-    text = (ROOT / "constraints.txt").read_text("utf-8")
+NEWEST, FLOORS = "constraints.txt", "constraints-floors.txt"
+
+
+def pins(name: str) -> list[Requirement]:
+    text = (ROOT / name).read_text("utf-8")
     return [Requirement(line) for line in text.splitlines() if line and not line.startswith("#")]
 
 
@@ -58,21 +62,22 @@ def test_the_changelog_tells_of_this_version() -> None:
     assert f"## [{stream_infer.__version__}]" in changelog
 
 
-def test_constraints_are_exact_and_name_no_place() -> None:
-    for pin in pins():
+@pytest.mark.parametrize("name", [NEWEST, FLOORS])
+def test_constraints_are_exact_and_name_no_place(name: str) -> None:
+    for pin in pins(name):
         (specifier,) = pin.specifier
         assert specifier.operator == "==", pin
         assert "*" not in specifier.version, pin
         assert pin.url is None, pin
         assert not pin.extras, pin
-    assert "://" not in (ROOT / "constraints.txt").read_text("utf-8")
+    assert "://" not in (ROOT / name).read_text("utf-8")
 
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_every_dependency_has_one_pin_that_satisfies_it(python: str) -> None:
     environment = {"python_version": python, "python_full_version": f"{python}.0"}
     pinned: dict[str, list[str]] = {}
-    for pin in pins():
+    for pin in pins(NEWEST):
         if pin.marker is None or pin.marker.evaluate(environment):
             pinned.setdefault(canonicalize_name(pin.name), []).append(next(iter(pin.specifier)).version)
 
@@ -80,6 +85,19 @@ def test_every_dependency_has_one_pin_that_satisfies_it(python: str) -> None:
     for requirement in required():
         (version,) = pinned[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), requirement
+
+
+def test_the_tests_run_with_the_lowest_version_of_every_dependency() -> None:
+    lowest = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins(FLOORS)}
+    project = pyproject()
+    needed = [
+        Requirement(r) for r in chain(project["dependencies"], project["optional-dependencies"]["test"])
+    ]
+
+    for requirement in needed:
+        for bound in requirement.specifier:
+            assert Version(lowest[canonicalize_name(requirement.name)]) == Version(bound.version), requirement
+    assert FLOORS in (ROOT / ".ci/run").read_text("utf-8")
 
 
 def test_the_supported_pythons_are_those_that_are_pinned() -> None:

@@ -38,7 +38,7 @@ def test_only_the_top_package_says_anything_in_its_init() -> None:
 def test_the_public_names_are_these() -> None:
     public: list[str] = vars(stream_infer)["__all__"]
 
-    assert sorted(public) == ["__version__", "open_package"]
+    assert sorted(public) == ["__version__", "open_package", "package"]
     assert all(hasattr(stream_infer, name) for name in public)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from confluent_kafka.cimpl import NewTopic
 
 from tests.support.clients import admin
-from tests.support.events import Framing, generate, send
+from tests.support.events import Framing, Poison, generate, poisoned, send
 from tests.support.pipeline import Pipeline
 from tests.support.worker_process import Group, Worker, until
 
-COUNT = 2_000
+COUNT, PARTITIONS = 2_000, 4
 WITHIN_S = 20.0
 
 
@@ -27,7 +27,9 @@ def test_no_offset_passes_an_output_that_could_not_be_written(
     until("the worker has joined", lambda: any(group.members().values()), worker)
 
     client.delete_topics([tested.dead_letters])[tested.dead_letters].result(WITHIN_S)
-    send(tested.bootstrap, tested.input, generate(COUNT, Framing.NONE, seed=14))
+    bad_first = poisoned(PARTITIONS, Poison.EMPTY, Framing.NONE, seed=14)
+    events = [*bad_first, *generate(COUNT - PARTITIONS, Framing.NONE, seed=14)]
+    send(tested.bootstrap, tested.input, events)
     until("a batch is aborted", lambda: "batch aborted" in worker.output(), worker)
     assert group.committed() == 0
     assert tested.answered() == []

@@ -16,6 +16,7 @@ from stream_infer.avro import topic_schemas
 from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing as Frames
 from stream_infer.avro.record import RecordReader, RecordWriter
+from stream_infer.common.clock import unix_ms
 from stream_infer.drift.frames import ObservationFrame
 from stream_infer.flow.records import Channel, Partition
 from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, RecordCodec
@@ -58,7 +59,9 @@ def test_the_same_frames_give_the_same_events_however_often_the_monitor_is_kille
         else:
             told = records(log[: (number + 1) * size])
             killed(config, "it has seen all that is there", lambda: watched.remembered() == told)  # noqa: B023 - used at once
-    assert watched.events() == undisturbed(watched, log)
+    begun, *told = watched.events()
+    assert begun["type"] == "group.begun"
+    assert told == undisturbed(watched, log)
     assert [(event["type"], event["drift"]["feature"]) for event in watched.drifts()] == [
         ("quality", "normal_3"),
         ("quality", "normal_3"),
@@ -153,7 +156,8 @@ def undisturbed(watched: Watched, log: Sequence[StoredRecord]) -> list[dict[str,
         lambda _: None,
         RecordCodec(READER, RecordWriter(EVENTS, Frames.NONE)),
     )
-    batch = MemorySource(MemoryLog({Partition(watched.observations, 0): log})).read(len(log), 0.0)
+    source = MemorySource(MemoryLog({Partition(watched.observations, 0): log}), received_ms=unix_ms())
+    batch = source.read(len(log), 0.0)
     assert batch is not None
     reader = RecordReader(EVENTS, Frames.NONE)
     outputs = [one for one in step(batch).outputs if one.channel is Channel.EVENTS]

@@ -13,9 +13,12 @@ from stream_infer.flow.events import Event
 from stream_infer.flow.ports import Sink, Source
 from stream_infer.flow.records import Channel
 from stream_infer.kafka.at_least_once import AtLeastOnce
+from stream_infer.kafka.client import Properties
+from stream_infer.kafka.membership import SessionSettings
 from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
 from stream_infer.kafka.publish import Publisher
-from stream_infer.kafka.session import Session, SessionSettings
+from stream_infer.kafka.session import Session
+from stream_infer.kafka.topic_ids import TopicIds, asking
 from stream_infer.kafka.transactions import Transactions
 from tests.conftest import Topics
 from tests.support.log import read_all
@@ -53,6 +56,12 @@ class KafkaRig:
             ),
             self._publisher(self),
             StartOffsets("earliest", OnLostOffset.HALT),
+            TopicIds(
+                asking(Properties({"bootstrap.servers": self.bootstrap})),
+                [self.events],
+                stopping=lambda: False,
+            ),
+            stopping=lambda: False,
             observe=_ignore,
             logger=logging.getLogger("contract"),
         )
@@ -108,7 +117,6 @@ def transactions(rig: KafkaRig) -> Publisher:
             "message.timeout.ms": 15_000,
         },
         stopping=lambda: False,
-        holder=lambda: None,
         observe=_ignore,
         logger=logging.getLogger("contract"),
     )

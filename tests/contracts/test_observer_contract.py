@@ -11,15 +11,24 @@ from hypothesis import strategies as st
 
 from stream_infer.flow.events import (
     AssignmentChanged,
+    AssignmentDelayed,
     BatchAborted,
     BatchCommitted,
+    ClientFailed,
     Degraded,
     Event,
+    GroupBegun,
     LagMeasured,
+    OffsetsLost,
     Paced,
+    PartitionsHalted,
     PartitionsPaused,
+    PauseCause,
     ProducerRenewed,
     ReadFinished,
+    ReadingBegins,
+    SlotRejoined,
+    TopicsMissing,
 )
 from stream_infer.flow.ports import Observer
 from stream_infer.flow.records import Partition
@@ -50,9 +59,24 @@ by_type: dict[type[Event], st.SearchStrategy[Event]] = {
         st.sampled_from(["assigned", "revoked", "lost"]),
         st.lists(partitions, unique=True).map(tuple),
     ),
+    GroupBegun: st.builds(GroupBegun, st.dictionaries(partitions, counts)),
+    ReadingBegins: st.builds(ReadingBegins, st.dictionaries(partitions, counts)),
+    OffsetsLost: st.builds(
+        OffsetsLost,
+        st.dictionaries(partitions, st.text()),
+        st.dictionaries(partitions, counts),
+        st.booleans(),
+    ),
+    TopicsMissing: st.builds(TopicsMissing, st.lists(st.text(), max_size=2).map(tuple)),
     ProducerRenewed: st.builds(ProducerRenewed, st.text(), seconds),
+    AssignmentDelayed: st.builds(AssignmentDelayed, st.lists(partitions, unique=True).map(tuple), st.text()),
+    SlotRejoined: st.builds(SlotRejoined, st.text()),
+    ClientFailed: st.builds(ClientFailed, st.text()),
     LagMeasured: st.builds(LagMeasured, st.dictionaries(partitions, counts)),
-    PartitionsPaused: st.builds(PartitionsPaused, st.lists(partitions, unique=True).map(tuple), st.text()),
+    PartitionsPaused: st.builds(
+        PartitionsPaused, st.sampled_from(PauseCause), st.lists(partitions, unique=True).map(tuple), st.text()
+    ),
+    PartitionsHalted: st.builds(PartitionsHalted, st.dictionaries(partitions, st.text())),
     Degraded: st.builds(Degraded, st.lists(st.text(), max_size=2).map(tuple), counts),
     Paced: st.builds(Paced, counts, seconds, st.booleans(), seconds, seconds),
 }

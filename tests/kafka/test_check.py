@@ -174,20 +174,31 @@ def test_missing_input_and_labels_topics_are_created_when_asked_for(
     assert (checked.exit_code, checked.document["problems"]) == (0, [])
 
 
-def test_unequal_partition_counts_are_told_with_both_numbers(make: MakeProject, topics: Topics) -> None:
-    project = make(partitions=2)
-    output = topics("shop.predictions", 3)
+def test_an_output_with_fewer_partitions_is_told_with_both_numbers_and_the_command(
+    make: MakeProject, topics: Topics
+) -> None:
+    project = make(partitions=3)
+    output = topics("shop.predictions", 2)
     project.change("[output]", f'[output]\ntopic = "{output}"')
 
     ended = check(project)
     creating = stream_infer("topics", "create", "-c", str(project.config))
 
-    message = ended.problem("output.partitioning")["message"]
-    assert "has 2 partitions" in message
-    assert f"{output} has 3" in message
+    problem = ended.problem("output.partitioning")
+    assert "has 3 partitions" in problem["message"]
+    assert f"{output} has 2" in problem["message"]
+    assert f"--alter --topic {output} --partitions 3" in problem["fix"]
     assert ended.exit_code == 2
     assert creating.exit_code == 2
-    assert "exists with 3 partitions" in creating.err
+    assert "exists with 2 partitions" in creating.err
+
+
+def test_an_output_may_have_more_partitions_than_the_input(make: MakeProject, topics: Topics) -> None:
+    project = make(partitions=2)
+    output, letters = topics("shop.predictions", 3), topics("dlq", 1)
+    project.change("[output]", f'[dlq]\ntopic = "{letters}"\n[output]\ntopic = "{output}"')
+
+    assert check(project).exit_code == 0
 
 
 def test_partitioning_by_key_takes_any_partition_counts(make: MakeProject, topics: Topics) -> None:
@@ -226,9 +237,9 @@ def test_problems_of_all_kinds_come_at_once_before_the_group_is_joined(
 ) -> None:
     project = make(partitions=2)
     settings = project.settings()
-    output = topics("shop.predictions", 3)
+    output = topics("shop.predictions", 1)
     project.declare(amount=None, amounts="double")  # a feature that the events no longer have
-    project.change("[output]", f'[output]\ntopic = "{output}"')  # other partition counts than the input
+    project.change("[output]", f'[output]\ntopic = "{output}"')  # fewer partitions than the input
     project.change("topics = [", 'topics = ["no.such.topic", ')
     project.change("port = 0", "port = 0\nprot = 1")  # an unknown key
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from stream_infer.flow.errors import Misconfigured
 from tests.conftest import Topics
+from tests.support.access import denied
 from tests.support.events import Framing
 from tests.support.models import of_version, reading_nothing, said, write_config
 from tests.support.package import Package
@@ -154,6 +156,36 @@ def test_a_fleet_without_a_shared_volume_follows_the_control_topic(
     assert (rejected["instance"], rejected["model"]["reason_code"]) == ("w-0", "not_in_store")
     for running in workers:
         running.check_alive()
+
+
+def test_no_generation_is_claimed_that_could_not_be_published(
+    pipeline: MakePipeline, topics: Topics, packages: tuple[Path, Path, Path], store: Path, tmp_path: Path
+) -> None:
+    one, two, _ = packages
+    control = topics("model-control", 1)
+    model = {"follow": "topic", "status_topic": topics("model-status", 1), "control_topic": control}
+    config = write_config(
+        pipeline(Framing.NONE), "w-0", monitoring_topics(topics), {**model, "store": str(store)}
+    )
+    for package in (one, two):
+        assert said("model", "promote", package, "-c", config).exit_code == 0
+    before = sorted((store / "history").iterdir())
+
+    with denied(pipeline(Framing.NONE).bootstrap, [control]):
+        with pytest.raises(Misconfigured) as promoting:
+            said("model", "promote", one, "-c", config)
+        with pytest.raises(Misconfigured) as rolling_back:
+            said("model", "rollback", "-c", config)
+
+    for failed in (promoting, rolling_back):
+        [problem] = failed.value.problems
+        assert (problem.key, problem.value) == ("model.control_topic", f'"{control}"')
+        assert "may not write it" in problem.message
+        assert "WRITE" in problem.fix
+    assert sorted((store / "history").iterdir()) == before
+    shown = said("model", "status", "-c", config, "--json").document
+    assert shown["desired"]["generation"] == shown["control_topic"]["generation"] == 2
+    assert said("model", "rollback", "-c", config, "--json").document["generation"] == 3
 
 
 def test_nobody_answers_in_time_is_exit_code_1(

@@ -17,7 +17,12 @@ import pandas as pd
 import pytest
 from confluent_kafka import Producer
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import GradientBoostingRegressor, IsolationForest, RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -85,6 +90,16 @@ def regressor(_folder: Path, events: Sequence[Row]) -> Own:
     return Own(model, frame, {"value": list(model.predict(frame))}, {})
 
 
+def several_values(_folder: Path, events: Sequence[Row]) -> Own:
+    frame = frame_of(events, NUMBERS)
+    targets = np.column_stack([target(events) * 2.5, frame["stops"] + 1.0])
+    model = RandomForestRegressor(n_estimators=5, random_state=0).fit(frame, targets)
+    own = model.predict(frame)
+    each = [dict(zip(("wait", "cost"), row, strict=True)) for row in own.tolist()]
+    options = {"values": ("wait", "cost"), "primary": "cost"}
+    return Own(model, frame, {"value": list(own[:, 1]), "values": each}, options)
+
+
 def multiclass(_folder: Path, events: Sequence[Row]) -> Own:
     frame = frame_of(events, ["stops", "night"])
     names = np.array(["low", "mid", "top"])[[event["stops"] // 2 for event in events]]
@@ -122,7 +137,16 @@ def own_function(folder: Path, events: Sequence[Row]) -> Own:
 
 @pytest.mark.parametrize(
     "make",
-    [bare_estimator, pipeline_on_a_csv, converted_forest, regressor, multiclass, outliers, own_function],
+    [
+        bare_estimator,
+        pipeline_on_a_csv,
+        converted_forest,
+        regressor,
+        several_values,
+        multiclass,
+        outliers,
+        own_function,
+    ],
 )
 def test_the_worker_answers_as_the_users_own_model(
     make: Callable[[Path, Sequence[Row]], Own],
@@ -139,12 +163,7 @@ def test_the_worker_answers_as_the_users_own_model(
     send(broker, source, events)
 
     worker = start_worker(write_config(workshop, broker, source, predictions, letters))
-    answered = f"{source.replace('events', 'own')}.score"
-    until(
-        "all is answered",
-        lambda: sum(committed(broker.bootstrap, answered, source).values()) == len(events),
-        worker,
-    )
+    until("all is answered", lambda: answered(broker, source) == len(events), worker)
 
     found = read_predictions(broker, predictions)
     assert read_all(broker.bootstrap, letters) == []
@@ -156,6 +175,47 @@ def test_the_worker_answers_as_the_users_own_model(
                 assert said == wanted[row]
             else:
                 assert said == pytest.approx(wanted[row], rel=1e-9, abs=1e-12)
+
+
+def test_a_category_that_the_encoder_does_not_know_is_a_dead_letter_at_any_share_and_the_worker_serves_on(
+    tmp_path: Path, broker: Broker, topics: Topics, start_worker: Callable[[Path], Worker]
+) -> None:
+    # The default of OneHotEncoder is an error. Two of three events have what it does not know.
+    events = trips()
+    frame = frame_of(events, ["stops", "colour"])
+    known = frame[frame["colour"] == "RED"]
+    columns = make_column_transformer((OneHotEncoder(), ["colour"]), remainder="passthrough")
+    model = make_pipeline(columns, LinearRegression()).fit(known, known["stops"] * 2.0)
+    workshop = Workshop(tmp_path)
+    workshop.create(model, known.head(20))
+    source, predictions, letters = topics("trips.events"), topics("trips.predictions"), topics("dlq.trips")
+    send(broker, source, events)
+
+    worker = start_worker(write_config(workshop, broker, source, predictions, letters))
+    until("all is answered", lambda: answered(broker, source) == len(events), worker)
+    send(broker, source, [event for event in events if event["colour"] == "RED"])
+    until(
+        "it serves on",
+        lambda: answered(broker, source) == len(events) + len(known),
+        worker,
+    )
+
+    found = read_predictions(broker, predictions)
+    dead = read_all(broker.bootstrap, letters)
+    unknown = [event["trip_id"] for event in events if event["colour"] != "RED"]
+    assert sorted((one.key or b"").decode() for one in dead) == sorted(unknown)
+    assert sorted(found) == sorted(event["trip_id"] for event in events if event["colour"] == "RED")
+    for one in dead:
+        headers = dict(one.headers)
+        assert headers["streaminfer.error.stage"] == b"validate"
+        assert headers["streaminfer.error.class"] == b"unseen_category"
+        assert "colour" in (headers["__dlq.errors.message"] or b"").decode()
+
+
+def answered(broker: Broker, source: str) -> int:
+    """Return the number of answered events of `source`."""
+    group = f"{source.replace('events', 'own')}.score"
+    return sum(committed(broker.bootstrap, group, source).values())
 
 
 def send(broker: Broker, topic: str, events: Sequence[Row]) -> None:

@@ -23,7 +23,14 @@ from tests.support.lines import Feeder, Rehearsed, line
 from tests.support.models import said
 from tests.support.stage import Event, Stage, Told, listening, stage
 from tests.support.worker_process import Worker, until
-from tests.unit.rollout.packages import eats_memory, exits, hangs, touches
+from tests.unit.rollout.packages import (
+    differs_when_loaded_again,
+    eats_memory,
+    exits,
+    hangs,
+    kills_its_parent,
+    touches,
+)
 
 # Longer than a rehearsal takes on a busy machine, for only the one that hangs takes that long.
 LIMITS = {"rehearsal_timeout_ms": 20_000, "rehearsal_memory_bytes": 2**28}
@@ -65,6 +72,17 @@ BAD: dict[str, tuple[Callable[[Path, int], Path], str, str]] = {
     "hangs when it is loaded": (lambda f, n: line(f, n, hangs()), "timeout", "longer than 20 s"),
     "crashes when it is loaded": (lambda f, n: line(f, n, exits()), "crash", "left no report"),
     "takes all memory": (lambda f, n: line(f, n, eats_memory()), "memory", "MemoryError"),
+    "other answers in the worker": (
+        lambda f, n: line(f, n, differs_when_loaded_again(f / "loaded"), says=2.0),
+        "golden",
+        "in the worker, unlike in its rehearsal, golden row",
+    ),
+    # The last one: only the next start of the worker has a fork server again.
+    "kills the fork server": (
+        lambda f, n: line(f, n, kills_its_parent()),
+        "crash",
+        "the fork server ended during the rehearsal",
+    ),
 }
 """How to make one, the code of the refusal, and words of its reason."""
 
@@ -216,22 +234,34 @@ def test_a_rollback_to_what_was_too_slow_once_is_taken(lines: Stage, two_lines: 
     assert [c.version for c in outcome.changes if c.place[0] == 0] == ["1.0.0", "2.0.0", "1.0.0", "2.0.0"]
 
 
+# More than a linear model takes beside the pages of the libraries, which are shared with the worker.
+SMALL = {"rehearsal_memory_bytes": 2**24}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
-def test_rehearsals_are_forked_off_a_process_that_ends_with_the_worker(
-    lines: Stage, two_lines: Rehearsed, tmp_path: Path
+@pytest.mark.parametrize("killed", ["worker", "fork server"])
+def test_rehearsals_are_forked_off_a_process_and_end_with_it_and_with_the_worker(
+    lines: Stage, two_lines: Rehearsed, tmp_path: Path, killed: str
 ) -> None:
     lines.promote(two_lines.packages[0])
-    with rig_of(lines) as rig:
+    with rig_of(lines, **SMALL) as rig:
         rig.feed_a_few()
         [server] = psutil.Process(rig.worker.pid).children()
         loading = tmp_path / "loading"
-        desire(lines, line(lines.store.folder, 3, touches(loading, hangs())))
+        wish = desire(lines, line(lines.store.folder, 3, touches(loading, hangs())))
         until("it is loaded", lambda: loading.exists() and loading.read_text() != "", rig.worker)
         child = psutil.Process(int(loading.read_text()))
         forked_by = child.ppid()
 
-        rig.worker.kill()
-        _gone, left = psutil.wait_procs([server, child], timeout=20)
+        if killed == "worker":
+            rig.worker.kill()
+        else:
+            server.kill()
+            refused = rig.hears("model.rejected", wish)["model"]["reason_code"]
+            rig.feed_a_few()
+            assert (refused, rig.status()["model_version"]) == ("crash", "1.0.0")
+        # The worker reaps the server when it is asked for the next rehearsal.
+        _gone, left = psutil.wait_procs([child, *([server] if killed == "worker" else [])], timeout=20)
 
     assert forked_by == server.pid
     assert left == []

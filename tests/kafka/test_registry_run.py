@@ -61,7 +61,7 @@ def payment(number: int) -> dict[str, Any]:
     return {
         "id": f"p-{number}",
         "ts": 1_760_000_000_000 + number,
-        "amount": 20.5 + 0.5 * (number % 41),
+        "amount": 24.5 + 0.5 * (number % 41),
         "balance": 900.0 + number,
         "distance": 0.25 * (number % 13),
         "attempts": number % 4,

@@ -15,9 +15,11 @@ from confluent_kafka import TopicPartition
 
 from tests.conftest import Topics
 from tests.support.clients import admin
-from tests.support.events import Event, Framing, Poison, generate, poisoned, send
+from tests.support.events import Event, Framing, Poison, generate, payment, poisoned, send
 from tests.support.log import read_all
 from tests.support.pipeline import Pipeline
+from tests.support.ports import free_ports
+from tests.support.probes import readyz
 from tests.support.raw_producer import produce_raw_header
 from tests.support.worker_process import Group, Worker, until
 
@@ -137,12 +139,17 @@ def lose(tested: Pipeline, partition: int, before: int) -> None:
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["while away", "while it runs"])
-def test_a_committed_offset_that_is_lost_halts_the_worker(
+def test_a_committed_offset_that_is_lost_halts_its_partition_and_no_other(
     tested: Pipeline, events: list[Event], start_worker: Start, *, running: bool
 ) -> None:
     group = Group(tested)
+    [port] = free_ports(1)
     # The broker answers a fetch at once, so that none is waiting there while the worker is stopped.
-    config = tested.write_config("0", kafka_consumer={"fetch.wait.max.ms": 10, "session.timeout.ms": 30_000})
+    config = tested.write_config(
+        "0",
+        kafka_consumer={"fetch.wait.max.ms": 10, "session.timeout.ms": 30_000},
+        http={"port": port},
+    )
     send(tested.bootstrap, tested.input, events)
     worker = start_worker(config)
     until("all events are answered", lambda: group.committed() == COUNT, worker)
@@ -158,9 +165,13 @@ def test_a_committed_offset_that_is_lost_halts_the_worker(
     else:
         worker = start_worker(config)
 
-    assert worker.wait() == 1
-    assert "on_lost_offset" in worker.output()
-    assert (0, EACH + 50) not in tested.answered()
+    until("the others are answered", lambda: group.committed() == COUNT + 3 * EACH, worker)
+    until("it is told", lambda: "on_lost_offset" in str(readyz(port).get("waiting_for")), worker)
+    assert readyz(port)["ready"] is False
+    assert f"partition halted: {tested.input}/0" in str(readyz(port)["waiting_for"])
+    assert worker.output().count('"partition halted"') == 1
+    assert worker.terminate() == 0
+    assert max(offset for partition, offset in tested.answered() if partition == 0) < EACH
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["while away", "while it runs"])
@@ -195,15 +206,28 @@ def test_or_it_goes_on_from_the_earliest_record_where_it_is_told_to(
     assert answered == {0: 90, 1: 100, 2: 100, 3: 100}
 
 
-def test_a_model_that_fails_halts_the_worker_and_makes_no_dead_letters(
+def test_events_that_the_model_cannot_take_are_dead_letters_at_any_share(
     tested: Pipeline, start_worker: Start
 ) -> None:
     send(tested.bootstrap, tested.input, poisoned(COUNT, Poison.MODEL_RAISES, Framing.NONE, seed=1))
 
     worker = start_worker(tested.write_config("0"))
+    until("all events are answered", lambda: Group(tested).committed() == COUNT, worker)
+    assert worker.terminate() == 0
+
+    verdict, _imported = tested.judged()
+    assert (verdict.faults, verdict.dead_letters) == ({}, {str(Poison.MODEL_RAISES): COUNT})
+
+
+def test_a_model_that_breaks_halts_the_worker_and_makes_no_dead_letters(
+    tested: Pipeline, start_worker: Start
+) -> None:
+    send(tested.bootstrap, tested.input, [payment(Framing.NONE, seed=1, amount=23.0)] * PARTITIONS)
+
+    worker = start_worker(tested.write_config("0"))
 
     assert worker.wait() == 1
-    assert "ModelFailed" in worker.output()
+    assert "ModelFailed: the model fails on golden rows too" in worker.output()
     assert Group(tested).committed() == 0
     assert read_all(tested.bootstrap, tested.dead_letters) == []
     assert tested.answered() == []

@@ -34,11 +34,17 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "double": st.floats(),
     "string": st.text(max_size=8),
 }
+NUMBERS = st.none() | st.dictionaries(st.text(max_size=3), st.floats(), max_size=3)
 MAPS = {
-    "class_scores": st.none() | st.dictionaries(st.text(max_size=3), st.floats(), max_size=3),
+    "class_scores": NUMBERS,
     "copied": st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=3),
+    "values": NUMBERS,
 }
-MAP_TYPES = {"class_scores": pa.map_(pa.string(), pa.float64()), "copied": pa.map_(pa.string(), pa.string())}
+MAP_TYPES = {
+    "class_scores": pa.map_(pa.string(), pa.float64()),
+    "copied": pa.map_(pa.string(), pa.string()),
+    "values": pa.map_(pa.string(), pa.float64()),
+}
 
 
 def values(leaf: Leaf) -> st.SearchStrategy[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import fastavro
@@ -26,6 +27,7 @@ from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
 from stream_infer.avro.schemas import Schema, leaves, parse_schema
 from stream_infer.avro.topic_schemas import topic_schema as contract
+from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.kafka.confluent_registry import ConfluentRegistry
 from tests.properties.test_avro_decode import dig, schemas, values
 from tests.properties.test_avro_encode import RECORDS, column
@@ -79,11 +81,17 @@ def test_what_their_serializer_writes_is_read_as_their_deserializer_reads_it(
     reading = Decoder(Framing.CONFLUENT, [], list(leaves(schema)), reader=schema, registered=known)
     decoded = reading.decode(written, headers)
 
-    theirs = [rig.deserialize(value, named) for value, named in zip(written, headers, strict=True)]
-    assert not decoded.rejected
+    # A union of whole numbers and reals is a column of reals, which has no whole number beyond 2^53.
+    assert {one.error_class for one in decoded.rejected} <= {DeadLetterClass.OUT_OF_PRECISION}
+    theirs = [rig.deserialize(written[row], headers[row]) for row in decoded.rows]
     for path, read in decoded.columns.items():
-        expected = pa.array([dig(row, path) for row in theirs], read.type)
+        expected = pa.array([number_of(dig(row, path)) for row in theirs], read.type)
         assert repr(read.to_pylist()) == repr(expected.to_pylist())
+
+
+def number_of(value: object) -> object:
+    """Return `value`, a decimal as the double that it is in a column."""
+    return float(value) if isinstance(value, Decimal) else value
 
 
 @settings(deadline=None)
@@ -232,7 +240,7 @@ def test_events_of_several_writers_in_one_batch_are_resolved_as_fastavro_resolve
     assert not decoded.rejected
     assert list(decoded.rows) == list(range(len(batch)))
     for path, read in decoded.columns.items():
-        expected = pa.array([dig(row, path) for row in theirs], read.type)
+        expected = pa.array([number_of(dig(row, path)) for row in theirs], read.type)
         assert repr(read.to_pylist()) == repr(expected.to_pylist())
 
 

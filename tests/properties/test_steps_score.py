@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from stream_infer.flow.records import Channel
 from stream_infer.steps.options import Tombstones
-from stream_infer.steps.scoring.isolate import Budget, isolate
+from stream_infer.steps.scoring.isolate import isolate
 from tests.unit.steps.world import (
     GIVES_NAN,
     RAISES,
@@ -35,11 +35,7 @@ KINDS: dict[str, bytes | None] = {
 GOOD = {"good", "no items"}
 
 
-# Fewer than 20 rows that raise are never a failed model.
-@given(
-    kinds=st.lists(st.sampled_from(sorted(KINDS)), max_size=40).filter(lambda k: k.count("raises") < 20),
-    skip=st.booleans(),
-)
+@given(kinds=st.lists(st.sampled_from(sorted(KINDS)), max_size=40), skip=st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_each_record_has_exactly_one_answer_in_order(kinds: list[str], *, skip: bool) -> None:
     expected = Tombstones.SKIP if skip else Tombstones.DEAD_LETTER
@@ -60,9 +56,7 @@ def test_each_record_has_exactly_one_answer_in_order(kinds: list[str], *, skip: 
     ]
 
 
-@given(
-    st.integers(1, 600).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1), max_size=19)))
-)
+@given(st.integers(1, 600).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1)))))
 def test_isolation_finds_exactly_the_poison_rows(given_rows: tuple[int, set[int]]) -> None:
     rows, poison = given_rows
 
@@ -71,7 +65,7 @@ def test_isolation_finds_exactly_the_poison_rows(given_rows: tuple[int, set[int]
             raise ValueError
         return range(start, stop)
 
-    isolated = isolate(predict, rows, Budget())
+    isolated = isolate(predict, rows, check=lambda: None)
 
     assert [bad.row for bad in isolated.poison] == sorted(poison)
     assert [row for part in isolated.parts for row in part.answer] == [
@@ -88,7 +82,7 @@ def test_a_model_that_dislikes_only_company_loses_no_row(quarrels: list[frozense
             raise ValueError
         return range(start, stop)
 
-    isolated = isolate(predict, 40, Budget())
+    isolated = isolate(predict, 40, check=lambda: None)
 
     assert list(isolated.poison) == []
     assert [row for part in isolated.parts for row in part.answer] == list(range(40))

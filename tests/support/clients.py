@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 _ANSWER_WITHIN_S = 30.0
@@ -18,6 +19,17 @@ SILENT.propagate = False
 def admin(bootstrap: str) -> AdminClient:
     """Return an admin client."""
     return AdminClient({"bootstrap.servers": bootstrap, "reconnect.backoff.max.ms": 200}, logger=SILENT)
+
+
+def is_known(client: AdminClient, topic: str) -> bool:
+    """Return whether the broker describes `topic`."""
+    try:
+        client.describe_topics(TopicCollection([topic]))[topic].result(_ANSWER_WITHIN_S)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise
+        return False
+    return True
 
 
 @contextmanager

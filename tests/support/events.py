@@ -85,8 +85,21 @@ def poisoned(count: int, poison: Poison, framing: Framing, *, seed: int) -> list
     return [Event(b"k", _value(each, poison, _head(framing)), [], poison) for each in payments]
 
 
-def send(bootstrap: str, topic: str, events: Sequence[Event], *, partitions: int = 4) -> None:
-    """Write `events` to `topic`, round robin over the partitions, without transactions."""
+def payment(framing: Framing, *, seed: int, **fields: object) -> Event:
+    """Return one event with these fields."""
+    [one] = _payments(1, np.random.default_rng(seed))
+    return Event(b"k", _value({**one, **fields}, None, _head(framing)), [], None)
+
+
+def send(
+    bootstrap: str,
+    topic: str,
+    events: Sequence[Event],
+    *,
+    partitions: int = 4,
+    transaction: str | None = None,
+) -> None:
+    """Write `events` to `topic`, round robin over the partitions; as one transaction of this id, if given."""
     lost: list[KafkaError] = []
 
     def note(error: KafkaError | None, _message: Message) -> None:
@@ -98,7 +111,12 @@ def send(bootstrap: str, topic: str, events: Sequence[Event], *, partitions: int
         "linger.ms": 5,
         "message.max.bytes": 2_000_000,
     }
+    if transaction is not None:
+        settings["transactional.id"] = transaction
     producer = Producer({**settings, "enable.idempotence": True, "queue.buffering.max.messages": 1_000_000})
+    if transaction is not None:
+        producer.init_transactions(60)
+        producer.begin_transaction()
     for index, event in enumerate(events):
         headers = event.headers or None
         producer.produce(
@@ -106,6 +124,8 @@ def send(bootstrap: str, topic: str, events: Sequence[Event], *, partitions: int
         )
     if producer.flush(60) or lost:
         raise RuntimeError(f"{topic}: not all events were sent: {lost[:3]}")
+    if transaction is not None:
+        producer.commit_transaction(60)
 
 
 def _payments(count: int, rng: np.random.Generator) -> list[dict[str, Any]]:

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.errors import Unavailable
@@ -22,10 +23,14 @@ from tests.support.ports import free_ports
 from tests.support.properties import Ports, server_properties
 from tests.support.ready import wait_for_broker
 
-KAFKA_VERSION = "4.1.0"
+KAFKA_VERSION = os.environ.get("STREAM_INFER_TEST_KAFKA", "4.4.0")
+"""The newest release, or the one that is asked for."""
+LOG = "broker.log"
+PROPERTIES = "server.properties"
 _OLDEST_JAVA = 17
 _FETCH_WITHIN_S = 300
 _STARTS = 3
+_WITH_TIME = "-Dorg.slf4j.simpleLogger.showDateTime=true"
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>io.streaminfer</groupId><artifactId>test-broker</artifactId><version>1</version>
@@ -41,24 +46,103 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The `java` command and the folder of Kafka's jars."""
+
+    java: str
+    jars: Path
+
+    def format(self, folder: Path, cluster_id: str) -> None:
+        """Prepare the data of the node whose `server.properties` are in `folder`."""
+        command = [*self._command(), "kafka.tools.StorageTool", "format", f"-t={cluster_id}"]
+        with (folder / LOG).open("ab") as log:
+            subprocess.run(
+                [*command, "-c", str(folder / PROPERTIES)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=60,
+            )
+
+    def start(self, folder: Path) -> subprocess.Popen[bytes]:
+        """Start the node of `folder` under `leash`, which kills it when standard input closes."""
+        leash = [sys.executable, str(Path(__file__).with_name("leash.py")), str(folder)]
+        with (folder / LOG).open("ab") as log:
+            return subprocess.Popen(
+                [*leash, *self._command("-Xmx384m"), "kafka.Kafka", str(folder / PROPERTIES)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C reaches only the tests; they end the broker after their clients
+                start_new_session=True,
+            )
+
+    def _command(self, *options: str) -> list[str]:
+        runtime = [
+            self.java,
+            *options,
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            f"{self.jars}/*",
+        ]
+        return [*runtime, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", _WITH_TIME]
+
+
 @contextmanager
 def java_broker() -> Iterator[Ports]:
     """Run a broker; kill it and remove its folder on leaving. Raises `Unavailable` with the reason."""
-    java = _java()
-    jars = _jars()
+    runtime = find_runtime()
     for attempt in range(1, _STARTS + 1):
-        folder = Path(tempfile.mkdtemp(prefix="stream-infer-kafka-"))
+        folder = new_folder()
         ports = Ports(*free_ports(4))
-        process = _start(java, jars, folder, ports)
+        write_properties(folder, server_properties(ports, host="127.0.0.1", data=str(folder / "data")))
+        runtime.format(folder, new_cluster_id())
+        process = runtime.start(folder)
         try:
             if wait_for_broker(ports.plain, alive=lambda: process.poll() is None):  # noqa: B023 - used at once
                 yield ports
                 return
-            log = _tail(folder / "broker.log")
+            log = tail_of_log(folder)
         finally:
-            _end(process, folder)
+            end_node(process, folder)
         if attempt == _STARTS:
             raise Unavailable(f"Java: the broker did not start. The end of its log:\n{log}")
+
+
+def find_runtime() -> Runtime:
+    """Return Java and the jars of Kafka, which Maven fetches if need be. Raises `Unavailable`."""
+    return Runtime(_java(), _jars())
+
+
+def new_folder() -> Path:
+    """Return a new folder for the data of one node."""
+    return Path(tempfile.mkdtemp(prefix="stream-infer-kafka-"))
+
+
+def new_cluster_id() -> str:
+    """Return a cluster id as Kafka formats it."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+
+
+def write_properties(folder: Path, settings: Mapping[str, str]) -> None:
+    """Write the settings of the node in `folder`."""
+    lines = (f"{key}={value}\n" for key, value in settings.items())
+    (folder / PROPERTIES).write_text("".join(lines), encoding="utf-8")
+
+
+def end_node(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Close the pipe of `leash`, which kills the node. It has no data worth a clean shutdown."""
+    if process.stdin is not None:
+        process.stdin.close()
+    process.wait()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def tail_of_log(folder: Path) -> str:
+    """Return the last lines of the log of the node in `folder`."""
+    return "\n".join((folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
 
 
 def _java() -> str:
@@ -104,41 +188,3 @@ def _fetch(maven: str, pom: Path, into: Path) -> None:
     except subprocess.CalledProcessError as error:
         printed = (error.stdout + error.stderr).strip()
         raise Unavailable(f"Java: Maven could not fetch the jars: {printed[-500:]}") from error
-
-
-def _start(java: str, jars: Path, folder: Path, ports: Ports) -> subprocess.Popen[bytes]:
-    settings = server_properties(ports, host="127.0.0.1", data=str(folder / "data"))
-    properties = folder / "server.properties"
-    properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
-    runtime = [java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", str(jars / "*")]
-    logging = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
-    with (folder / "broker.log").open("wb") as log:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        _run(
-            [*runtime, *logging, "kafka.tools.StorageTool", "format", f"-t={cluster}", "-c", str(properties)],
-            log.fileno(),
-        )
-        leash = [sys.executable, str(Path(__file__).with_name("leash.py")), str(folder)]
-        return subprocess.Popen(
-            [*leash, runtime[0], "-Xmx384m", *runtime[1:], *logging, "kafka.Kafka", str(properties)],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches only the tests; they end the broker after their clients
-        )
-
-
-def _run(command: Sequence[str], log: int) -> None:
-    subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False, timeout=60)
-
-
-def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Close the pipe of `leash`, which kills the broker. It has no data worth a clean shutdown."""
-    if process.stdin is not None:
-        process.stdin.close()
-    process.wait()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])

@@ -134,9 +134,17 @@ def _metrics(pairs: Sequence[tuple[RawPrediction, RawLabel]], rules: Rules) -> d
         if predicted.score is not None and 0 <= predicted.score <= 1
         if label.label in rules.classes and predicted.digest not in rules.silent
     ]
-    metrics = {}
+    metrics: dict[str, tuple[float, int]] = {}
     if named:
         metrics["accuracy"] = (sum(predicted == label for predicted, label in named) / len(named), len(named))
+    positive = rules.classes[1]
+    mine = [
+        (p.label, one.label) for p, one in pairs if p.digest not in rules.silent and p.label and one.label
+    ]
+    hits = mine.count((positive, positive))
+    true, said = (sum(one[place] == positive for one in mine) for place in (1, 0))
+    counts = {"recall": (hits, true), "precision": (hits, said), "f1": (2 * hits, true + said)}
+    metrics |= {name: (part / whole, whole) for name, (part, whole) in counts.items() if whole}
     if scored:
         chances = [score if label == rules.classes[1] else 1 - score for score, label in scored]
         losses = (-math.log(max(chance, 2.0**-52)) for chance in chances)
@@ -149,6 +157,7 @@ def _metrics(pairs: Sequence[tuple[RawPrediction, RawLabel]], rules: Rules) -> d
     ]
     if sizes:
         metrics["mae"] = (math.fsum(sizes) / len(sizes), len(sizes))
+        metrics["median_absolute_error"] = (statistics.median(sizes), len(sizes))
     return metrics
 
 

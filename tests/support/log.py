@@ -14,14 +14,13 @@ from typing import cast
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
     TopicPartition,
 )
 
-from tests.support.clients import admin
+from tests.support.clients import SILENT, admin
 
 _ANSWER_WITHIN_S = 20.0
 _READ_AT_ONCE = 10_000
@@ -91,10 +90,14 @@ def read_all(bootstrap: str, topic: str, isolation: Isolation = Isolation.COMMIT
 def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     """Return the offset that `group` has committed for each partition of `topic`; 0 where it has none."""
     partitions = [TopicPartition(topic, index) for index in partitions_of(bootstrap, topic)]
-    request = [ConsumerGroupTopicPartitions(group, partitions)]
-    client = admin(bootstrap)  # the answer comes only while the client lives
-    answer = client.list_consumer_group_offsets(request)[group].result(_ANSWER_WITHIN_S)
-    return {place.partition: max(place.offset, 0) for place in answer.topic_partitions}
+    # A reader of committed records would wait for the end of a transaction that holds offsets.
+    settings = {"bootstrap.servers": bootstrap, "group.id": group, "isolation.level": "read_uncommitted"}
+    consumer = Consumer(settings, logger=SILENT)
+    try:
+        answer = consumer.committed(partitions, timeout=_ANSWER_WITHIN_S)
+    finally:
+        consumer.close()
+    return {place.partition: max(place.offset, 0) for place in answer}
 
 
 def _records(messages: Sequence[Message], unfinished: set[tuple[str, int]]) -> Iterable[Record]:

@@ -1,7 +1,8 @@
-"""The settings of the test broker: one small node without delays."""
+"""The settings of test brokers: small nodes without delays."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -19,12 +20,28 @@ class Ports:
     proxy: int
 
 
-def server_properties(ports: Ports, *, host: str, data: str) -> dict[str, str]:
-    """Return Kafka's own settings for a broker that binds `ports` on `host` and is reached by loopback."""
+# All operations are allowed until a test denies one. Not in a cluster: its first election would be denied.
+_AUTHORIZER = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+
+
+def server_properties(
+    ports: Ports, *, host: str, data: str, node: int = 0, controllers: Sequence[int] = ()
+) -> dict[str, str]:
+    """Return Kafka's own settings for a broker that binds `ports` on `host` and is reached by loopback.
+
+    `controllers` are the controller ports of all nodes of a cluster, and `node` is the index of this one.
+    Each node is broker and controller.
+    """
+    nodes = controllers or (ports.controller,)
+    copies = str(len(nodes))
+    majority = str(len(nodes) // 2 + 1)
     return {
         "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@127.0.0.1:{ports.controller}",
+        "node.id": str(node + 1),
+        "controller.quorum.voters": ",".join(f"{i + 1}@127.0.0.1:{port}" for i, port in enumerate(nodes)),
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "listeners": (
@@ -35,17 +52,15 @@ def server_properties(ports: Ports, *, host: str, data: str) -> dict[str, str]:
         "listener.security.protocol.map": ("PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT"),
         "log.dirs": data,
         "auto.create.topics.enable": "false",
-        # all operations are allowed until a test denies one
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "allow.everyone.if.no.acl.found": "true",
-        # one node holds every replica
-        "default.replication.factor": "1",
-        "min.insync.replicas": "1",
-        "offsets.topic.replication.factor": "1",
-        "transaction.state.log.replication.factor": "1",
-        "transaction.state.log.min.isr": "1",
-        "share.coordinator.state.topic.replication.factor": "1",
-        "share.coordinator.state.topic.min.isr": "1",
+        **(_AUTHORIZER if len(nodes) == 1 else {}),
+        # every node holds every replica
+        "default.replication.factor": copies,
+        "min.insync.replicas": majority,
+        "offsets.topic.replication.factor": copies,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": majority,
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": majority,
         # by default 50 partitions each, created at the first use
         "offsets.topic.num.partitions": "4",
         "transaction.state.log.num.partitions": "4",

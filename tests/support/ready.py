@@ -21,12 +21,18 @@ def answers(bootstrap: str, *, within_s: float) -> bool:
     return True
 
 
-def wait_for_broker(port: int, *, alive: Callable[[], bool] = lambda: True) -> bool:
-    """Return True when a broker answers on `port`, False when it is not `alive` or takes too long."""
+def wait_for_broker(
+    port: int, *, alive: Callable[[], bool] = lambda: True, coordinators: bool = True
+) -> bool:
+    """Return True when a broker answers on `port`, False when it is not `alive` or takes too long.
+
+    With `coordinators` also those of groups and transactions answer.
+    """
     deadline = time.monotonic() + _START_WITHIN_S
     while alive() and time.monotonic() < deadline:
         if answers(f"127.0.0.1:{port}", within_s=1.0):
-            wake_coordinators(f"127.0.0.1:{port}")
+            if coordinators:
+                wake_coordinators(f"127.0.0.1:{port}")
             return True
     return False
 

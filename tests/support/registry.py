@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid5
+
+from tests.support.hostile_http import Answer
 
 _SPACE = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 _HANGS_AT_MOST_S = 60.0
@@ -34,6 +37,8 @@ class StubRegistry:
         self.compatibility: dict[str, str] = {}
         self.asked: list[str] = []
         self.mood = Mood.WELL
+        self.hostile: dict[int, Answer] = {}
+        self.over = threading.Event()
         self._cheered = threading.Event()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -48,6 +53,7 @@ class StubRegistry:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.become(Mood.FAILING)
+        self.over.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -82,6 +88,14 @@ class StubRegistry:
         """Return when the mood has changed."""
         if self.mood is Mood.HANGING:
             self._cheered.wait(_HANGS_AT_MOST_S)
+
+    def hostile_answer(self, path: str) -> Answer | None:
+        """Return the answer to a request for a schema whose id is in `hostile`, by id."""
+        start, _, number = path.rpartition("/")
+        found = self.hostile.get(int(number)) if start == "/schemas/ids" else None
+        if found is not None:
+            self.asked.append(f"GET {path}")
+        return found
 
     def answer(self, method: str, path: str, body: Mapping[str, Any]) -> tuple[int, object]:
         """Return the status and the document for a request."""
@@ -143,6 +157,12 @@ def _handler(registry: StubRegistry) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             registry.wait_while_hanging()
             path = urlsplit(self.path).path
+            hostile = registry.hostile_answer(path)
+            if hostile is not None:
+                self.close_connection = True
+                with suppress(OSError):  # the client has gone
+                    hostile(self, registry.over)
+                return
             status, document = registry.answer(self.command, path, json.loads(body or b"{}"))
             content = json.dumps(document).encode()
             try:

@@ -49,8 +49,8 @@ class Stage:
         """The consumer group of its workers."""
         return f"{self.name}.score"
 
-    def config(self, slot: str, **model: str | int) -> Path:
-        """Write the settings of a worker; `model` has more keys of section `model`."""
+    def config(self, slot: str, *, port: int = 0, **model: str | int) -> Path:
+        """Write the settings of a worker; `model` has more keys of section `model`, `port` is of HTTP."""
         named = self.topics
         sections: dict[str, Section] = {
             "kafka": {"bootstrap.servers": self.bootstrap},
@@ -65,7 +65,7 @@ class Stage:
             },
             "model": {"store": str(self.store.folder), "status_topic": named["status"], **model},
             "worker": {"slot": slot},
-            "http": {"port": 0},
+            "http": {"port": port},
         }
         path = self.folder / f"worker-{slot}.toml"
         path.write_text(f"pipeline = {json.dumps(self.name)}\n{toml(sections)}", encoding="utf-8")

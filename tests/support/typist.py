@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ _PROGRAMS: Mapping[str, Sequence[str]] = {
 }
 _GIVEN = frozenset({"docker", "pip", "cd"})
 """Commands that the tests replace: they provide the broker, the installation and the folder."""
+_ENDLESS = frozenset({"run", "serve"})
 
 
 class Typist:
@@ -35,7 +37,7 @@ class Typist:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def type(self, block: str) -> str:
-        """Run each command of `block` to its end, and `stream-infer run` in the background.
+        """Run each command of `block` to its end, and those that run until Ctrl-C in the background.
 
         Returns the printed text.
         """
@@ -44,7 +46,7 @@ class Typist:
             name, *rest = shlex.split(line, comments=True) or [""]
             if name in _GIVEN or not name:
                 continue
-            if (name, rest[:1]) == ("stream-infer", ["run"]):
+            if name == "stream-infer" and rest[0] in _ENDLESS:
                 self._start([*_PROGRAMS[name], *rest])
             else:
                 printed.append(self._end([*_PROGRAMS.get(name, (name,)), *rest]))
@@ -66,6 +68,13 @@ class Typist:
     def log(self) -> str:
         """Return the printed text of the background processes."""
         return (self._folder / "run.log").read_text("utf-8", "replace")
+
+    def wait_for(self, shown: str) -> None:
+        """Return when a background process has printed `shown`."""
+        deadline, tick = time.monotonic() + _WITHIN_S, threading.Event()
+        while shown not in self.log():
+            assert time.monotonic() < deadline, f"no {shown!r} in\n{self.log()}"
+            tick.wait(0.05)
 
     def leave(self) -> None:
         """Stop the background processes as Ctrl-C does, and check their exit code."""

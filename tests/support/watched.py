@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from tests.support.clients import admin
 from tests.support.log import read_all
 from tests.support.pipeline import Pipeline, Section
 from tests.support.ports import free_ports
+from tests.support.probes import metric_lines, readyz
 from tests.support.worker_process import Worker
 
 _ANSWER_WITHIN_S = 20.0
@@ -56,19 +55,11 @@ class Watched:
 
     def ready(self, port: int | None = None) -> Any:
         """Return the document of `/readyz`; empty without an answer."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}/readyz", timeout=5) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            return json.load(error)
-        except OSError:
-            return {}
+        return readyz(port or self.port)
 
     def metric(self, name: str) -> float:
         """Return the value of a metric that has no labels but the pipeline."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
-            text: str = answer.read().decode()
-        [line] = [line for line in text.splitlines() if line.startswith(f"{name}{{")]
+        [line] = metric_lines(self.port, name)
         return float(line.rpartition(" ")[2])
 
     def frames(self) -> list[ObservationFrame]:

@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from tests.support.clients import admin
+from stream_infer.kafka.admin_requests import AdminRequests
+from stream_infer.kafka.client import Properties
+from tests.support.clients import SILENT
+from tests.support.log import partitions_of
 from tests.support.pipeline import Pipeline
 from tests.support.stage import Stage
 
-_ANSWER_WITHIN_S = 20.0
+_ANSWER_WITHIN_S = 10.0
 _TICK_S = 0.05
 _LEAVES_WITHIN_S = 20.0
 _LOG_LINES = 30
@@ -41,8 +44,11 @@ class Worker:
 
     def output(self) -> str:
         """Return the last lines of the worker's output."""
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-_LOG_LINES:])
+        return "\n".join(self.lines()[-_LOG_LINES:])
+
+    def lines(self) -> list[str]:
+        """Return all lines of the worker's output."""
+        return self._log.read_text(encoding="utf-8", errors="replace").splitlines()
 
     def check_alive(self) -> None:
         """Fail with the worker's output if it has ended by itself."""
@@ -76,17 +82,29 @@ class Group:
 
     def __init__(self, pipeline: Pipeline | Stage) -> None:
         self._name = pipeline.group
-        self._admin = admin(pipeline.bootstrap)
+        properties = Properties({"bootstrap.servers": pipeline.bootstrap})
+        self._requests = AdminRequests(properties, _ANSWER_WITHIN_S)
+        topic = pipeline.input if isinstance(pipeline, Pipeline) else pipeline.topics["input"]
+        self._partitions = [TopicPartition(topic, i) for i in partitions_of(pipeline.bootstrap, topic)]
+        # It never joins. Offsets that an open transaction holds are told as they were before.
+        reader = {"group.id": self._name, "isolation.level": "read_uncommitted"}
+        self._reader = Consumer({"bootstrap.servers": pipeline.bootstrap, **reader}, logger=SILENT)
 
     def committed(self) -> int:
         """Return the sum of the committed offsets: the number of answered records."""
-        request = [ConsumerGroupTopicPartitions(self._name)]
-        answer = self._admin.list_consumer_group_offsets(request)[self._name].result(_ANSWER_WITHIN_S)
-        return sum(max(place.offset, 0) for place in answer.topic_partitions)
+        answer = self._reader.committed(self._partitions, timeout=_ANSWER_WITHIN_S)
+        return sum(max(place.offset, 0) for place in answer)
 
     def members(self) -> dict[str, int]:
-        """Return the number of partitions of each member by its client id."""
-        group = self._admin.describe_consumer_groups([self._name])[self._name].result(_ANSWER_WITHIN_S)
+        """Return the number of partitions of each member by its client id; nobody for an unknown group.
+
+        Raises `BrokerUnreachable`, or `KafkaException` while the coordinator comes back.
+        """
+        group = self._requests.describe_groups([self._name])[self._name]
+        if isinstance(group, KafkaError):
+            if group.code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise KafkaException(group)
+            return {}
         return {member.client_id: len(member.assignment.topic_partitions) for member in group.members}
 
 

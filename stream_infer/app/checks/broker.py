@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from stream_infer.app.checks.coordination import coordination_problems, group_log_problems
 from stream_infer.app.checks.findings import Findings
 from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import BrokerUnreachable, Problem
+from stream_infer.kafka.admin_requests import is_forbidden
+from stream_infer.kafka.broker_settings import broker_settings
 from stream_infer.kafka.groups import group_operations
-from stream_infer.kafka.topics import MissingTopic, Topic, TopicFacts, describe_topics
+from stream_infer.kafka.output_gate import alteration
+from stream_infer.kafka.topics import MissingTopic, Topic, TopicFacts, describe_topics, facts_of
 from stream_infer.steps.options import Partitioning
 
 _OPERATIONS = {
@@ -24,6 +28,9 @@ _OPERATIONS = {
     "monitoring.state_topic": ("WRITE", "READ"),
 }
 _MADE_BY_PRODUCERS = {"input.topics", "labels.topic"}
+_UNSEEN = (
+    "bounds of timeouts: this principal may not see the brokers' settings (DESCRIBE_CONFIGS on the cluster)"
+)
 _CREATE = "create it with `stream-infer topics create`, or correct the name"
 _CREATE_INPUT = (
     "correct the name, have its producers create it, or run `stream-infer topics create --with-input N`"
@@ -34,11 +41,13 @@ _CREATE_INPUT = (
 class BrokerAnswer:
     """The facts about the topics when scoring can begin, else problems.
 
-    `monitoring` are problems that only monitoring has.
+    `monitoring` are problems that only monitoring has; `unplaced` are those of input partitions that wait
+    while the others are scored.
     """
 
     findings: Findings
     topics: TopicFacts | None = None
+    unplaced: Sequence[Problem] = ()
     monitoring: Sequence[Problem] = ()
 
 
@@ -54,27 +63,34 @@ def check_broker(settings: Settings, unusable: frozenset[str], *, timeout_s: flo
     names = dict.fromkeys(name for _, name in _topics(settings))
     try:
         described = describe_topics(settings.kafka, list(names), timeout_s=timeout_s)
-        operations = group_operations(settings.kafka, list(_groups(settings)), timeout_s=timeout_s)
+        broker = broker_settings(settings.kafka, timeout_s=timeout_s)
+        unkept = list(group_log_problems(broker))
+        groups = [] if unkept else list(group_ids(settings))  # without their log nobody answers for groups
+        operations = group_operations(settings.kafka, groups, timeout_s=timeout_s) if groups else {}
     except BrokerUnreachable as error:
         findings.add([_unreachable(settings, error)], BrokerUnreachable.exit_code)
         return BrokerAnswer(findings)
     problems = [
         *_topic_problems(settings, described),
+        *unkept,
         *_group_problems(settings, operations),
+        *coordination_problems(settings, broker),
     ]
-    if not unusable & {"input.topics", "output.topic", "output.partitioning"}:
-        problems += _partition_problems(settings, described)
+    partitioned = not unusable & {"input.topics", "output.topic", "output.partitioning"}
+    unplaced = list(_partition_problems(settings, described)) if partitioned else []
+    if not broker.values:
+        findings.skipped.append(_UNSEEN)
     monitoring = [p for p in problems if p.key.startswith("monitoring.")]
     findings.add(p for p in problems if p not in monitoring)
     if findings.found:
-        return BrokerAnswer(findings, monitoring=monitoring)
+        return BrokerAnswer(findings, unplaced=unplaced, monitoring=monitoring)
     findings.passed.append(_sentence(settings, described))
-    return BrokerAnswer(findings, _facts(described), monitoring)
+    return BrokerAnswer(findings, _facts(described), unplaced, monitoring)
 
 
 def _is_address(key: str) -> bool:
     section, _, name = key.partition(".")
-    security = ("bootstrap", "sasl", "ssl", "security")
+    security = ("bootstrap", "sasl", "ssl", "security", "token")
     return section == "kafka" and (not name or any(word in name for word in security))
 
 
@@ -103,12 +119,12 @@ def _topic_problems(settings: Settings, described: Mapping[str, Topic | MissingT
             yield Problem(key, f'"{name}"', topic.reason, fix)
             continue
         for operation in _OPERATIONS.get(key, ("WRITE",)):
-            if _forbidden(operation, topic.operations):
+            if is_forbidden(operation, topic.operations):
                 message = f"this principal may not {operation.lower()} it"
                 yield Problem(key, f'"{name}"', message, f"allow it {operation} on the topic")
 
 
-def _groups(settings: Settings) -> Mapping[str, str]:
+def group_ids(settings: Settings) -> Mapping[str, str]:
     """Return the key that each group's name comes from."""
     groups = {settings.group_id: "pipeline"}
     return (
@@ -119,15 +135,11 @@ def _groups(settings: Settings) -> Mapping[str, str]:
 
 
 def _group_problems(settings: Settings, operations: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
-    for group, key in _groups(settings).items():
-        if _forbidden("READ", operations[group]):
+    keys = group_ids(settings)
+    for group, permitted in operations.items():
+        if is_forbidden("READ", permitted):
             message = f"this principal may not use the consumer group {group}"
-            yield Problem(key, f'"{settings.pipeline}"', message, "allow it READ on the group")
-
-
-def _forbidden(operation: str, operations: frozenset[str]) -> bool:
-    """Whether `operation` is missing. A broker before 2.3 lists no operations and forbids none."""
-    return bool(operations) and operation not in operations
+            yield Problem(keys[group], f'"{settings.pipeline}"', message, "allow it READ on the group")
 
 
 def _partition_problems(
@@ -138,22 +150,14 @@ def _partition_problems(
         return
     for name in settings.input.topics:
         source = described[name]
-        if isinstance(source, Topic) and source.partitions != output.partitions:
+        if isinstance(source, Topic) and source.partitions > output.partitions:
             message = (
                 f"{name} has {source.partitions} partitions and {settings.output.topic} has "
-                f"{output.partitions}: a prediction goes to the partition of its event"
+                f"{output.partitions}: a prediction goes to the partition of its event; the others would wait"
             )
-            yield Problem("output.partitioning", '"source"', message, _levelling(settings, source, output))
-
-
-def _levelling(settings: Settings, source: Topic, output: Topic) -> str:
-    otherwise = 'or use partitioning = "key"'
-    if len(settings.input.topics) > 1:
-        return f"give all of them the same number of partitions, {otherwise}"
-    if output.partitions < source.partitions:
-        alter = f"kafka-topics --alter --topic {settings.output.topic} --partitions {source.partitions}"
-        return f"add partitions to the output (`{alter}`), {otherwise}"
-    return f"name an output topic with {source.partitions} partitions, {otherwise}"
+            alter = alteration(settings.output.topic, source.partitions)
+            fix = f'add partitions to the output (`{alter}`), or use partitioning = "key"'
+            yield Problem("output.partitioning", '"source"', message, fix)
 
 
 def _unreachable(settings: Settings, error: BrokerUnreachable) -> Problem:
@@ -162,11 +166,7 @@ def _unreachable(settings: Settings, error: BrokerUnreachable) -> Problem:
 
 
 def _facts(described: Mapping[str, Topic | MissingTopic]) -> TopicFacts:
-    topics = {name: topic for name, topic in described.items() if isinstance(topic, Topic)}
-    return TopicFacts(
-        {name: topic.partitions for name, topic in topics.items()},
-        {name: topic.max_message_bytes for name, topic in topics.items()},
-    )
+    return facts_of({name: topic for name, topic in described.items() if isinstance(topic, Topic)})
 
 
 def _sentence(settings: Settings, described: Mapping[str, Topic | MissingTopic]) -> str:

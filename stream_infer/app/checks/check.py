@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from errno import EADDRINUSE
 from pathlib import Path
 
-from stream_infer.app.checks.broker import check_broker
+from stream_infer.app.checks.broker import check_broker, group_ids
+from stream_infer.app.checks.coordination import transactional_id_findings
 from stream_infer.app.checks.desired import desired_findings, store_findings
 from stream_infer.app.checks.findings import Findings
+from stream_infer.app.checks.group import group_findings
 from stream_infer.app.checks.package import check_compatibility, check_model, check_package_bytes, made_for
 from stream_infer.app.checks.registry import check_registry
-from stream_infer.app.label_format import label_format
+from stream_infer.app.label_format import class_problem, label_format
 from stream_infer.app.topics import companion_topics
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import leaves
@@ -61,7 +63,8 @@ class CheckFailed(Misconfigured):
 class CheckReport(Findings):
     """The findings of a whole check, and the facts that a worker starts from, as far as they are known.
 
-    `monitoring` are problems that only monitoring has.
+    `monitoring` are problems that only monitoring has; `unplaced` are those of input partitions that wait
+    while the others are scored.
     """
 
     package: Verified | None = None
@@ -69,6 +72,7 @@ class CheckReport(Findings):
     topics: TopicFacts | None = None
     schema_ids: Mapping[str, int] = field(default_factory=dict)
     monitoring: Sequence[Problem] = ()
+    unplaced: Sequence[Problem] = ()
 
 
 def require_checked(settings: Settings) -> Checked:
@@ -81,6 +85,15 @@ def require_checked(settings: Settings) -> Checked:
     report.add(_port_problems(settings.http))
     _check_registry(settings, frozenset(), report)
     _check_broker(settings, frozenset(), ADMIN_TIMEOUT_S, report)
+    return _agreed(settings, report)
+
+
+def require_servable(settings: Settings) -> Checked:
+    """Return what `serve` starts from: files, package and registry. It asks no broker: answers need none."""
+    report = CheckReport()
+    _check_files(settings, report)
+    _check_registry(settings, frozenset(), report)
+    report.topics = TopicFacts({}, {})
     return _agreed(settings, report)
 
 
@@ -117,9 +130,13 @@ def run_checks(
     rest.add(_port_problems(settings.http))
     _check_registry(settings, reading.unusable, rest)
     _check_broker(settings, reading.unusable, timeout_s, rest)
+    if rest.topics is not None:  # the broker answers, and knows the groups' coordinators
+        rest.merge(transactional_id_findings(settings, timeout_s=timeout_s))
+    if rest.topics is not None:
+        rest.merge(group_findings(settings.kafka, group_ids(settings), timeout_s=timeout_s))
     if package is None:
         rest.merge(desired_findings(settings, rest.events, broker_answers=rest.topics is not None))
-    rest.add(rest.monitoring)
+    rest.add([*rest.unplaced, *rest.monitoring])
     rest.found = [(code, problem) for code, problem in rest.found if problem.key not in reading.unusable]
     report.merge(rest)
     return report
@@ -127,7 +144,7 @@ def run_checks(
 
 def _agreed(settings: Settings, report: CheckReport) -> Checked:
     if report.found or report.topics is None or report.events is None:
-        raise CheckFailed(report.problems, report.exit_code)
+        raise CheckFailed([*report.problems, *report.unplaced], report.exit_code)
     return Checked(
         settings,
         report.package,
@@ -144,7 +161,9 @@ def _check_files(settings: Settings, report: CheckReport, instead: Path | None =
     given, problems = input_schemas.read_input_schemas(settings.input)
     report.add(problems)
     path = instead or settings.model.package
-    package = report.package = None if path is None else check_package_bytes(path, report)
+    package = report.package = (
+        None if path is None else check_package_bytes(path, settings.model.pickles, report)
+    )
     if path is None:
         report.merge(store_findings(settings))
     writers, reader = given, None if len(given) == 1 else made_for(package)
@@ -165,13 +184,18 @@ def _check_files(settings: Settings, report: CheckReport, instead: Path | None =
 
 
 def _check_labels(settings: Settings, report: CheckReport) -> None:
-    """Check that labels have the fields that they are joined by."""
+    """Check that labels have the fields that they are joined by, and can be answers of the model."""
     if settings.labels.topic is None:
         return
     try:
         found = label_format(settings.labels)
     except Misconfigured as wrong:
         report.add(wrong.problems)
+        return
+    output = report.package.manifest.output if report.package else None
+    unfit = class_problem(found, output) if output else None
+    if unfit is not None:
+        report.add([unfit])
     else:
         report.passed.append(f"labels: {found.schema.name}, joined by {settings.labels.join}")
 
@@ -181,7 +205,7 @@ def _check_broker(
 ) -> None:
     answer = check_broker(settings, unusable, timeout_s=timeout_s)
     report.merge(answer.findings)
-    report.topics, report.monitoring = answer.topics, answer.monitoring
+    report.topics, report.unplaced, report.monitoring = answer.topics, answer.unplaced, answer.monitoring
 
 
 def _check_registry(settings: Settings, unusable: frozenset[str], report: CheckReport) -> None:

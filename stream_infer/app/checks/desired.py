@@ -5,13 +5,18 @@ A problem with it does not keep a worker from starting: the previous package ser
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 from stream_infer.app.checks.findings import Findings
 from stream_infer.app.deployments import desired_on_topic
+from stream_infer.app.label_format import class_problem, label_format
 from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings
-from stream_infer.flow.errors import Fatal, Problem, Refused
+from stream_infer.flow.errors import Fatal, Misconfigured, Problem, Refused
+from stream_infer.models.manifest import Manifest
 from stream_infer.models.package import verify
-from stream_infer.rollout.compatibility import assess_here
+from stream_infer.rollout.compatibility import assess_here, check_code
 from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
 from stream_infer.steps.scoring.plan import Events
 from stream_infer.store.model_store import ModelStore
@@ -67,15 +72,27 @@ def _assessed(store: ModelStore, desired: Deployment, settings: Settings, events
         if isinstance(path, StoreProblem):
             return Findings(skipped=[f"desired: {path.reason}"])
         manifest = verify(path, desired.package.digest).manifest
+        check_code(manifest, settings.model.pickles)
         if events is None:
             return Findings()
-        warned = assess_here(manifest, events, settings.model.on_difference).admit()
-        return Findings(warned=[f"desired: {one.reason}" for one in warned])
+        warned = [one.reason for one in assess_here(manifest, events, settings.model.on_difference).admit()]
+        warned += _unfit_labels(settings, manifest)
+        return Findings(warned=[f"desired: {reason}" for reason in warned])
     except Refused as refused:
         instead = f"{_named(desired.previous)} serves" if desired.previous else "nothing serves"
         return Findings(
             warned=[f"desired: refused ({refused.code}): {refused.reason}; {instead} in its place"]
         )
+
+
+def _unfit_labels(settings: Settings, manifest: Manifest) -> Iterator[str]:
+    """Yield why no label can be an answer of the desired model; problems of the format are told elsewhere."""
+    if settings.labels.topic is None:
+        return
+    with suppress(Misconfigured):
+        unfit = class_problem(label_format(settings.labels), manifest.output)
+        if unfit is not None:
+            yield f"{unfit.key} {unfit.value} {unfit.message}"
 
 
 def _desired(deployment: Deployment) -> str:

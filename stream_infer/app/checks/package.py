@@ -10,22 +10,24 @@ from stream_infer.config.problems import nearest
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
 from stream_infer.models.load import load_model
 from stream_infer.models.package import Verified, verify
-from stream_infer.rollout.compatibility import Difference, assess_here
-from stream_infer.steps.options import OnDifference
+from stream_infer.rollout.compatibility import Difference, assess_here, check_code
+from stream_infer.rollout.golden_check import prove_answers
+from stream_infer.steps.options import OnDifference, Pickles
 from stream_infer.steps.scoring.plan import Events, plan_scoring
 
 _KEY = "model.package"
 _EVENT_SCHEMA = "input.avsc"
 
 
-def check_package_bytes(path: Path, findings: Findings) -> Verified | None:
-    """Return the verified package at `path`, or None with a problem."""
+def check_package_bytes(path: Path, pickles: Pickles, findings: Findings) -> Verified | None:
+    """Return the verified package at `path`, or None with a problem; so may be a pickle (`pickles`)."""
     if not path.exists():
         fix = "correct the path, or make the package with `stream-infer package create`"
         findings.add([Problem(_KEY, f'"{path}"', "there is no such file or folder", fix)])
         return None
     try:
         package = verify(path)
+        check_code(package.manifest, pickles)
     except Refused as refused:
         findings.add([_refused(path, refused)], Refused.exit_code)
         return None
@@ -50,12 +52,15 @@ def check_model(package: Verified, events: Events | None, findings: Findings) ->
         return
     try:
         model = load_model(package)
+        proved = prove_answers(model, package)
         if events is not None and not findings.found:
             plan_scoring(model, events)
     except Refused as refused:
         findings.add([_refused(Path(package.manifest.entry), refused)], Refused.exit_code)
     else:
-        findings.passed.append(f"model: loads, {len(model.manifest.features)} features")
+        findings.passed.append(
+            f"model: {len(model.manifest.features)} features, answers its {proved.rows} golden rows"
+        )
 
 
 def made_for(package: Verified | None) -> Schema | None:
@@ -76,7 +81,8 @@ def _refused(path: Path, refused: Refused) -> Problem:
 def _fix(difference: Difference, events: Events) -> str:
     if difference.source is None:
         tolerated = 'set on_difference = "warn", or ' if difference.tolerable else ""
-        return f"{tolerated}install what it was made with, or make the package again with what is installed"
+        install = "run in the environment that `stream-infer package install` makes of it"
+        return f"{tolerated}{install}, or make the package again with what is installed"
     schemas = [*events.writers, *([events.reader] if events.reader else [])]
     known = {path for schema in schemas for path in leaves(schema)}
     match = None if difference.source in known else nearest(difference.source, known)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
 from typing import TypeVar
 
+from stream_infer.flow.codes import LogEvent
 from stream_infer.ops import logs
+from stream_infer.runtime.exit_guard import no_exit_in_disguise
 from stream_infer.runtime.stop import Stop, leaving_within, on_signals
+from stream_infer.runtime.supervised import leaving_with_supervisor
 
+_LOG = logging.getLogger("stream_infer")
 _LEAVE_WITHIN_S = 10.0
 _Prepared = TypeVar("_Prepared")
 
@@ -24,12 +29,26 @@ def run_until_signal(
 
     `prepare` must hold nothing that has to be closed: a signal meanwhile ends the process at once. `work`
     returns soon after its stop is requested; past `leave_within_s` the process ends with code 1 and stacks on
-    standard error. Configures the log. Main thread only. Raises what the two raise.
+    standard error. The end of a supervisor is a stop too, and leaves 1.5 s. Code of a package that ends the
+    process does not end it with 0. Configures the log. Main thread only. Raises what the two raise.
     """
     logs.configure(sys.stderr, os.environ)
     stop = Stop()
-    with on_signals(stop), leaving_within(stop, leave_within_s) as begun:
+    with (
+        on_signals(stop),
+        leaving_within(stop, leave_within_s) as begun,
+        leaving_with_supervisor(stop, os.environ, _log_orphaned),
+        no_exit_in_disguise(_log_exit),
+    ):
         prepared = prepare()
         begun.set()
         work(prepared, stop)
     return stop.exit_code
+
+
+def _log_exit(status: int, place: str) -> None:
+    _LOG.error(LogEvent.PROCESS_EXIT, extra={"status": status, "place": place})
+
+
+def _log_orphaned() -> None:
+    _LOG.warning(LogEvent.SUPERVISOR_ENDED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from stream_infer.config.sections import Guarantee
 from stream_infer.flow.ports import Observer
@@ -12,11 +12,12 @@ from stream_infer.flow.records import Channel
 from stream_infer.kafka import client
 from stream_infer.kafka.at_least_once import AtLeastOnce
 from stream_infer.kafka.best_effort import BestEffortPublisher
-from stream_infer.kafka.groups import slot_holder
+from stream_infer.kafka.membership import MAX_BATCH_BYTES, SessionSettings
 from stream_infer.kafka.offsets import StartOffsets
 from stream_infer.kafka.publish import Publisher
-from stream_infer.kafka.session import MAX_BATCH_BYTES, Session, SessionSettings
+from stream_infer.kafka.session import Session
 from stream_infer.kafka.topic_health import TopicHealth
+from stream_infer.kafka.topic_ids import TopicIds, asking
 from stream_infer.kafka.transactions import Transactions
 from stream_infer.ops.logs import librdkafka_logger
 from stream_infer.runtime.stop import Stop
@@ -35,13 +36,13 @@ class GroupMember:
         """The `client.id` of its clients; also its `transactional.id`, so that a successor fences it."""
         return f"{self.group_id}.{self.slot}"
 
-    def consumer_config(self) -> dict[str, str]:
+    def consumer_config(self) -> dict[str, Any]:
         """Return the librdkafka properties of its consumer."""
         return client.consumer(
             self.kafka, group_id=self.group_id, instance_id=self.slot, client_id=self.client_id
         )
 
-    def producer_config(self, *, transactional: bool) -> dict[str, str]:
+    def producer_config(self, *, transactional: bool) -> dict[str, Any]:
         """Return the librdkafka properties of its producer."""
         transactional_id = self.client_id if transactional else None
         return client.producer(self.kafka, transactional_id=transactional_id, client_id=self.client_id)
@@ -49,7 +50,7 @@ class GroupMember:
     def best_effort_publisher(self, purpose: str) -> BestEffortPublisher:
         """Return a producer beside the stream, not yet open; `purpose` is a part of its `client.id`."""
         client_id = f"{self.client_id}.{purpose}"
-        config = client.producer(self.kafka, transactional_id=None, client_id=client_id)
+        config = client.single_record_producer(self.kafka, client_id=client_id)
         return BestEffortPublisher(config, logger=librdkafka_logger())
 
 
@@ -57,15 +58,16 @@ class GroupMember:
 class SessionPlan:
     """What a session reads and writes, and what it promises.
 
-    `companions`, `mark_ends` and `max_batch_bytes`: see `SessionSettings`. `record_limits` are the most bytes
-    that the topics of `channels` take as one record, where that is known.
+    `companions` and `max_batch_bytes`: see `SessionSettings`. `TopicGuard` compares the ids of the `guarded`
+    topics. `record_limits` are the most bytes that the topics of `channels` take as one record, where that is
+    known.
     """
 
     input_topics: Sequence[str]
     channels: Mapping[Channel, str]
     start: StartOffsets
     companions: Sequence[str] = ()
-    mark_ends: bool = False
+    guarded: Sequence[str] = ()
     guarantee: Guarantee = Guarantee.EXACTLY_ONCE
     record_limits: Sequence[int] = ()
     max_batch_bytes: int = MAX_BATCH_BYTES
@@ -75,16 +77,21 @@ def build_session(
     member: GroupMember, plan: SessionPlan, *, stop: Stop, observe: Observer, health: TopicHealth
 ) -> Session:
     """Return the session of `member`, not yet open. `stop` also ends its waiting for a silent broker."""
+    publisher = _publisher(member, plan, stop, observe, health)
+    if plan.record_limits:
+        publisher.refit(plan.record_limits)
     return Session(
         SessionSettings(
-            consumer=member.consumer_config() | {"enable.partition.eof": str(plan.mark_ends).lower()},
+            consumer=member.consumer_config(),
             input_topics=plan.input_topics,
             channels=plan.channels,
             companions=plan.companions,
             max_batch_bytes=plan.max_batch_bytes,
         ),
-        _publisher(member, plan, stop, observe, health),
+        publisher,
         plan.start,
+        TopicIds(asking(member.kafka), plan.guarded, stopping=lambda: stop.requested),
+        stopping=lambda: stop.requested,
         observe=observe,
         logger=librdkafka_logger(),
     )
@@ -95,15 +102,12 @@ def _publisher(
 ) -> Publisher:
     transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
     config = member.producer_config(transactional=transactional)
-    if plan.record_limits:
-        config = client.fitting(config, plan.record_limits)
     logger = librdkafka_logger()
     if not transactional:
         return AtLeastOnce(config, logger=logger, cannot_succeed=health.cannot_succeed)
     return Transactions(
         config,
         stopping=lambda: stop.requested,
-        holder=partial(slot_holder, member.kafka, member.group_id, member.slot),
         observe=observe,
         logger=logger,
         cannot_succeed=health.cannot_succeed,

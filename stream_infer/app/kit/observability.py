@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from stream_infer import __version__
 from stream_infer.config.settings import Settings
+from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.ports import Observer
 from stream_infer.kafka import client
+from stream_infer.kafka.group_watch import GroupWatch
 from stream_infer.ops import http
 from stream_infer.ops.fanout import Fanout
 from stream_infer.ops.logs import LogObserver
@@ -19,27 +21,37 @@ from stream_infer.ops.progress import ProgressCell
 
 @dataclass(frozen=True, slots=True)
 class Observability:
-    """The observers behind `/livez` and `/readyz`, `/metrics`, and the log."""
+    """The observers behind `/livez` and `/readyz`, `/metrics`, and the log, and the watch of the group."""
 
     progress: ProgressCell
     metrics: Metrics
     log: LogObserver
+    group: GroupWatch
 
     def observer(self, *more: Observer) -> Fanout:
         """Return one observer made of these and `more`, called in this order."""
-        return Fanout([self.progress, self.metrics, self.log, *more])
+        return Fanout([self.progress, self.metrics, self.log, self.group, *more])
 
 
 @contextmanager
-def observability(settings: Settings) -> Iterator[Observability]:
-    """Serve probes and metrics while the block runs. Raises `Misconfigured` when the port cannot be had."""
+def observability(
+    settings: Settings, group_id: str, *, rejected: LogEvent = LogEvent.DEAD_LETTERS
+) -> Iterator[Observability]:
+    """Serve probes and metrics of a role, and watch its group, while the block runs.
+
+    `rejected` is the log event of rejected records. Raises `Misconfigured` when the port cannot be had.
+    """
     progress = ProgressCell()
     metrics = Metrics(settings.pipeline, build=Build(__version__))
+    group = GroupWatch(settings.kafka, group_id)
     application = http.application(
-        lambda: progress.current, metrics.registry, max_idle_s=client.max_poll_interval_s(settings.kafka)
+        lambda: progress.current,
+        metrics.registry,
+        max_idle_s=client.max_poll_interval_s(settings.kafka),
+        foreign_members=lambda: group.foreign_members,
     )
-    with http.HttpServer(application, host=settings.http.host, port=settings.http.port):
-        yield Observability(progress, metrics, LogObserver())
+    with http.HttpServer(application, http.Listening(settings.http.host, settings.http.port)), group:
+        yield Observability(progress, metrics, LogObserver(rejected=rejected), group)
 
 
 @contextmanager

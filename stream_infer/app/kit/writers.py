@@ -9,8 +9,8 @@ from stream_infer.app.schema_registry import connect_registry
 from stream_infer.avro.framing import Framing
 from stream_infer.config.schema_registry import RegistryProperties
 from stream_infer.flow.ports import Observer, Source
+from stream_infer.kafka.pausable_source import PausableSource
 from stream_infer.kafka.schema_gate import SchemaGatedSource
-from stream_infer.kafka.session import Session
 from stream_infer.kafka.writer_schemas import WriterSchemas
 
 
@@ -29,6 +29,6 @@ def writer_schemas(
         yield WriterSchemas(connected.writer)
 
 
-def gated(session: Session, writers: WriterSchemas | None, observe: Observer) -> Source:
-    """Return `session` as a source that waits for the schemas of writers, where a registry knows them."""
-    return session if writers is None else SchemaGatedSource(session, writers, observe=observe)
+def gated(source: PausableSource, writers: WriterSchemas | None, observe: Observer) -> Source:
+    """Return `source` so that it waits for the schemas of writers, where a registry knows them."""
+    return source if writers is None else SchemaGatedSource(source, writers, observe=observe)

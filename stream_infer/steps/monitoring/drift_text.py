@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stream_infer.drift.alarms import Alarm
+from stream_infer.drift.alarms import Alarm, Place
 from stream_infer.drift.aspects import RECORDS, Aspect, Signal
 from stream_infer.drift.frames import ColumnSummary, ObservationFrame
-from stream_infer.drift.incident import Incident, feature_of
+from stream_infer.drift.incident import Incident, IncidentUpdated, feature_of
+from stream_infer.drift.pipeline_levels import LEVEL, LIMIT
 from stream_infer.drift.reference import ReferenceColumn
 from stream_infer.steps.monitoring.event_context import EventContext, stddev, summary_of
 
@@ -17,6 +18,7 @@ _ASPECTS = {
     Aspect.UNSEEN: "share of unseen categories",
     Aspect.OUT_OF_RANGE: "share out of the reference's range",
 }
+_SHOWN = 5
 _UNKNOWN = "?"
 
 
@@ -34,26 +36,61 @@ def change_text(alarm: Alarm, frame: ObservationFrame, context: EventContext) ->
     """Return what moved, from where to where."""
     signal = alarm.signal
     before, now = _before_and_now(signal, frame, context)
+    if alarm.detector == LIMIT and alarm.threshold is not None:
+        return f"{subject(signal)}: {now}, over the limit of {_percent(alarm.threshold, 1)}"
+    if alarm.detector == LEVEL:
+        where = "in training" if context.column(signal) is not None else "at first"
+        return f"{subject(signal)}: {now}, {where} {before.removesuffix(' in training')}"
     by_rank = _change_by_rank(alarm, frame, context)
     if by_rank is None:
         return f"{subject(signal)} went from {before} to {now}"
     return f"{subject(signal)} {by_rank}; {_ASPECTS.get(signal.aspect, 'mean')} from {before} to {now}"
 
 
-def current_text(signal: Signal, frame: ObservationFrame, context: EventContext) -> str:
-    """Return the value of a signal in `frame`, in the units of its column."""
-    return _before_and_now(signal, frame, context)[1]
+def compared_text(alarm: Alarm, context: EventContext) -> str:
+    """Return what a signal is compared with."""
+    column, first = context.column(alarm.signal), context.first_records(alarm.signal)
+    if alarm.detector == LIMIT:
+        return "a limit of the settings"
+    if column is not None:
+        return f"the training data ({column.rows:,} rows)"
+    return f"the first {first:,} events of the pipeline" if first else "the windows before"
+
+
+def level_text(signal: Signal, frame: ObservationFrame, context: EventContext) -> str:
+    """Return the value of a signal in `frame` and before, in the units of its column."""
+    before, now = _before_and_now(signal, frame, context)
+    return f"{now}, before {before}"
+
+
+def update_text(change: IncidentUpdated, context: EventContext) -> str:
+    """Return what joined an incident and what moved further, each with its value now and before."""
+    parts = [
+        f"{subject(signal)} {said}: {level_text(signal, change.frame, context)}"
+        for signals, said in ((change.joined, "changed too"), (change.moved, "moved further"))
+        for signal in signals[:_SHOWN]
+    ]
+    more = len(change.joined) + len(change.moved) - len(parts)
+    return "; ".join(parts) + (f"; {more} more" if more else "")
 
 
 def onset_text(incident: Incident, frame: ObservationFrame) -> str:
-    """Return where an incident began in the partition of `frame`."""
-    track = next(track for stream, track in incident.tracks.items() if stream.source == frame.source)
-    return f"{frame.source.topic}/{frame.source.index} offset {track.since_offset}"
+    """Return where an incident began in the partition of `frame`, or in the partitions of the pipeline."""
+    track = next(track for key, track in incident.tracks.items() if key.stream.source == frame.source)
+    if not track.places:
+        return f"{frame.source.topic}/{frame.source.index} offset {track.since_offset}"
+    first, *others = track.places
+    more = f" and in {len(others)} more partitions" if others else ""
+    return f"{first.topic}/{first.partition} offset {first.first_offset}{more}"
 
 
-def end_offset_text(frame: ObservationFrame) -> str:
-    """Return where `frame` ends."""
-    return f"{frame.source.topic}/{frame.source.index} offset {frame.last_offset}"
+def end_offset_text(frame: ObservationFrame, places: Sequence[Place]) -> str:
+    """Return where `frame` ends, a window of a partition or, in `places`, of the pipeline."""
+    if not places:
+        return f"{frame.source.topic}/{frame.source.index} offset {frame.last_offset}"
+    first, *others = places
+    more = f" and in {len(others)} more partitions" if others else ""
+    return f"{first.topic}/{first.partition} offset {first.last_offset}{more}"
 
 
 def quantile(shares: Sequence[float], edges: Sequence[float], part: float) -> float:
@@ -76,7 +113,7 @@ def _change_by_rank(alarm: Alarm, frame: ObservationFrame, context: EventContext
     Detectors see ranks, which a few extreme values do not move; mean and standard deviation they do.
     """
     column, now = context.column(alarm.signal), summary_of(frame, alarm.signal)
-    if column is None or not column.edges or now is None or not sum(now.bins):
+    if column is None or not column.edges or now is None or not sum(now.bins) or not _fits(now, column):
         return None
     rose = alarm.value > alarm.baseline
     direction = "rose" if rose else "fell"
@@ -94,29 +131,37 @@ def _change_by_rank(alarm: Alarm, frame: ObservationFrame, context: EventContext
 
 def _before_and_now(signal: Signal, frame: ObservationFrame, context: EventContext) -> tuple[str, str]:
     """Return a signal's baseline and its value in `frame`."""
-    now, first, column = summary_of(frame, signal), context.first_windows(signal), context.column(signal)
+    now, learned, column = summary_of(frame, signal), context.learned, context.column(signal)
+    binned = now if now is not None and column is not None and _fits(now, column) else None
     match signal.aspect:
         case Aspect.DEAD_LETTERS:
-            learned = context.learned
-            before = "none" if learned is None else _percent(learned.dead_letters, learned.records)
+            first = None if learned is None else learned.frame
+            before = "none" if first is None else _percent(first.dead_letters, first.records)
             return before, _percent(frame.dead_letters, frame.records)
         case Aspect.NULLS | Aspect.NON_FINITE:
             return _missing_values(signal, frame, context)
         case Aspect.OUT_OF_RANGE:
-            return "none in training", _percent(now.bins[0] + now.bins[-1], now.count) if now else _UNKNOWN
-        case Aspect.UNSEEN if column is not None and now is not None:
-            return _percent(column.shares[-1], 1), _percent(now.bins[-1], now.count)
-        case Aspect.CATEGORIES if column is not None and now is not None:
-            return _category(column, now)
+            outside = _percent(binned.bins[0] + binned.bins[-1], binned.count) if binned else _UNKNOWN
+            return "none in training", outside
+        case Aspect.UNSEEN if column is not None and binned is not None:
+            return _percent(column.shares[-1], 1), _percent(binned.bins[-1], binned.count)
+        case Aspect.CATEGORIES if column is not None and binned is not None:
+            return _category(column, binned)
         case Aspect.DISTRIBUTION:
-            if column is not None and column.categories and now is not None:
-                return _category(column, now)
+            if column is not None and column.categories and binned is not None:
+                return _category(column, binned)
             return "that of training", f"another (mean {_number(now.mean if now else None)})"
         case Aspect.SPREAD:
-            return _number(column.stddev if column is not None else stddev(first)), _number(stddev(now))
+            known = column.stddev if column is not None else stddev(context.first_windows(signal))
+            return _number(known), _number(stddev(now))
         case _:
-            mean = column.mean if column is not None else (first.mean if first else None)
-            return _number(mean), _number(now.mean if now else None)
+            usual = column or context.first_windows(signal)
+            return _number(usual.mean if usual is not None else None), _number(now.mean if now else None)
+
+
+def _fits(now: ColumnSummary, column: ReferenceColumn) -> bool:
+    """Whether `now` was counted in the bins of `column`; a worker without the reference counts in none."""
+    return bool(now.bins) and len(now.bins) == len(column.shares)
 
 
 def _missing_values(signal: Signal, frame: ObservationFrame, context: EventContext) -> tuple[str, str]:
@@ -125,8 +170,8 @@ def _missing_values(signal: Signal, frame: ObservationFrame, context: EventConte
     before = _UNKNOWN
     if column is not None:
         before = _percent(getattr(column, count), column.rows)
-    elif first is not None and context.learned is not None:
-        before = _percent(getattr(first, count), context.learned.records)
+    elif first is not None:
+        before = _percent(getattr(first, count), context.first_records(signal))
     return before, _percent(getattr(now, count), frame.records) if now else _UNKNOWN
 
 

@@ -1,4 +1,4 @@
-"""The baselines that an incident is described with: the package's reference, or a stream's first windows."""
+"""The baselines that an incident is described with: the package's reference, or a pipeline's first events."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import math
 from dataclasses import dataclass
 
 from stream_infer.drift.aspects import RECORDS, Signal
+from stream_infer.drift.baseline import LearnedBaseline
 from stream_infer.drift.frames import OUTPUT_CATEGORY, ColumnSummary, ObservationFrame
 from stream_infer.drift.reference import Reference, ReferenceColumn
 
 
 @dataclass(frozen=True, slots=True)
 class EventContext:
-    """The reference of the model, and the first windows of the stream merged; each may be missing."""
+    """The reference of the model, and what the pipeline's first events teach; each may be missing."""
 
     reference: Reference | None
-    learned: ObservationFrame | None
+    learned: LearnedBaseline | None
 
     def column(self, signal: Signal) -> ReferenceColumn | None:
         """Return the column of `signal` in the reference."""
@@ -27,7 +28,14 @@ class EventContext:
 
     def first_windows(self, signal: Signal) -> ColumnSummary | None:
         """Return the summary of the column of `signal` in the first windows."""
-        return None if self.learned is None else summary_of(self.learned, signal)
+        return None if self.learned is None else self.learned.columns.get((signal.kind, signal.name))
+
+    def first_records(self, signal: Signal) -> int:
+        """Return the number of first events of the pipeline that `signal` is compared with."""
+        first = self.first_windows(signal)
+        if self.learned is None:
+            return 0
+        return self.learned.frame.records if first is None else self.learned.rows(first)
 
 
 def summary_of(frame: ObservationFrame, signal: Signal) -> ColumnSummary | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stream_infer.drift.error_drift import ErrorDrift, ErrorRecovered
+from stream_infer.drift.error_drift import PROMISE, ErrorDrift, ErrorRecovered, LabelsOfOneClass
 from stream_infer.drift.estimate import ModelId
 from stream_infer.drift.labels import LabelWindow
 from stream_infer.drift.performance import AccuracyEstimate, PerformanceChange, WindowMetric
@@ -15,7 +15,12 @@ from stream_infer.flow.codes import EventType
 
 ESTIMATED_ACCURACY = "estimated_accuracy"
 
-_METRICS = {"log_loss": "log loss", "brier": "Brier score", "mae": "mean absolute error"}
+_METRICS = {
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "mae": "mean absolute error",
+    "median_absolute_error": "median absolute error",
+}
 
 
 def performance_event(pipeline: str, change: PerformanceChange) -> dict[str, object]:
@@ -29,6 +34,8 @@ def performance_event(pipeline: str, change: PerformanceChange) -> dict[str, obj
             return _error_drift_event(pipeline, change)
         case ErrorRecovered():
             return _error_recovered_event(pipeline, change)
+        case LabelsOfOneClass():
+            return _one_class_event(pipeline, change)
 
 
 def _metric_event(pipeline: str, change: WindowMetric) -> dict[str, object]:
@@ -83,38 +90,64 @@ def _estimate_event(pipeline: str, change: AccuracyEstimate) -> dict[str, object
 
 def _error_drift_event(pipeline: str, change: ErrorDrift) -> dict[str, object]:
     rose = change.error > change.baseline
-    spec, window = change.detection.spec, change.window
+    window = change.window
     detector = {
-        "detector": spec.kind.value,
-        "parameters": dict(spec.parameters),
-        "statistic": change.detection.statistic,
-        "threshold": spec.threshold,
+        "detector": change.detector,
+        "parameters": dict(change.parameters),
+        "statistic": change.statistic,
+        "threshold": change.threshold,
     }
+    what = "error" if change.class_name is None else f"share of missed labels of class {change.class_name!r}"
+    told = "detected" if change.opens else f"updated/{change.class_name}/{_place(window)}"
+    said = ", which its package promises," if change.detector == PROMISE else ""
     return _incident_event(pipeline, change) | {
-        "id": f"{pipeline}/{change.incident}/detected",
-        "type": EventType.DRIFT_DETECTED,
+        "id": f"{pipeline}/{change.incident}/{told}",
+        "type": EventType.DRIFT_DETECTED if change.opens else EventType.DRIFT_UPDATED,
         "severity": "warning" if rose else "info",
-        "summary": f"error of model {change.model.version} {'rose' if rose else 'fell'} from "
-        f"{change.baseline:.4g} to {change.error:.4g} on {change.labels} labels since {window.log} "
+        "summary": f"{what} of model {change.model.version} {'rose' if rose else 'fell'} from "
+        f"{change.baseline:.4g}{said} to {change.error:.4g} on {change.labels} labels since {window.log} "
         f"offset {window.first_offset}",
         "ranges": [_range(window.log, window.first_offset, None)],
         "drift": _drift(change) | detector,
-        "attributes": {"state": "open"},
+        "attributes": {"state": "open" if change.opens else "updated"}
+        | ({} if change.class_name is None else {"class": change.class_name}),
     }
 
 
 def _error_recovered_event(pipeline: str, change: ErrorRecovered) -> dict[str, object]:
-    ending = "has stayed at its new level" if change.settled else "is back to what it was"
+    ending = "stays at another level" if change.settled else "is back to what it was"
     window = change.window
+    told = f"settled/{_place(window)}" if change.settled else "resolved"
     return _incident_event(pipeline, change) | {
-        "id": f"{pipeline}/{change.incident}/resolved",
-        "type": EventType.DRIFT_RESOLVED,
+        "id": f"{pipeline}/{change.incident}/{told}",
+        "type": EventType.DRIFT_UPDATED if change.settled else EventType.DRIFT_RESOLVED,
         "severity": "info",
         "summary": f"error of model {change.model.version} {ending}: {change.error:.4g}, "
         f"{change.baseline:.4g} at first",
         "ranges": [_range(window.log, window.first_offset, window.last_offset)],
         "drift": _drift(change) | {"detector": "windows"},
-        "attributes": {"state": "resolved", "ending": "settled" if change.settled else "returned"},
+        "attributes": {"state": "settled"} if change.settled else {"state": "resolved", "ending": "returned"},
+    }
+
+
+def _one_class_event(pipeline: str, change: LabelsOfOneClass) -> dict[str, object]:
+    window, model = change.window, change.model
+    incident, state = f"one_class.{model.digest[-16:]}", "resolved" if change.ended else "open"
+    summary = (
+        f"labels of model {model.version} are no longer of class {change.name!r} alone"
+        if change.ended
+        else f"labels cover one class: all {change.labels} of model {model.version} are {change.name!r}, "
+        f"and it answered otherwise {change.others} times. They say nothing of others: look at which events "
+        "get a label"
+    )
+    return _event(pipeline, model, window.time_ms) | {
+        "id": f"{pipeline}/{incident}/{_place(window)}/{state}",
+        "type": EventType.QUALITY,
+        "severity": "info" if change.ended else "warning",
+        "incident_id": incident,
+        "summary": summary,
+        "ranges": [_range(window.log, window.first_offset, window.last_offset)],
+        "attributes": {"state": state, "class": change.name},
     }
 
 

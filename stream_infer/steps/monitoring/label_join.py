@@ -15,6 +15,7 @@ from stream_infer.drift.clock import TopicClock
 from stream_infer.drift.detectors import DetectorKind, DetectorSpec
 from stream_infer.drift.error_drift import ErrorPolicy
 from stream_infer.drift.join import Join
+from stream_infer.drift.label_feed import LabelFeed
 from stream_infer.drift.labels import JoinPolicy, LabelOutcome, Predicted, ReadProgress, Truth
 from stream_infer.drift.performance import OutputMeaningOf, Performance, PerformanceChange
 from stream_infer.flow.records import Batch, Partition, Rejected
@@ -23,6 +24,7 @@ from stream_infer.steps.monitoring.label_readers import LabelReader, PredictionR
 
 _JOIN = "join/"
 _PERFORMANCE = "performance/"
+_FEED = "feed"
 # A false alarm about one model's errors in so many blocks of labels; there are few of them.
 _ERROR_RUN_LENGTH = 100_000.0
 
@@ -59,6 +61,7 @@ class LabelJoinStep:
         self._pipeline = pipeline
         self._settings = settings
         self._prediction_clock, self._label_clock = TopicClock(), TopicClock()
+        self._feed = LabelFeed()
         self._join = Join(settings.join)
         self._performance = Performance(settings.errors, settings.meaning_of, window=settings.join.window)
 
@@ -66,6 +69,11 @@ class LabelJoinStep:
     def totals(self) -> Mapping[str, int]:
         """The labels of closed windows by `LabelOutcome`."""
         return {outcome: self._join.totals[outcome] for outcome in LabelOutcome}
+
+    @property
+    def feed(self) -> LabelFeed:
+        """How long labels usually stay away."""
+        return self._feed
 
     @property
     def coverage(self) -> float:
@@ -76,6 +84,11 @@ class LabelJoinStep:
     def remembered(self) -> int:
         """The number of predictions and labels that are kept."""
         return self._join.remembered
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory they take, with their stored documents."""
+        return self._join.size_bytes
 
     def take(self, batch: Batch) -> tuple[Sequence[Mapping[str, object]], Sequence[Rejected]]:
         """Take the predictions and labels of `batch`; return events, and the rows that are neither."""
@@ -96,12 +109,15 @@ class LabelJoinStep:
     def changed(self) -> Mapping[str, Any]:
         """Return the documents that changed since the last call, None for those that are gone."""
         joined = {_JOIN + name: document for name, document in self._join.changed().items()}
-        return joined | {_PERFORMANCE + name: one for name, one in self._performance.changed().items()}
+        joined |= {_PERFORMANCE + name: one for name, one in self._performance.changed().items()}
+        return joined | ({_FEED: self._feed.to_document()} if self._feed.count else {})
 
     def restore(self, documents: Mapping[str, Any]) -> None:
         """Take over the state in `documents`; those of others are left alone."""
         self._join.restore(_under(_JOIN, documents))
         self._performance.restore(_under(_PERFORMANCE, documents))
+        if _FEED in documents:
+            self._feed = LabelFeed(*documents[_FEED])
 
     def _take_prediction(self, batch: Batch, row: int, predicted: Predicted) -> Sequence[PerformanceChange]:
         partition = batch.source(row)
@@ -117,9 +133,10 @@ class LabelJoinStep:
         for row, truth in sorted(merged, key=lambda item: item[0]):
             partition, offset = batch.source(row), batch.offset[row]
             if truth is None:
-                self._join.invalid(_log(partition), offset, max(0, batch.timestamp_ms[row]))
+                self._join.invalid(_log(partition), offset, batch.time_ms(row))
             else:
                 self._label_clock.observe(partition.index, truth.time_ms)
+                self._feed.observe(truth.time_ms)
                 self._join.labelled(_log(partition), offset, truth)
 
     def _progress(self, batch: Batch) -> ReadProgress:

@@ -6,17 +6,20 @@ type `Label`. A record that is no label is a `Rejected`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from stream_infer.avro.decode import Decoded, Decoder
 from stream_infer.drift.labels import Predicted, Truth
 from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Batch, Rejected, Stage
+from stream_infer.steps.observing.layout import TOO_LARGE
 from stream_infer.steps.options import JoinBy
 
+MOST_CHARACTERS = 1024
+"""Of an id, a label or a version: they are kept in memory and in the state for as long as labels may come."""
 PREDICTION_FIELDS = ("id", "model_version", "model_digest", "event_time", "label", "score", "value")
 
 
@@ -84,17 +87,24 @@ class LabelReader:
             return Rejected(
                 row, Stage.VALIDATE, DeadLetterClass.NO_LABEL, "The label holds no class and no number."
             )
-        time_ms = _time_ms(batch, row)
+        too_long = _too_long(row, str(name), str(label))
+        if too_long is not None:
+            return too_long
+        time_ms = batch.time_ms(row)
         known = columns[fields.time][at] if fields.time is not None else None
         known_ms = time_ms if known is None else known // fields.units_per_ms
         return Truth(str(name), time_ms, known_ms, None if label is None else str(label), value)
 
 
 class PredictionReader:
-    """Reads our own predictions out of batches. The decoder gives `PREDICTION_FIELDS`."""
+    """Reads our own predictions out of batches. The decoders give `PREDICTION_FIELDS`.
 
-    def __init__(self, decoder: Decoder, join: JoinBy) -> None:
-        self._decoder = decoder
+    `earlier` read what `decoder` cannot: predictions of earlier releases, whose framing does not name their
+    schema.
+    """
+
+    def __init__(self, decoder: Decoder, join: JoinBy, earlier: Sequence[Decoder] = ()) -> None:
+        self._decoders = [decoder, *earlier]
         self._join = join
 
     def read(
@@ -103,21 +113,33 @@ class PredictionReader:
         """Return (row, prediction) of those `rows` that are predictions and can be joined."""
         if not rows:
             return (), []
-        decoded = _decoded(self._decoder, batch, rows)
-        predictions = self._predictions(batch, [rows[place] for place in decoded.rows], decoded.columns)
-        return list(predictions), _of_batch(decoded.rejected, rows)
+        found: list[tuple[int, Predicted]] = []
+        reasons: dict[int, Rejected] = {}
+        left = rows
+        for decoder in self._decoders:
+            decoded = _decoded(decoder, batch, left)
+            found += self._predictions(batch, [left[place] for place in decoded.rows], decoded.columns)
+            reasons = {one.row: reasons.get(one.row, one) for one in _of_batch(decoded.rejected, left)}
+            left = sorted(reasons)
+            if not left:
+                break
+        predictions, rejected = [], list(reasons.values())
+        for row, one in sorted(found, key=itemgetter(0)):
+            too_long = _too_long(row, one.id, one.version, one.digest, one.label)
+            if too_long is None:
+                predictions.append((row, one))
+            else:
+                rejected.append(too_long)
+        return predictions, rejected
 
     def _predictions(
-        self,
-        batch: Batch,
-        rows: Sequence[int],
-        columns: Mapping[str, Any],
+        self, batch: Batch, rows: Sequence[int], columns: Mapping[str, Any]
     ) -> Iterator[tuple[int, Predicted]]:
         fields = [columns[path].to_pylist() for path in PREDICTION_FIELDS]
         for row, name, version, digest, event_ms, label, score, value in zip(rows, *fields, strict=True):
             join_id = _key(batch, row) if self._join is JoinBy.KEY else name
             if join_id is not None:
-                time_ms = _time_ms(batch, row)
+                time_ms = batch.time_ms(row)
                 numbers = _finite(score), _finite(value)
                 yield row, Predicted(join_id, version, digest, time_ms, event_ms, label, *numbers)
 
@@ -126,20 +148,22 @@ def _decoded(decoder: Decoder, batch: Batch, rows: Sequence[int]) -> Decoded:
     return decoder.decode([batch.values[row] for row in rows], [batch.headers[row] for row in rows])
 
 
-def _time_ms(batch: Batch, row: int) -> int:
-    """Return the record's time; one from the future, or none, counts as now: else all would be forgotten."""
-    time_ms = batch.timestamp_ms[row]
-    return min(time_ms, batch.received_ms) if time_ms >= 0 else batch.received_ms
-
-
 def _key(batch: Batch, row: int) -> str | None:
     key = batch.keys[row]
     return None if key is None else key.decode("utf-8", "backslashreplace")
 
 
 def _finite(value: object) -> float | None:
-    """Return a finite number as a float, or None."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    """Return a number as a float; None for what counts as not finite, as in frames, or is no number."""
+    return float(value) if isinstance(value, int | float) and abs(value) < TOO_LARGE else None
+
+
+def _too_long(row: int, *texts: str | None) -> Rejected | None:
+    """Return the refusal of a record one of whose `texts` is too long to be kept."""
+    if all(text is None or len(text) <= MOST_CHARACTERS for text in texts):
+        return None
+    message = f"Its id, or another text of it, has more than {MOST_CHARACTERS} characters."
+    return Rejected(row, Stage.VALIDATE, DeadLetterClass.TOO_LONG, message)
 
 
 def _of_batch(rejected: Sequence[Rejected], rows: Sequence[int]) -> list[Rejected]:

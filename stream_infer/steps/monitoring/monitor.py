@@ -7,12 +7,19 @@ Nothing but these documents survives a batch, so a kill changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stream_infer.avro.record import RecordReader, RecordWriter
-from stream_infer.drift.incident import IncidentChange, IncidentOpened, IncidentResolved
-from stream_infer.drift.monitor import Monitor, MonitorPolicy, ReferenceMissing, References
+from stream_infer.drift.detector_banks import References
+from stream_infer.drift.incident import (
+    IncidentChange,
+    IncidentOpened,
+    IncidentResolved,
+    IncidentSettled,
+    IncidentUpdated,
+)
+from stream_infer.drift.monitor import Monitor, MonitorPolicy, ReferenceMissing
 from stream_infer.drift.windows import StreamKey
 from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Batch, Outcome, Partition, Rejected, Stage
@@ -20,24 +27,26 @@ from stream_infer.steps.monitoring import drift_event
 from stream_infer.steps.monitoring.event_context import EventContext
 from stream_infer.steps.monitoring.event_output import event_output
 from stream_infer.steps.monitoring.label_join import LabelJoinSettings, LabelJoinStep, rows_of
+from stream_infer.steps.monitoring.refused_frames import RefusedFrames
 from stream_infer.steps.monitoring.state_documents import StateDocuments
-from stream_infer.steps.observing.frame_check import check_frame
-from stream_infer.steps.observing.frame_record import from_record
+from stream_infer.steps.observing.frame_check import checked_frame
 
 MonitoringEvent = Mapping[str, object]
+
+_REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorSettings:
     """The pipeline, its topic of observation frames, and the policy of detection.
 
-    `incarnations` are topic ids by name, see `StateDocuments`.
+    `state_limit` is asked for the most bytes that the state topic takes as one record.
     """
 
     pipeline: str
     observations: str
     policy: MonitorPolicy = field(default_factory=MonitorPolicy)
-    incarnations: Mapping[str, str] = field(default_factory=dict)
+    state_limit: Callable[[], int] = lambda: 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ class MonitorStep:
         self._references = references
         self._codec = codec
         self._labels = labels
-        self._documents = StateDocuments(settings.pipeline, settings.incarnations)
+        self._documents = StateDocuments(settings.pipeline, settings.state_limit)
         self.restore({})
 
     @property
@@ -75,15 +84,18 @@ class MonitorStep:
         """The number of input records that the frames so far summarise."""
         return self._monitor.records
 
-    def position(self, partition: Partition) -> int:
+    def position(self, partition: Partition, topic_id: str) -> int:
         """Return the next offset of `partition` in the state; 0 where it knows of none."""
-        return self._documents.position(partition)
+        return self._documents.position(partition, topic_id)
 
     def restore(self, documents: Mapping[str, bytes]) -> None:
         """Begin with the state in `documents`: key without the pipeline -> the newest value in the log."""
         state = self._documents.restore(documents)
         self._monitor = Monitor(self._settings.pipeline, self._settings.policy, self._references)
         self._monitor.restore(dict(state))
+        self._refused = RefusedFrames(self._settings.pipeline)
+        if _REFUSED in state:
+            self._refused.restore(state[_REFUSED])
         self._label_join: LabelJoinStep | None = None
         if self._labels is not None:
             self._label_join = LabelJoinStep(self._settings.pipeline, self._labels)
@@ -92,8 +104,9 @@ class MonitorStep:
     def __call__(self, batch: Batch) -> Outcome:
         """Take the records of `batch`.
 
-        1. count the last outcome as committed; 2. take each frame in order; 3. take predictions and labels;
-        4. write the events that follow; 5. write the documents that changed, and the positions.
+        1. count the last outcome as committed; 2. take each frame in order; 3. tell of the refused ones;
+        4. take predictions and labels; 5. write the events that follow; 6. write the documents that changed,
+        and the positions.
         """
         self._documents.commit()
         events: list[MonitoringEvent] = []
@@ -101,6 +114,9 @@ class MonitorStep:
         for row in rows_of(batch, self._settings.observations):
             self._take_frame(batch, row, events, rejected)
         changed: dict[str, object] = {**self._monitor.changed()}
+        if rejected:
+            events += self._refused.take(batch, rejected)
+            changed[_REFUSED] = self._refused.to_document()
         if self._label_join is not None:
             label_events, bad_rows = self._label_join.take(batch)
             events += label_events
@@ -127,12 +143,12 @@ class MonitorStep:
         self, batch: Batch, row: int, events: list[MonitoringEvent], rejected: list[Rejected]
     ) -> None:
         try:
-            frame = from_record(self._codec.frames.read(batch.values[row] or b""))
-            check_frame(frame)
+            record = self._codec.frames.read(batch.values[row] or b"")
+            frame = checked_frame(record, self._settings.pipeline)
         except ValueError as error:
             rejected.append(Rejected(row, Stage.DECODE, DeadLetterClass.INVALID, str(error)))
             return
-        now_ms = batch.timestamp_ms[row]
+        now_ms = batch.time_ms(row)
         events += self._drift_events(self._monitor.take(frame, now_ms), now_ms)
 
     def _drift_events(
@@ -143,6 +159,10 @@ class MonitorStep:
             match change:
                 case IncidentOpened():
                     yield drift_event.opened_event(pipeline, change, self._context(change), now_ms)
+                case IncidentUpdated():
+                    yield drift_event.updated_event(pipeline, change, self._context(change), now_ms)
+                case IncidentSettled():
+                    yield drift_event.settled_event(pipeline, change, self._context(change), now_ms)
                 case IncidentResolved():
                     yield drift_event.resolved_event(pipeline, change, self._context(change), now_ms)
                 case ReferenceMissing():
@@ -150,5 +170,5 @@ class MonitorStep:
 
     def _context(self, change: IncidentChange) -> EventContext:
         digest = change.incident.digest
-        bank = self._monitor.bank_of(StreamKey(change.frame.source, digest))
-        return EventContext(self._references(digest), bank.learned)
+        learned = self._monitor.learned(StreamKey(change.frame.source, digest))
+        return EventContext(self._references(digest), learned)

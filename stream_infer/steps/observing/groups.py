@@ -47,8 +47,8 @@ def group_rows(batch: Batch, window_offsets: int) -> RowGroups:
     place = np.asarray(batch.partition, np.int64)
     offset = np.asarray(batch.offset, np.int64)
     times = np.asarray(batch.timestamp_ms, np.int64)
-    if times.min() < 0:  # a record without a timestamp has -1
-        times = np.where(times < 0, batch.received_ms, times)
+    if times.min() < 0 or times.max() > batch.received_ms:  # as `Batch.time_ms`
+        times = np.where(times < 0, batch.received_ms, np.minimum(times, batch.received_ms))
     windows = offset // window_offsets
     # A group is a few runs of rows, mostly one.
     starts, sizes = row_runs((place[1:] != place[:-1]) | (windows[1:] != windows[:-1]))

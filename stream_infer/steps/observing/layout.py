@@ -20,10 +20,13 @@ from stream_infer.drift.frames import (
     Signals,
 )
 from stream_infer.drift.reference import LABEL, Reference
-from stream_infer.models.manifest import Manifest
+from stream_infer.models.manifest import Manifest, OutputContract
 
 TOO_LARGE = 1e100
 """A number from here on counts as not finite: its square, summed over a window, would not be."""
+
+MOST_NUMBERS = 50
+"""Of a model with more values, the first ones are summarised: a frame has a place for each in each window."""
 
 NO_SIGNALS = Signals((), (), ())
 
@@ -74,13 +77,14 @@ class CategoryLayout:
 class Layout:
     """All columns of one model that are summarised; `signals` in the order of the other fields.
 
-    `classes` are the labels that the model can give.
+    `contract` is the model's, `classes` are the labels that it can give.
     """
 
     features: NumericLayout
     texts: Sequence[CategoryLayout]
     outputs: NumericLayout
     label: CategoryLayout | None
+    contract: OutputContract
     classes: pa.Array
     signals: Signals
 
@@ -90,8 +94,7 @@ def make_layout(manifest: Manifest, reference: Reference | None) -> Layout:
     numbers = [feature for feature in manifest.features if feature.type not in _TEXT]
     texts = [feature for feature in manifest.features if feature.type in _TEXT]
     contract = manifest.output
-    outputs = ["score"] if contract.score is not None else []
-    outputs += ["value"] if contract.kind == "regressor" else []
+    outputs = watched_numbers(contract)
     features = _numbers(FEATURE_NUMBER, [f.name for f in numbers], [f.source for f in numbers], reference)
     categories = [
         CategoryLayout(FEATURE_CATEGORY, f.name, f.source, _known(FEATURE_CATEGORY, f.name, reference))
@@ -111,7 +114,15 @@ def make_layout(manifest: Manifest, reference: Reference | None) -> Layout:
     ]
     signals = Signals(*zip(*columns, strict=True)) if columns else NO_SIGNALS
     classes = pa.array(contract.classes, pa.string())
-    return Layout(features, categories, output_numbers, label, classes, signals)
+    return Layout(features, categories, output_numbers, label, contract, classes, signals)
+
+
+def watched_numbers(contract: OutputContract) -> Sequence[str]:
+    """Return the outputs that are summarised: at most `MOST_NUMBERS`, the primary value among them."""
+    primary = [name for name in contract.numbers if name == contract.primary]
+    others = [name for name in contract.numbers if name != contract.primary]
+    kept = {*primary, *others[: MOST_NUMBERS - len(primary)]}
+    return [name for name in contract.numbers if name in kept]
 
 
 def _known(kind: str, name: str, reference: Reference | None) -> pa.Array | None:

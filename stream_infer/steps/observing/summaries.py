@@ -80,10 +80,11 @@ def _outputs(
         number[scored.scored] = np.arange(len(scored.scored))
         rows = number[sampled]
         group, rows = group[rows >= 0], rows[rows >= 0]
-    outputs = [getattr(scored.scores, source) for source in layout.outputs.sources]
-    if any(output is None for output in outputs):  # no row was scored
-        outputs, group, rows = [np.empty(0)] * len(outputs), group[:0], rows[:0]
-    matrix = np.array([output[rows] for output in outputs]).reshape(len(outputs), len(rows))
+    outputs = scored.scores.numbers(layout.contract)
+    if not len(scored.scores):
+        group, rows = group[:0], rows[:0]
+    watched = [outputs[source][rows] for source in layout.outputs.sources]
+    matrix = np.array(watched).reshape(len(watched), len(rows))
     place = _numbers(layout.outputs, matrix, group, tables, place)
     if layout.label is not None:
         _categories(layout.label, _labels(layout.classes, scored.scores, rows), group, tables, place)

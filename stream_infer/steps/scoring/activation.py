@@ -6,7 +6,7 @@ predictions do: aborted with them, and made anew from the batch that is read aga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_infer.avro.record import RecordWriter
@@ -25,6 +25,48 @@ class Announced:
     generation: int
     assignment: int
     version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation:
+    """A model that begins to serve on `instance`; `place` tells it from a later one of its generation."""
+
+    pipeline: str
+    instance: str
+    name: str
+    version: str
+    digest: str
+    generation: int
+    from_version: str | None
+    time_ms: int
+    place: str
+    differences: str = ""
+
+
+def activation_event(of: Activation, ranges: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return the event; `ranges` are the partitions that it answers, each from an offset on."""
+    action = f"replaces {of.from_version}" if of.from_version else "serves"
+    where = f", in {len(ranges)} partitions" if ranges else ""
+    return {
+        "id": f"{of.pipeline}/{of.instance}/{EventType.MODEL_ACTIVATED}/{of.generation}/{of.place}",
+        "type": EventType.MODEL_ACTIVATED,
+        "severity": "info",
+        "time": of.time_ms,
+        "pipeline": of.pipeline,
+        "summary": f"{of.name} {of.version} {action} on {of.instance}{where}"
+        + (f", although {of.differences}" if of.differences else ""),
+        "model_version": of.version,
+        "model_digest": of.digest,
+        "instance": of.instance,
+        "ranges": ranges,
+        "model": {
+            "generation": of.generation,
+            "from_version": of.from_version,
+            "to_version": of.version,
+            "to_digest": of.digest,
+        },
+        "attributes": {"differences": of.differences} if of.differences else {},
+    }
 
 
 class Announcer:
@@ -69,33 +111,24 @@ class Announcer:
         )
 
     def _event(self, batch: Batch, serving: ServingModel, before: Announced | None) -> dict[str, object]:
-        manifest, digest = serving.model.manifest, serving.model.digest
         ranges = [
             {"topic": p.topic, "partition": p.index, "first_offset": offset, "last_offset": None}
             for p, offset in sorted(batch.positions.items())
         ]
         first = min(batch.cursor.spans)
-        from_version = before.version if before and before.digest != digest else None
-        action = f"replaces {from_version}" if from_version else "serves"
-        differences = "; ".join(self._differences(manifest))
-        return {
-            "id": f"{self._pipeline}/{self._instance}/{EventType.MODEL_ACTIVATED}/{serving.generation}/"
-            f"{first.topic}/{first.index}/{batch.cursor.spans[first].first}",
-            "type": EventType.MODEL_ACTIVATED,
-            "severity": "info",
-            "time": batch.received_ms,
-            "pipeline": self._pipeline,
-            "summary": f"{manifest.name} {manifest.version} {action} on {self._instance}, "
-            f"in {len(ranges)} partitions" + (f", although {differences}" if differences else ""),
-            "model_version": manifest.version,
-            "model_digest": digest,
-            "instance": self._instance,
-            "ranges": ranges,
-            "model": {
-                "generation": serving.generation,
-                "from_version": from_version,
-                "to_version": manifest.version,
-                "to_digest": digest,
-            },
-            "attributes": {"differences": differences} if differences else {},
-        }
+        digest = serving.model.digest
+        return activation_event(
+            Activation(
+                pipeline=self._pipeline,
+                instance=self._instance,
+                name=serving.model.manifest.name,
+                version=serving.model.manifest.version,
+                digest=digest,
+                generation=serving.generation,
+                from_version=before.version if before and before.digest != digest else None,
+                time_ms=batch.received_ms,
+                place=f"{first.topic}/{first.index}/{batch.cursor.spans[first].first}",
+                differences="; ".join(self._differences(serving.model.manifest)),
+            ),
+            ranges,
+        )

@@ -16,15 +16,17 @@ import fastavro
 import numpy as np
 from fastavro.schema import to_parsing_canonical_form
 
+from stream_infer.avro.decode import Decoded
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema
 from stream_infer.flow.codes import RefusalCode
-from stream_infer.flow.errors import ModelFailed, Refused
+from stream_infer.flow.errors import Refused
+from stream_infer.flow.records import Rejected
+from stream_infer.models.frame_builder import Columns
 from stream_infer.models.load import Model
 from stream_infer.models.manifest import OutputContract, Tolerance
 from stream_infer.models.scores import Floats, Scores
 from stream_infer.steps.scoring.infer import Inferred, infer
-from stream_infer.steps.scoring.isolate import Budget
 from stream_infer.steps.scoring.plan import Events, plan_scoring
 
 GOLDEN_SCHEMA = {
@@ -40,10 +42,14 @@ GOLDEN_SCHEMA = {
     ],
 }
 
+_VALUES = {"name": "values", "type": ["null", {"type": "map", "values": "double"}], "default": None}
 _Numbers = TypeVar("_Numbers", float, Floats)
 
-_SCHEMA = fastavro.parse_schema(GOLDEN_SCHEMA)
-_WRITTEN = "null", to_parsing_canonical_form(_SCHEMA)
+_KEPT = 100  # as many as a small batch has: they are scored again when the model raises
+# Packages of models with several values have them too; the others stay readable by earlier releases.
+_WITHOUT_VALUES = fastavro.parse_schema(GOLDEN_SCHEMA)
+_WITH_VALUES = fastavro.parse_schema({**GOLDEN_SCHEMA, "fields": [*GOLDEN_SCHEMA["fields"], _VALUES]})
+_WRITTEN = {("null", to_parsing_canonical_form(one)) for one in (_WITHOUT_VALUES, _WITH_VALUES)}
 # Not random, so that one model gives one package; any 16 bytes will do in a file of our own.
 _SYNC_MARKER = hashlib.sha256(b"io.streaminfer.package.v1.Golden").digest()[:16]
 
@@ -57,6 +63,7 @@ class Golden:
     score: float | None = None
     value: float | None = None
     class_scores: Mapping[str, float] | None = None
+    values: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,8 @@ class GoldenReport:
 
 def write_golden(rows: Iterable[Golden]) -> bytes:
     """Return `rows` as a container file, the same bytes for the same rows."""
-    file = io.BytesIO()
+    file, given = io.BytesIO(), list(rows)
+    schema = _WITHOUT_VALUES if all(row.values is None for row in given) else _WITH_VALUES
     records = [
         {
             "event": row.event,
@@ -87,10 +95,11 @@ def write_golden(rows: Iterable[Golden]) -> bytes:
             "score": row.score,
             "value": row.value,
             "class_scores": dict(row.class_scores) if row.class_scores is not None else None,
+            "values": dict(row.values) if row.values is not None else None,
         }
-        for row in rows
+        for row in given
     ]
-    fastavro.writer(file, _SCHEMA, records, codec="null", sync_marker=_SYNC_MARKER)
+    fastavro.writer(file, schema, records, codec="null", sync_marker=_SYNC_MARKER)
     return file.getvalue()
 
 
@@ -100,7 +109,7 @@ def read_golden(data: bytes) -> list[Golden]:
         reader = fastavro.reader(io.BytesIO(data))
         written = reader.codec, to_parsing_canonical_form(reader.writer_schema)
         # Nothing is read with a schema of someone else's making.
-        records = list(reader) if written == _WRITTEN else None
+        records = list(reader) if written in _WRITTEN else None
     except Exception as error:  # noqa: BLE001 - fastavro raises a dozen types for bytes that are no container
         raise Refused(RefusalCode.GOLDEN, f"golden.avro cannot be read: {type(error).__name__}") from None
     if records is None:
@@ -114,7 +123,11 @@ def replay(model: Model, schema: Schema, golden: bytes) -> GoldenReport:
     `schema` is the package's input schema. A converted model predicts in both of its forms. Raises `Refused`
     when the file or the schema does not fit the model.
     """
-    rows = read_golden(golden)
+    return replay_rows(model, schema, read_golden(golden))
+
+
+def replay_rows(model: Model, schema: Schema, rows: Sequence[Golden]) -> GoldenReport:
+    """Replay `rows` in one batch, as `replay` does."""
     reports = [_replay(form, schema, rows) for form in model.forms()]
     return GoldenReport(
         rows=len(rows),
@@ -124,15 +137,25 @@ def replay(model: Model, schema: Schema, golden: bytes) -> GoldenReport:
     )
 
 
+def golden_columns(model: Model, schema: Schema, golden: bytes) -> Columns:
+    """Return the columns of the first golden events, which tell whether `model` still answers at all.
+
+    Raises `Refused` as `replay` does.
+    """
+    return _decode(model, schema, read_golden(golden)[:_KEPT]).columns
+
+
+def _decode(model: Model, schema: Schema, rows: Sequence[Golden]) -> Decoded:
+    plan = plan_scoring(model, Events(Framing.NONE, [schema]))
+    return plan.decoder.decode([row.event for row in rows])
+
+
 def _replay(model: Model, schema: Schema, rows: Sequence[Golden]) -> GoldenReport:
-    decoded = plan_scoring(model, Events(Framing.NONE, [schema])).decoder.decode([row.event for row in rows])
-    try:
-        inferred = infer(model, decoded.columns, Budget())
-    except ModelFailed as failed:
-        raise Refused(RefusalCode.GOLDEN, f"on the golden samples, {failed}") from None
+    decoded = _decode(model, schema, rows)
+    inferred = infer(model, decoded.columns)
     places = {int(decoded.rows[row]): place for place, row in enumerate(inferred.rows.tolist())}
-    rejected = {reject.row: reject.error_class for reject in decoded.rejected}
-    rejected |= {int(decoded.rows[reject.row]): reject.error_class for reject in inferred.rejected}
+    rejected = {reject.row: reject for reject in decoded.rejected}
+    rejected |= {int(decoded.rows[reject.row]): reject for reject in inferred.rejected}
     return _compare(rows, places, inferred, rejected, model)
 
 
@@ -140,7 +163,7 @@ def _compare(
     rows: Sequence[Golden],
     places: Mapping[int, int],
     inferred: Inferred,
-    rejected: Mapping[int, str],
+    rejected: Mapping[int, Rejected],
     model: Model,
 ) -> GoldenReport:
     contract, tolerance = model.manifest.output, model.manifest.tolerance
@@ -149,7 +172,8 @@ def _compare(
     mismatches = 0
     for index, expected in enumerate(rows):
         if index not in places:
-            failures.append(f"golden row {index} was rejected: {rejected[index]}")
+            reject = rejected[index]
+            failures.append(f"golden row {index} was rejected ({reject.error_class}): {reject.message}")
             continue
         found = row_of(inferred.scores, places[index], contract)
         difference, agrees = _compare_numbers(found, expected, tolerance)
@@ -172,6 +196,9 @@ def row_of(scores: Scores, place: int, contract: OutputContract) -> Golden:
         class_scores=None
         if scores.class_scores is None
         else dict(zip(contract.classes, scores.class_scores[place].tolist(), strict=True)),
+        values=None
+        if scores.values is None
+        else dict(zip(contract.values, scores.values[place].tolist(), strict=True)),
     )
 
 
@@ -183,6 +210,9 @@ def _compare_numbers(found: Golden, expected: Golden, tolerance: Tolerance) -> t
         if found.class_scores.keys() != expected.class_scores.keys():
             return np.inf, False
         pairs += [(score, expected.class_scores[name]) for name, score in found.class_scores.items()]
+    if (found.values or {}).keys() != (expected.values or {}).keys():
+        return np.inf, False
+    pairs += [(value, (expected.values or {})[name]) for name, value in (found.values or {}).items()]
     if any((a is None) != (b is None) for a, b in pairs):
         return np.inf, False
     numbers = [(a, b) for a, b in pairs if a is not None and b is not None]

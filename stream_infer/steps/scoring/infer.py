@@ -6,32 +6,29 @@ A worker, a batch file, `open_package` and the golden samples share this path. I
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_infer.flow.codes import DeadLetterClass
+from stream_infer.flow.errors import ModelFailed
 from stream_infer.flow.records import Rejected, Stage
 from stream_infer.models.frame_builder import Columns, build_frame
 from stream_infer.models.load import Model
 from stream_infer.models.scores import Fault, OutputShapeError, Scores, check_scores
 from stream_infer.steps.scoring import policy
-from stream_infer.steps.scoring.isolate import Budget, Isolated, isolate
+from stream_infer.steps.scoring.isolate import Expired, Isolated, isolate, untimed
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """The scores of `rows` (ascending rows of the given columns), and the rejected rows with the reason.
-
-    `answered` counts rows on which the model did not raise, `raised` those on which it did.
-    """
+    """The scores of `rows` (ascending rows of the given columns), and the rejected rows with the reason."""
 
     rows: NDArray[np.intp]
     scores: Scores
     rejected: Sequence[Rejected]
-    answered: int
-    raised: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +37,17 @@ class _Answer:
     faults: Sequence[Fault]
 
 
-def infer(model: Model, columns: Columns, budget: Budget) -> Inferred:
-    """Score every row of `columns`, which hold each feature's source. Raises `ModelFailed` over budget."""
+def infer(
+    model: Model, columns: Columns, expired: Expired = untimed, part_rows: int | None = None
+) -> Inferred:
+    """Score every row of `columns`, which hold each feature's source, at most `part_rows` at once.
+
+    Rows that the model does not answer are rejected, whatever their share. Raises `ModelFailed` when it does
+    not answer its golden rows either, and `Aborted` when the time is over.
+    """
     if not len(next(iter(columns.values()))):
-        return Inferred(np.empty(0, np.intp), Scores(), (), answered=0, raised=0)
-    passed = policy.apply_policies(columns, model.manifest)
+        return Inferred(np.empty(0, np.intp), Scores(), ())
+    passed = policy.apply_policies(columns, model.manifest, model.accepted)
 
     def predict(start: int, stop: int) -> _Answer:
         # A frame of its own for each call: a model that writes into its input spoils no later answer.
@@ -52,9 +55,11 @@ def infer(model: Model, columns: Columns, budget: Budget) -> Inferred:
         scores = model.predict(build_frame(part, model.manifest))
         return _Answer(scores, check_scores(scores, model.manifest.output, stop - start))
 
-    isolated = isolate(predict, len(passed.rows), budget)
+    check = partial(_check_golden, model)
+    isolated = isolate(predict, len(passed.rows), check=check, expired=expired, part_rows=part_rows)
     rejected = _rejected(isolated)
-    raised = len(isolated.poison)
+    if rejected and not isolated.poison:
+        check()
     keep = np.ones(len(passed.rows), dtype=np.bool_)
     keep[[reject.row for reject in rejected]] = False
     scores = _select([part.answer.scores for part in isolated.parts], _answered(keep, isolated))
@@ -62,9 +67,18 @@ def infer(model: Model, columns: Columns, budget: Budget) -> Inferred:
         rows=passed.rows[keep],
         scores=scores,
         rejected=sorted([*passed.rejected, *move_rows(rejected, passed.rows)], key=lambda reject: reject.row),
-        answered=len(passed.rows) - raised,
-        raised=raised,
     )
+
+
+def _check_golden(model: Model) -> None:
+    """Raise `ModelFailed` when `model` does not answer its golden rows, as it did when it was loaded."""
+    if not model.golden:
+        return
+    replayed = infer(replace(model, golden={}), model.golden)
+    failed, answered = replayed.rejected, len(replayed.rows)
+    if failed:
+        share = f"{len(failed)} of {len(failed) + answered}"
+        raise ModelFailed(f"the model fails on golden rows too ({share}); the first: {failed[0].message}")
 
 
 def move_rows(rejected: Sequence[Rejected], rows: NDArray[np.intp]) -> list[Rejected]:
@@ -72,7 +86,7 @@ def move_rows(rejected: Sequence[Rejected], rows: NDArray[np.intp]) -> list[Reje
     return [Rejected(int(rows[r.row]), r.stage, r.error_class, r.message) for r in rejected]
 
 
-def _class_of(error: type[Exception]) -> DeadLetterClass:
+def _class_of(error: type[BaseException]) -> DeadLetterClass:
     return DeadLetterClass.OUTPUT_SHAPE if error is OutputShapeError else DeadLetterClass.RAISED
 
 

@@ -1,13 +1,8 @@
 """The isolation of poison rows, on which a model raises: the batch is halved until single rows are left.
 
-A model that raises on more rows than bad data explains has failed. Models and their answers are not known
-here: an answer is the result of `predict`.
-
-The limits: one poison row among `n` costs about log2(n) predicts, and the 19 rows that any batch may have, up
-to 160. A fixed limit near that (128 find 8 rows of 4,000) would halt the worker on 0.2 % of poison, and again
-after each restart, because catching up reads large batches. So the limit grows with the batch until the share
-of poison decides: finding 5 % of a batch costs up to 0.45 predicts a row. The time that a slow model may take
-is limited by `expired`, the caller's clock.
+Models and their answers are not known here: an answer is the result of `predict`. Any share of rows may be
+poison; the model itself is to blame only when `check` says so. One poison row among `n` costs about log2(n)
+predicts, a batch of nothing else twice as many as it has rows.
 """
 
 from __future__ import annotations
@@ -18,34 +13,19 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Generic, TypeVar
 
-from stream_infer.flow.errors import ModelFailed
+from stream_infer.common.foreign_code import raise_interrupt
+from stream_infer.flow.errors import Aborted
 
 Answer = TypeVar("Answer")
 
-TOLERATED_ROWS = 19
-"""So many rows of any batch may raise, however small the batch."""
 
-TOLERATED_SHARE = 0.05
-
-STREAK_LIMIT = 100
-"""So many rows in succession that raise, over any number of batches, are a model that has failed."""
+Expired = Callable[[], bool]
+"""Tells whether the time that a batch may take is over."""
 
 
-def _never() -> bool:
+def untimed() -> bool:
+    """Return that there is time."""
     return False
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """The limits of isolation: predicts (the larger of two numbers), and the time that the caller allows."""
-
-    predicts: int = 192
-    predicts_per_row: float = 0.5
-    expired: Callable[[], bool] = _never
-
-    def limit(self, rows: int) -> int:
-        """Return the most predicts that a batch of `rows` may take."""
-        return max(self.predicts, int(rows * self.predicts_per_row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +42,7 @@ class Poison:
     """A row on which the model raises, with type and place of the error; its text could quote payload."""
 
     row: int
-    error: type[Exception]
+    error: type[BaseException]
     cause: str
 
 
@@ -72,23 +52,6 @@ class Isolated(Generic[Answer]):
 
     parts: Sequence[BatchPart[Answer]]
     poison: Sequence[Poison]
-
-
-@dataclass(frozen=True, slots=True)
-class Streak:
-    """The number of rows in succession on which one model has raised, without an answer in between."""
-
-    digest: str = ""
-    rows: int = 0
-
-    def after(self, digest: str, *, answered: int, raised: int) -> Streak:
-        """Return the streak after a batch; raise `ModelFailed` when it has become too long."""
-        if answered or digest != self.digest:
-            return Streak(digest, 0 if answered else raised)
-        rows = self.rows + raised
-        if rows >= STREAK_LIMIT:
-            raise ModelFailed(f"the model raised on {rows} rows in succession, without one answer")
-        return Streak(digest, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,29 +72,37 @@ class _Range:
         return _Range(middle, self.stop), _Range(self.start, middle, is_left=True)
 
 
-def isolate(predict: Callable[[int, int], Answer], rows: int, budget: Budget = Budget()) -> Isolated[Answer]:
+def isolate(
+    predict: Callable[[int, int], Answer],
+    rows: int,
+    *,
+    check: Callable[[], None],
+    expired: Expired = untimed,
+    part_rows: int | None = None,
+) -> Isolated[Answer]:
     """Return the answers of `predict(start, stop)` for all rows but the single ones on which it raises.
 
     A range that raises is halved until one row is left. When the left half answers, the right half is halved
     at once: it must hold the fault. A row is poison only if it raises alone, so none is lost for the company
-    it was in. Raises `ModelFailed` when more rows raise than bad data explains, or over budget.
+    it was in. `check` raises when the model is broken; it is called at the first poison row, which spares a
+    broken model the others, and at the end, because a model may break meanwhile. No range has more than
+    `part_rows`. Raises `Aborted` when the time is over and ranges are left: fewer rows take less.
     """
     parts: list[BatchPart[Answer]] = []
     poison: list[Poison] = []
-    pending = [_Range(0, rows)] if rows else []
-    limit = budget.limit(rows)
-    tolerated = max(TOLERATED_ROWS, int(rows * TOLERATED_SHARE))
-    spent = 0
+    size = part_rows or max(rows, 1)
+    pending = [_Range(start, min(start + size, rows)) for start in range(0, rows, size)][::-1]
+    asked = False
     while pending:
         part = pending.pop()
         if part.suspect and part.size > 1:
             pending.extend(part.halves())
             continue
-        if spent and (spent >= limit or budget.expired()):
-            raise ModelFailed(
-                f"the model raises; {spent} predicts found {len(poison)} of {rows} rows to blame"
+        if asked and expired():
+            raise Aborted(
+                f"no time is left to score {rows} rows; if the model raises, to find the rows to blame"
             )
-        spent += 1
+        asked = True
         answer = _ask(predict, part)
         if isinstance(answer, BatchPart):
             parts.append(answer)
@@ -142,24 +113,22 @@ def isolate(predict: Callable[[int, int], Answer], rows: int, budget: Budget = B
             pending.extend(part.halves())
         else:
             poison.append(answer)
-            if len(poison) > tolerated:
-                raise ModelFailed(
-                    f"the model raised on more than {tolerated} of {rows} rows; last: {answer.cause}"
-                )
+            if len(poison) == 1:
+                check()
+    if len(poison) > 1:
+        check()
     return Isolated(parts, poison)
 
 
 def _ask(predict: Callable[[int, int], Answer], part: _Range) -> BatchPart[Answer] | Poison:
     try:
         return BatchPart(part.start, part.stop, predict(part.start, part.stop))
-    except MemoryError:
-        # The process is short of memory: no row is to blame, a dead letter would throw good data away.
-        raise ModelFailed("the model ran out of memory") from None
-    except Exception as error:  # noqa: BLE001 - foreign code may raise anything
+    except BaseException as error:  # noqa: BLE001 - foreign code may raise anything: SystemExit, for one
+        raise_interrupt(error)
         return Poison(part.start, type(error), error_cause(error))
 
 
-def error_cause(error: Exception) -> str:
+def error_cause(error: BaseException) -> str:
     """Return the type of an error and the place that raised it, without its text."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:

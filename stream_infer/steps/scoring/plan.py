@@ -147,6 +147,9 @@ def field_problems(events: Events, known: Mapping[str, Leaf], schema: Schema) ->
     for path in events.copy:
         if path not in known:
             yield Problem("output.copy", path, f"{_found(path, schema)} in {schema.name}", fix)
+        elif known[path].decimal is not None:
+            message = f"a decimal in {schema.name}, and is read as a float, which rounds it"
+            yield Problem("output.copy", path, message, "name a field of text or whole numbers")
     time = events.event_time
     if time is not None and time not in known:
         yield Problem("input.event_time", time, f"{_found(time, schema)} in {schema.name}", fix)

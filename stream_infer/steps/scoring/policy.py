@@ -1,4 +1,4 @@
-"""Policies for values that are missing, NaN, infinite or out of range for their column, feature by feature.
+"""Policies for values that are missing, NaN, infinite, out of range or unknown, feature by feature.
 
 Estimators treat such values differently (one raises for the whole batch, another accepts them silently), so
 the package decides, not the estimator. `models.frame_builder` gives a null the form that the model needs.
@@ -18,9 +18,13 @@ from stream_infer.flow.codes import DeadLetterClass
 from stream_infer.flow.records import Rejected, Stage
 from stream_infer.models.frame_builder import misfits
 from stream_infer.models.manifest import Feature, Manifest, Policy
+from stream_infer.models.unseen import unseen_rows
 
 Columns = Mapping[str, pa.Array]
 Mask = NDArray[np.bool_]
+
+EVERYTHING: Columns = {}
+"""The model knows every value of every feature."""
 
 EXACT_LIMIT = 2**53
 """Beyond it a float64 does not hold every whole number."""
@@ -43,8 +47,11 @@ class _Fault:
     message: str
 
 
-def apply_policies(columns: Columns, manifest: Manifest) -> PolicyResult:
-    """Impute, pass or reject exceptional values; a row is rejected once, for the first reason."""
+def apply_policies(columns: Columns, manifest: Manifest, accepted: Columns = EVERYTHING) -> PolicyResult:
+    """Impute, pass or reject exceptional values; a row is rejected once, for the first reason.
+
+    `accepted` has the values of those features whose other values the model does not know.
+    """
     imputed = {feature.source: columns[feature.source] for feature in manifest.features}
     rejected: dict[int, Rejected] = {}
     for feature in manifest.features:
@@ -58,6 +65,10 @@ def apply_policies(columns: Columns, manifest: Manifest) -> PolicyResult:
                 _reject(rejected, np.flatnonzero(fault.mask), fault.error_class, fault.message)
     for name, rows in misfits(imputed, manifest).items():
         _reject(rejected, rows, *_misfit(name, manifest))
+    for feature in manifest.features:
+        if feature.name in accepted:
+            unseen = unseen_rows(imputed[feature.source], accepted[feature.name])
+            _reject(rejected, unseen, *_unseen(feature.name))
     return _split(imputed, rejected)
 
 
@@ -135,6 +146,10 @@ def _inexact_rows(column: pa.Array) -> NDArray[np.intp]:
 
 def _inexact(name: str) -> tuple[DeadLetterClass, str]:
     return DeadLetterClass.OUT_OF_PRECISION, f"feature '{name}' is beyond 2^53, where a float is not exact"
+
+
+def _unseen(name: str) -> tuple[DeadLetterClass, str]:
+    return DeadLetterClass.UNSEEN_CATEGORY, f"feature '{name}' has a value that the model does not know"
 
 
 def _misfit(name: str, manifest: Manifest) -> tuple[DeadLetterClass, str]:

@@ -17,7 +17,7 @@ from stream_infer.flow.records import Batch
 from stream_infer.models.frame_builder import Columns
 from stream_infer.models.load import Model
 from stream_infer.models.manifest import OutputContract
-from stream_infer.models.scores import Scores
+from stream_infer.models.scores import Floats, Scores
 from stream_infer.steps.rows import Rows, numbers_of
 from stream_infer.steps.scoring.plan import EventTime, ScoringPlan
 
@@ -89,12 +89,18 @@ def _output_columns(scores: Scores, contract: OutputContract) -> dict[str, pa.Ar
     if scores.value is not None:
         columns["value"] = pa.array(scores.value)
     if contract.class_scores and scores.class_scores is not None:
-        count = len(scores.class_scores)
-        names = classes.take(pa.array(np.tile(np.arange(len(classes)), count)))
-        offsets = pa.array(np.arange(count + 1, dtype=np.int32) * len(classes))
-        items = pa.array(np.ascontiguousarray(scores.class_scores).ravel())
-        columns["class_scores"] = pa.MapArray.from_arrays(offsets, names, items)
+        columns["class_scores"] = _maps(classes, scores.class_scores)
+    if scores.values is not None:
+        columns["values"] = _maps(pa.array(contract.values, pa.string()), scores.values)
     return columns
+
+
+def _maps(names: pa.Array, table: Floats) -> pa.MapArray:
+    """Return a map from name to number for each row of `table` (rows, names)."""
+    count, width = table.shape
+    keys = names.take(pa.array(np.tile(np.arange(width), count)))
+    offsets = pa.array(np.arange(count + 1, dtype=np.int32) * width)
+    return pa.MapArray.from_arrays(offsets, keys, pa.array(np.ascontiguousarray(table).ravel()))
 
 
 def _copied(columns: Columns, paths: Sequence[str], count: int) -> pa.Array:

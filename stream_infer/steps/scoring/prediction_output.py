@@ -38,22 +38,19 @@ class WrittenPredictions:
 
 
 class PredictionWriter:
-    """Writes predictions of one pipeline; a record has at most `limit_bytes`."""
+    """Writes predictions of one pipeline."""
 
-    def __init__(
-        self, pipeline: str, encoder: Encoder, *, partitioning: Partitioning, limit_bytes: int
-    ) -> None:
+    def __init__(self, pipeline: str, encoder: Encoder, *, partitioning: Partitioning) -> None:
         self._pipeline = pipeline
         self._encoder = encoder
         self._partitioning = partitioning
-        self._limit_bytes = limit_bytes
 
     def write(
         self, batch: Batch, rows: Rows, columns: Columns, inferred: Inferred, model: Model, plan: ScoringPlan
-    ) -> WrittenPredictions:
+    ) -> Output:
         """Return the predictions for `rows` of `batch`; `columns` are the fields of its readable rows."""
         if not len(rows):
-            return WrittenPredictions(Output(Channel.PREDICTIONS, [], [], [], []), [])
+            return Output(Channel.PREDICTIONS, [], [], [], [])
         values = self._encoder.encode(
             prediction_columns(
                 batch,
@@ -65,7 +62,7 @@ class PredictionWriter:
                 pipeline=self._pipeline,
             )
         )
-        output = Output(
+        return Output(
             channel=Channel.PREDICTIONS,
             rows=range(len(batch)) if len(rows) == len(batch) else rows.tolist(),
             keys=cells_of(batch.keys, rows),
@@ -73,7 +70,6 @@ class PredictionWriter:
             headers=_trace_headers(cells_of(batch.headers, rows)),
             partitions=self._partitions(batch, rows),
         )
-        return _within(output, self._limit_bytes)
 
     def _partitions(self, batch: Batch, rows: Rows) -> Sequence[int] | None:
         if self._partitioning is Partitioning.KEY:
@@ -109,7 +105,7 @@ def _longest(output: Output) -> int:
     return record_bytes(None, None, ()) + sum(longest) + longest_headers_bytes(output.headers)
 
 
-def _within(output: Output, limit_bytes: int) -> WrittenPredictions:
+def within(output: Output, limit_bytes: int) -> WrittenPredictions:
     """Take predictions over the limit out of `output`: a broker would refuse the whole batch for one."""
     if _longest(output) <= limit_bytes:  # most batches
         return WrittenPredictions(output, [])

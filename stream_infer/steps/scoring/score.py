@@ -7,7 +7,7 @@ Reads no clock and does no I/O: bytes in, bytes out. `infer` asks the model, `pr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,38 +24,30 @@ from stream_infer.steps.rows import Rows, cells_of
 from stream_infer.steps.scoring.activation import Announced, Announcer
 from stream_infer.steps.scoring.deadletter import DeadLetterContext, dead_letters
 from stream_infer.steps.scoring.infer import Inferred, infer, move_rows
-from stream_infer.steps.scoring.isolate import Budget, Streak
+from stream_infer.steps.scoring.isolate import Expired, untimed
 from stream_infer.steps.scoring.plan import ScoringPlan
-from stream_infer.steps.scoring.prediction_output import PredictionWriter
+from stream_infer.steps.scoring.prediction_output import PredictionWriter, within
+from stream_infer.steps.scoring.size import RecordLimits
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreSettings:
-    """The choices of a pipeline. The limits are the most bytes that each topic takes as one record."""
+    """The choices of a pipeline, and the limits of its topics, which are asked once per batch."""
 
     pipeline: str
     group_id: str
     tombstones: Tombstones = Tombstones.DEAD_LETTER
     partitioning: Partitioning = Partitioning.SOURCE
-    prediction_limit_bytes: int = 1_000_000
-    dead_letter_limit_bytes: int = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What one batch leaves for the next: the rows in a row that raised, and the last announcement."""
-
-    streak: Streak = field(default_factory=Streak)
-    announced: Announced | None = None
+    limits: Callable[[], RecordLimits] = RecordLimits
 
 
 class Score:
     """A `Step`. The serving model is read once per batch, so a model is replaced between two batches.
 
-    `plan` makes the plan of a model when it first serves. `budget` is called once per batch, so that a
-    deadline in it begins with the batch. With an `announcer` the outcome announces a new model or assignment;
-    with `observe` it has observation frames. The state is small (`_State`), and `forget` takes it back to
-    that of the last committed outcome.
+    `plan` makes the plan of a model when it first serves. `deadline` is called once per batch, so that it
+    begins with the batch. With an `announcer` the outcome announces a new model or assignment; with `observe`
+    it has observation frames. The state is the last announcement, and `forget` takes it back to that of the
+    last committed outcome.
     """
 
     def __init__(
@@ -65,26 +57,26 @@ class Score:
         encoder: Encoder,
         settings: ScoreSettings,
         *,
-        budget: Callable[[], Budget] = Budget,
+        deadline: Callable[[], Expired] = lambda: untimed,
         announcer: Announcer | None = None,
         observe: Observe | None = None,
     ) -> None:
         self._active = active
         self._make_plan = plan
         self._skips_tombstones = settings.tombstones is Tombstones.SKIP
-        self._budget = budget
+        self._deadline = deadline
         self._announcer = announcer
         self._observe = observe
         self._predictions = PredictionWriter(
             settings.pipeline,
             encoder,
             partitioning=settings.partitioning,
-            limit_bytes=settings.prediction_limit_bytes,
         )
-        self._dead_letters = DeadLetterContext(settings.group_id, settings.dead_letter_limit_bytes)
+        self._group_id = settings.group_id
+        self._limits = settings.limits
         self._plan: tuple[str, ScoringPlan] | None = None
-        self._committed = _State()
-        self._state = _State()
+        self._committed: Announced | None = None
+        self._announced: Announced | None = None
 
     def __call__(self, batch: Batch) -> Outcome:
         """Answer each record of `batch`.
@@ -93,8 +85,8 @@ class Score:
         4. infer; 5. encode predictions; 6. write a dead letter for each rejected row; 7. announce the model,
         if it is new here; 8. summarise the scored rows, where they are observed.
         """
-        self._committed = self._state  # called again, so the last outcome was committed
-        budget = self._budget()
+        self._committed = self._announced  # called again, so the last outcome was committed
+        expired, limits = self._deadline(), self._limits()
         serving = self._active.current
         model, version = serving.model, serving.model.manifest.version
         plan = self._plan_of(model)
@@ -103,12 +95,10 @@ class Score:
         present = np.setdiff1d(present, [one.row for one in unreadable]) if unreadable else present
         decoded = plan.decoder.decode(cells_of(batch.values, present), cells_of(batch.headers, present))
         readable = present[_as_rows(decoded.rows)]
-        inferred = infer(model, decoded.columns, budget)
-        streak = self._committed.streak.after(
-            model.digest, answered=inferred.answered, raised=inferred.raised
-        )
-        written = self._predictions.write(
-            batch, readable[inferred.rows], decoded.columns, inferred, model, plan
+        inferred = infer(model, decoded.columns, expired)
+        written = within(
+            self._predictions.write(batch, readable[inferred.rows], decoded.columns, inferred, model, plan),
+            limits.predictions,
         )
         rejected = [
             *unreadable,
@@ -117,9 +107,9 @@ class Score:
             *written.rejected,
         ]
         rejected.sort(key=lambda reject: reject.row)
-        letters = dead_letters(batch, rejected, self._dead_letters, model_version=version)
-        announced, announcement = self._announce(batch, serving)
-        self._state = _State(streak, announced)
+        context = DeadLetterContext(self._group_id, limits.dead_letters)
+        letters = dead_letters(batch, rejected, context, model_version=version)
+        self._announced, announcement = self._announce(batch, serving)
         observations, degraded = self._observed(batch, model, decoded, readable, inferred, rejected)
         outputs = [written.output, letters, *announcement, *observations]
         return Outcome(
@@ -133,12 +123,12 @@ class Score:
         )
 
     def forget(self) -> None:
-        self._state = self._committed
+        self._announced = self._committed
 
     def _announce(self, batch: Batch, serving: ServingModel) -> tuple[Announced | None, Sequence[Output]]:
         if self._announcer is None:
             return None, ()
-        announced, output = self._announcer.announce(batch, serving, self._committed.announced)
+        announced, output = self._announcer.announce(batch, serving, self._committed)
         return announced, () if output is None else (output,)
 
     def _observed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 
@@ -13,6 +14,14 @@ RECORD_OVERHEAD_BYTES = 100
 
 HEADER_OVERHEAD_BYTES = 10
 """Two lengths as varints of at most 5 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLimits:
+    """The most bytes that the topics of predictions and dead letters take as one record."""
+
+    predictions: int = 1_000_000
+    dead_letters: int = 1_000_000
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from stream_infer.avro.schemas import parse_schema
 from stream_infer.config.settings import Settings, SettingsResult, load_settings, read_settings
 from stream_infer.models.manifest import InputColumn, ModelInput, OutputContract
 from stream_infer.models.package import write_package
+from stream_infer.packaging.datum import encode_datum
+from stream_infer.steps.scoring.golden import Golden, write_golden
 from tests.unit.models.builders import feature, files, manifest, pickled
 
 NOWHERE = "127.0.0.1:1"
@@ -81,6 +85,14 @@ class Project:
         return load_settings(self.config, {})
 
 
+def golden_of(estimator: Any) -> bytes:
+    """Return a golden row with the answer of `estimator`."""
+    values = {"id": "a", "at": 0, "amount": 0.0, "visits": 0, "tags": []}
+    event = encode_datum(parse_schema(event_schema(FIELDS)), values)
+    label, score = estimator.predict([[0.0, 0.0]])[0], estimator.predict_proba([[0.0, 0.0]])[0, 1]
+    return write_golden([Golden(event, label=str(label), score=float(score))])
+
+
 def make_project(
     folder: Path, *, servers: str = NOWHERE, topic: str = "shop.visits.v1", pipeline: str = "shop"
 ) -> Project:
@@ -99,6 +111,10 @@ def make_project(
             ),
             output=OutputContract("classifier", ("no", "yes"), score="probability", label_from="predict"),
         ),
-        {**files(pickled(estimator)), "input.avsc": event_schema(FIELDS).encode()},
+        {
+            **files(pickled(estimator)),
+            "input.avsc": event_schema(FIELDS).encode(),
+            "golden.avro": golden_of(estimator),
+        },
     )
     return project

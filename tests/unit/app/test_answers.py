@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import io
+from typing import Any
+
+import fastavro
 import pytest
 
 from stream_infer.app.answers import AnswerReader, EventPrediction, EventRejection, read_dead_letter
@@ -36,9 +40,30 @@ def test_a_prediction_is_read_in_every_framing(framing: Framing, schema_id: int 
         label="yes",
         score=0.75,
         value=None,
+        values=None,
         model_name="fraud",
         model_version="1.0",
     )
+
+
+def test_a_prediction_of_the_earlier_release_has_no_values() -> None:
+    [earlier] = topic_schemas.earlier_schemas("Prediction")
+
+    read = AnswerReader(Framing.NONE).prediction(RecordWriter(earlier, Framing.NONE).write(RECORD))
+
+    assert (read.id, read.values) == ("shop.visits/1/7", None)
+
+
+def test_a_reader_of_the_earlier_release_reads_the_prediction_of_today() -> None:
+    [earlier] = topic_schemas.earlier_schemas("Prediction")
+    now = topic_schemas.topic_schema("Prediction")
+    value = RecordWriter(now, Framing.NONE).write({**RECORD, "values": {"low": 1.0}})
+
+    by_itself: Any = fastavro.schemaless_reader(io.BytesIO(value), earlier.parsed, None)
+    resolved: Any = fastavro.schemaless_reader(io.BytesIO(value), now.parsed, earlier.parsed)
+
+    assert by_itself == resolved
+    assert (by_itself["score"], "values" in by_itself) == (0.75, False)
 
 
 def test_a_value_that_is_no_prediction_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import sys
@@ -12,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 
 from stream_infer.app.checks.check import CheckFailed, CheckReport, require_checked_on_mock, run_checks
 from stream_infer.flow.errors import Problem
 from stream_infer.kafka.mock import mock_broker
 from stream_infer.models.package import verify, write_package
 from stream_infer.store.model_store import ModelStore, Request
-from tests.unit.app.project import FIELDS, NOWHERE, Project, event_schema, make_project
+from tests.unit.app.project import FIELDS, NOWHERE, Project, event_schema, golden_of, make_project
 from tests.unit.models.builders import CONVERTED, graph_of, pickled
 
 SOON_S = 0.2
@@ -157,6 +159,19 @@ def test_a_package_with_a_flipped_byte_is_refused_and_not_loaded(project: Projec
     assert not any("loads" in line for line in report.passed)
 
 
+def test_a_package_that_gives_other_answers_than_its_golden_rows_is_refused(project: Project) -> None:
+    before = verify(project.model)
+    other = LogisticRegression().fit(np.array([[0.0, 0.0], [1.0, 1.0]]), ["yes", "no"])
+    shutil.rmtree(project.model)
+    write_package(project.model, before.manifest, {**before.files, "golden.avro": golden_of(other)})
+
+    report = report_on(project)
+
+    [problem] = beside_the_broker(report)
+    assert problem.key == "model.package"
+    assert "refused (golden)" in problem.message
+
+
 def test_a_converted_model_whose_library_is_missing_is_refused_with_what_to_install(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,7 +179,11 @@ def test_a_converted_model_whose_library_is_missing_is_refused_with_what_to_inst
     forest = RandomForestClassifier(3, random_state=0).fit(rows, ["no", "yes"])
     before = verify(project.model)
     shutil.rmtree(project.model)
-    changed = {"model.joblib": pickled(forest), "model.onnx": graph_of(forest)}
+    changed = {
+        "model.joblib": pickled(forest),
+        "model.onnx": graph_of(forest),
+        "golden.avro": golden_of(forest),
+    }
     write_package(project.model, replace(before.manifest, **CONVERTED), {**before.files, **changed})
     installed = report_on(project)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as if it were not installed
@@ -319,6 +338,15 @@ def test_what_a_package_was_made_for_is_warned_of_or_refused_as_the_settings_say
     assert [(p.key, p.message) for p in refused] == [("model.package", reason) for reason in warned.warned]
 
 
+def test_a_pickle_is_refused_before_it_is_loaded_where_the_settings_say_so(project: Project) -> None:
+    project.change('package = "model"', 'package = "model"\npickles = "refuse"')
+
+    [problem] = beside_the_broker(report_on(project))
+
+    assert problem.key == "model.package"
+    assert "refused (pickle): model.joblib is a pickle, and [model] pickles refuses those" in problem.message
+
+
 def in_a_store(project: Project, *packages: Path) -> None:
     """Let the model come from a store in which `packages` were promoted."""
     store = project.folder / "models"
@@ -337,6 +365,19 @@ def test_a_package_can_be_checked_before_it_is_promoted(project: Project) -> Non
     [problem] = beside_the_broker(report)
     assert "'visits', which is not a field" in problem.message
     assert not any(line.startswith("desired") for line in report.passed)
+
+
+def test_labels_that_cannot_be_answers_of_the_desired_model_are_warned_of(project: Project) -> None:
+    in_a_store(project, project.model)
+    schema = {"type": "record", "name": "Outcome", "fields": [{"name": "bad", "type": "boolean"}]}
+    (project.folder / "outcome.avsc").write_text(json.dumps(schema))
+    labels = '[labels]\ntopic = "labels"\nschema = "outcome.avsc"\njoin = "key"\nlabel_field = "bad"\n'
+    project.config.write_text(project.config.read_text("utf-8") + labels, "utf-8")
+
+    warned = report_on(project).warned
+
+    reason = "is boolean in Outcome, and the model's answers are no, yes"
+    assert f'desired: labels.label_field "bad" {reason}' in warned
 
 
 def test_a_desired_package_that_will_be_refused_is_warned_of(project: Project) -> None:

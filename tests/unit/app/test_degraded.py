@@ -77,7 +77,7 @@ def test_probes_and_metrics_are_degraded_while_summaries_are_missing(tmp_path: P
     log = MemoryLog({SOURCE: [StoredRecord(event(amount)) for amount in (1.0, 2.0, 3.0)]})
     frames = Encoder(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
 
-    with observability(project.settings()) as shown:
+    with observability(project.settings(), "shop.score") as shown:
         probed = Probed(port)
         observe = shown.observer(probed)
         run(

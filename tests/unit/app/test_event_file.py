@@ -11,6 +11,7 @@ import pytest
 from stream_infer.app.event_file import EventFile
 from stream_infer.avro.schemas import parse_schema
 from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.packaging.csv_layout import CsvLayout
 
 SCHEMA = parse_schema(
     json.dumps(
@@ -31,7 +32,14 @@ SCHEMA = parse_schema(
 def events(folder: Path, text: str, key_field: str | None = None, *, fill: bool = False) -> EventFile:
     (folder / "visits.csv").write_text(text)
     renamed = {"number": "pages"}
-    return EventFile(folder / "visits.csv", SCHEMA, renamed=renamed, fill=fill, key_field=key_field)
+    return EventFile(
+        folder / "visits.csv",
+        SCHEMA,
+        renamed=renamed,
+        fill=fill,
+        key_field=key_field,
+        layout=CsvLayout(decimal=",", thousands="."),
+    )
 
 
 def problems(file: EventFile) -> tuple[Problem, ...]:
@@ -50,6 +58,13 @@ def test_each_row_is_an_event_with_its_key(tmp_path: Path) -> None:
     assert read == {"id": "a", "pages": 3, "shop": {"country": "DE"}}
     assert (first.row, first.key) == (1, b"DE")
     assert (second.row, second.key) == (2, None)
+
+
+def test_numbers_are_read_in_the_layout_of_the_file_and_text_is_left(tmp_path: Path) -> None:
+    [event] = events(tmp_path, "id,number\n1.234,1.234\n").events()
+
+    read: Any = fastavro.schemaless_reader(io.BytesIO(event.datum), SCHEMA.parsed, None)
+    assert (read["id"], read["pages"]) == ("1.234", 1234)
 
 
 def test_every_bad_row_is_told_up_to_a_limit(tmp_path: Path) -> None:

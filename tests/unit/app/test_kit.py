@@ -61,12 +61,11 @@ def project(tmp_path: Path) -> Project:
     return make_project(tmp_path)
 
 
-def plan(*, mark_ends: bool = False, guarantee: Guarantee = Guarantee.EXACTLY_ONCE) -> SessionPlan:
+def plan(*, guarantee: Guarantee = Guarantee.EXACTLY_ONCE) -> SessionPlan:
     return SessionPlan(
         input_topics=["events"],
         channels={Channel.PREDICTIONS: "predictions"},
         start=StartOffsets("latest", OnLostOffset.EARLIEST),
-        mark_ends=mark_ends,
         guarantee=guarantee,
         record_limits=[2_000_000],
     )
@@ -87,22 +86,13 @@ def test_the_clients_of_a_member_and_its_transactions_have_one_name() -> None:
 
 
 def test_a_session_delivers_as_its_plan_promises() -> None:
-    transactions = vars(session_of(plan()))["_publisher"]
-    at_least_once = vars(session_of(plan(guarantee=Guarantee.AT_LEAST_ONCE)))["_publisher"]
+    transactions = session_of(plan()).publisher
+    at_least_once = session_of(plan(guarantee=Guarantee.AT_LEAST_ONCE)).publisher
 
     assert isinstance(transactions, Transactions)
     assert isinstance(at_least_once, AtLeastOnce)
     for publisher in (transactions, at_least_once):
         assert int(publisher._config["message.max.bytes"]) > 2_000_000
-
-
-def test_only_a_plan_that_asks_for_it_marks_the_ends_of_partitions() -> None:
-    marks = [
-        session_of(plan(mark_ends=wanted))._settings.consumer["enable.partition.eof"]
-        for wanted in (True, False)
-    ]
-
-    assert marks == ["true", "false"]
 
 
 def test_a_source_waits_for_schemas_only_where_a_registry_has_them() -> None:
@@ -131,9 +121,9 @@ def test_probes_metrics_and_other_observers_see_the_same_events(project: Project
     project.change("port = 0", f"port = {port}")
     seen: list[object] = []
 
-    with observability(project.settings()) as shown:
+    with observability(project.settings(), "shop.score") as shown:
         observe = shown.observer(seen.append)
-        for event in (Degraded(("no topic",), 0), BatchAborted(3, "fenced")):
+        for event in (Degraded(("no topic",), 0), BatchAborted(3, "fenced", ())):
             observe(event)
         ready = answer(port, "readyz")
         metrics = answer(port, "metrics")
@@ -141,7 +131,7 @@ def test_probes_metrics_and_other_observers_see_the_same_events(project: Project
     assert json.loads(ready)["degraded"] == ["no topic"]
     assert 'stream_infer_degraded{pipeline="shop"} 1.0' in metrics
     assert 'stream_infer_transactions_total{pipeline="shop",result="aborted"} 1.0' in metrics
-    assert seen == [Degraded(("no topic",), 0), BatchAborted(3, "fenced")]
+    assert seen == [Degraded(("no topic",), 0), BatchAborted(3, "fenced", ())]
 
 
 def answer(port: int, path: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from stream_infer.app.fleet import SERVES_SINCE, parse_status
 from stream_infer.app.kit.member import GroupMember
 from stream_infer.app.kit.records import event_writer
-from stream_infer.app.status_reporter import StatusReporter, status_reporters
+from stream_infer.app.status_reporter import ProcessName, StatusReporter, status_reporters
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
@@ -57,13 +57,13 @@ def written(schema: Any, record: dict[str, Any]) -> bytes:
 
 
 def test_the_schema_of_the_earlier_release_is_known() -> None:
-    (earlier,) = topic_schemas.earlier_schemas("WorkerStatus")
+    *_, earlier = topic_schemas.earlier_schemas("WorkerStatus")
 
     assert earlier.fingerprint == EARLIER.fingerprint != NOW.fingerprint
 
 
 def test_a_record_type_that_did_not_change_has_no_earlier_schema() -> None:
-    assert topic_schemas.earlier_schemas("Prediction") == []
+    assert topic_schemas.earlier_schemas("Deployment") == []
 
 
 def test_a_record_of_the_earlier_release_is_read_and_its_header_counts() -> None:
@@ -111,8 +111,7 @@ def test_a_worker_writes_since_when_it_serves_as_field_and_as_header() -> None:
     published = Published()
     reporter = StatusReporter(
         published,  # type: ignore[arg-type]  # stands in for the publisher
-        pipeline="lab.cells",
-        instance="0",
+        ProcessName("lab.cells", "score", "0"),
         status_topic="status",
         events_topic="events",
         events=RecordWriter(topic_schemas.topic_schema("MonitoringEvent"), Framing.NONE),
@@ -121,12 +120,24 @@ def test_a_worker_writes_since_when_it_serves_as_field_and_as_header() -> None:
     package = PackageRef("cells", "1.0.0", "sha256:" + "0" * 64, "cells-1.0.0")
 
     reporter.deployed(DeployerStatus())
-    reporter.deployed(DeployerStatus(served=ServedPackage(package, generation=3, since_ms=2_000)))
+    served = ServedPackage(package, generation=3, since_ms=2_000)
+    reporter.deployed(DeployerStatus(served=served, newest_generation=4))
 
     (starting, no_headers), (serving, headers) = published.records
     assert parse_status(starting or b"", no_headers).serves_since is None
     assert parse_status(serving or b"").serves_since == 2_000
+    assert parse_status(serving or b"").newest_generation == 4
     assert dict(headers) == {SERVES_SINCE: b"2000"}
+
+
+def test_the_newest_generation_is_that_of_the_field_or_the_greatest_of_the_others() -> None:
+    rejected = {"generation": 8, "digest": "sha256:" + "1" * 64, "reason_code": "golden", "reason": "row 1"}
+    earlier = parse_status(written(EARLIER, {**STATUS, "rejected": rejected}))
+    now = parse_status(written(NOW, {**STATUS, "newest_generation": 9}))
+
+    assert (earlier.newest_generation, earlier.newest) == (None, 8)
+    assert (now.newest_generation, now.newest) == (9, 9)
+    assert parse_status(written(EARLIER, {**STATUS, "generation": None})).newest == 0
 
 
 def test_a_worker_with_a_fixed_model_needs_no_writer_of_events(tmp_path: Path) -> None:

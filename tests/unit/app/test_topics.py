@@ -106,27 +106,33 @@ def test_existing_inputs_keep_their_partitions(project: Project, exist: Exist) -
     assert [(one.spec.name, one.partitions) for one in planned] == [(EVENTS, 3), (OUTPUT, 3), (LETTERS, 3)]
 
 
-def test_inputs_with_unequal_partitions_are_refused_also_where_one_is_still_to_be_created(
-    project: Project, exist: Exist
-) -> None:
+def test_an_output_has_the_partitions_of_the_largest_input(project: Project, exist: Exist) -> None:
     project.change(f'topics = ["{EVENTS}"]', f'topics = ["{EVENTS}", "{MORE}"]')
     exist({EVENTS: topic(3)})
 
-    [problem] = problems(project, input_partitions=2)
+    planned = plan_topics(project.settings(), input_partitions=2)
 
-    assert problem.key == "output.partitioning"
-    assert problem.message == f"unequal partition counts: {EVENTS} has 3, {MORE} would have 2"
+    assert [one.partitions for one in planned] == [3, 2, 3, 3]
 
 
-def test_an_output_with_other_partitions_is_refused_unless_keys_choose_them(
+def test_an_output_may_have_more_partitions_than_the_input(project: Project, exist: Exist) -> None:
+    exist({EVENTS: topic(3), OUTPUT: topic(5)})
+
+    output, _ = plan_topics(project.settings())
+
+    assert output.partitions == 5
+
+
+def test_an_output_with_fewer_partitions_is_refused_unless_keys_choose_them(
     project: Project, exist: Exist
 ) -> None:
-    exist({EVENTS: topic(3), OUTPUT: topic(5)})
+    exist({EVENTS: topic(3), OUTPUT: topic(2)})
 
     [problem] = problems(project)
     project.change("[output]", '[output]\npartitioning = "key"')
     output, _ = plan_topics(project.settings())
 
     assert (problem.key, problem.value) == ("output.topic", f'"{OUTPUT}"')
-    assert problem.message == "exists with 5 partitions, and the input has 3"
-    assert output.partitions == 5
+    assert problem.message == "exists with 2 partitions, and the input has 3"
+    assert f"--alter --topic {OUTPUT} --partitions 3" in problem.fix
+    assert output.partitions == 2

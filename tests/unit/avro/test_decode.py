@@ -145,6 +145,7 @@ def test_logical_types_are_raw_numbers() -> None:
         "at": 10**18,
         "day": -3,
         "key": "no uuid",
+        "price": 0.01,
     }
 
 
@@ -163,6 +164,31 @@ def test_bytes_beside_other_branches_of_a_union_are_read() -> None:
     decoded = decoder(schema).decode(write(schema, {"many": [b"\xff", None, True], "a": 3}))
 
     assert decoded.columns["a"].to_pylist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (["null", "long", "double"], [1, 2.5, None]),
+        (["int"], [1, 2]),
+        (["double"], [1.0, 2.0]),
+    ],
+    ids=lambda given: repr(given).replace("'", ""),
+)
+def test_a_union_in_records_that_may_be_null_is_read(kind: object, values: list[object]) -> None:
+    inner = nested("Inner", ("x", kind))
+    middle = nested("Middle", ("inner", ["null", inner]))
+    schema = record(("outer", ["null", middle]), ("near", ["null", nested("Near", ("x", kind))]))
+    rows = [
+        {"outer": None, "near": None},
+        {"outer": {"inner": None}, "near": None},
+        *({"outer": {"inner": {"x": value}}, "near": {"x": value}} for value in values),
+    ]
+
+    decoded = decoder(schema).decode(write(schema, *rows))
+
+    assert decoded.columns["outer.inner.x"].to_pylist() == [None, None, *values]
+    assert decoded.columns["near.x"].to_pylist() == [None, None, *values]
 
 
 def test_an_array_that_would_blow_up_in_columns_is_read_row_by_row() -> None:

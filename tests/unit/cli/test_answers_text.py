@@ -12,8 +12,8 @@ from stream_infer.app.send import SendReport
 from stream_infer.cli.answers import AnswerPrinter, prediction_text, rejection_text
 
 
-def prediction(offset: int, **more: float | str) -> EventPrediction:
-    fields: dict[str, float | str | None] = {"label": None, "score": None, "value": None, **more}
+def prediction(offset: int, **more: object) -> EventPrediction:
+    fields: dict[str, object] = {"label": None, "score": None, "value": None, "values": None, **more}
     return EventPrediction(id=f"shop/0/{offset}", model_name="fraud", model_version="1.0", **fields)  # type: ignore[arg-type]
 
 
@@ -38,6 +38,8 @@ def test_a_prediction_is_a_line_with_what_the_model_gives() -> None:
 
     assert prediction_text(classified) == "shop/0/3  label yes  score 0.123457  model fraud 1.0"
     assert prediction_text(prediction(4, value=12.5)) == "shop/0/4  value 12.5  model fraud 1.0"
+    several = prediction(5, values={"low": 1.5, "high": 2.0})
+    assert prediction_text(several) == "shop/0/5  low 1.5  high 2  model fraud 1.0"
 
 
 def test_a_dead_letter_is_one_line() -> None:

@@ -46,7 +46,7 @@ SERVING = replace(
 REFUSING = replace(
     OLD, instance="w-2", state="rejected", rejected=RejectedPackage(3, DIGEST, "schema", "no field")
 )
-NEWER = replace(OLD, instance="w-3", generation=4)
+NEWER = replace(OLD, instance="w-3", newest_generation=4)
 GONE = replace(OLD, instance="w-4", member=False)
 STARTING = replace(GONE, instance="w-5", state="starting")
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from stream_infer.app import deployments
 from stream_infer.cli.model import app
-from stream_infer.flow.errors import Misconfigured, Refused
+from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Refused
 from stream_infer.rollout.deployment import Deployment, format_deployment
 from stream_infer.store.history import CURRENT
 from tests.unit.store.shop import package, store
@@ -115,3 +116,72 @@ def test_what_cannot_be_promoted_is_refused(folder: Path) -> None:
         said(folder, "promote", folder.parent / "nowhere")
     with pytest.raises(Misconfigured):
         said(folder.parent / "nowhere", "promote", folder.parent / "one")
+
+
+WORKER = """
+pipeline = "payments.fraud"
+[kafka]
+"bootstrap.servers" = "127.0.0.1:1"
+[input]
+topics = ["events"]
+schema = "event.avsc"
+[model]
+store = "models"
+history_generations = 1
+history_days = 0
+"""
+EVENT = {"type": "record", "name": "test.Event", "fields": [{"name": "x", "type": "double"}]}
+
+
+def promoted(folder: Path, name: str) -> str:
+    """Promote with a worker.toml; return what was told beside the result."""
+    config = folder.parent / "worker.toml"
+    config.write_text(WORKER, "utf-8")
+    (folder.parent / "event.avsc").write_text(json.dumps(EVENT), "utf-8")
+    result = CliRunner().invoke(app, ["promote", str(folder.parent / name), "-c", str(config)])
+    assert result.exit_code == 0, result.output
+    return result.stderr
+
+
+def test_promotions_remove_old_deployments_and_say_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("3.0", "4.0"):
+        package(folder.parent / version, version)
+    monkeypatch.setattr(deployments, "read_fleet", lambda _settings: [])
+
+    told = [promoted(folder, name) for name in ("one", "two.zip", "3.0", "4.0")]
+
+    assert told[:2] == ["", ""]
+    assert "deployments: 1, packages: 0" in told[2]  # generation 2 names the first package as its fallback
+    assert "deployments: 1, packages: 1" in told[3]
+    assert [one.generation for one in store(folder).history()] == [4, 3]
+
+
+def test_a_promotion_past_what_workers_have_seen_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployments, "ask_workers", lambda _settings: deployments.FleetReport(newest=900))
+    past = promoted(folder, "one")
+    monkeypatch.setattr(
+        deployments, "ask_workers", lambda _settings: deployments.FleetReport(newest=2**63 - 1)
+    )
+    beyond = promoted(folder, "one")
+
+    assert past.startswith(
+        "note: the workers have seen generation 900, the store 0: this deployment is generation 901"
+    )
+    assert beyond.startswith("warning: the workers have seen generation 9223372036854775807, the store 901")
+    assert store(folder).history()[0].generation == 902
+
+
+def test_workers_that_cannot_be_asked_keep_no_promotion_from_the_store_and_all_old_ones_stay(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_settings: object) -> None:
+        raise BrokerUnreachable("no answer")
+
+    monkeypatch.setattr(deployments, "read_fleet", away)
+
+    told = [promoted(folder, name) for name in ("one", "two.zip", "one", "two.zip")]
+
+    assert told == ["warning: the generation of the workers is unknown: no answer\n"] * 4
+    assert len(store(folder).history()) == 4

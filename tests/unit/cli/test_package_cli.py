@@ -160,7 +160,7 @@ def test_all_problems_are_one_block_on_stderr_with_exit_code_2_and_no_traceback(
 
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("error: 4 problems to fix first")
-    for part in ("--map = a", "MODEL = ", "is not a complete joblib or pickle file", "is not JSON", "fix: "):
+    for part in ("--map = a", "MODEL = ", "is no model file of a known format", "is not JSON", "fix: "):
         assert part in said.err
     assert "Traceback" not in said.err
 

@@ -47,6 +47,16 @@ def test_each_client_gets_its_own_properties_over_the_common_ones() -> None:
     assert (consumer["group.id"], consumer["isolation.level"]) == ("p.score", "read_committed")
 
 
+def test_a_producer_of_single_records_needs_no_right_but_write() -> None:
+    found = usable({"producer": {"enable.gapless.guarantee": True, "linger.ms": 5}})
+
+    single = client.single_record_producer(found, client_id="c")
+
+    assert (single["enable.idempotence"], single["acks"], single["max.in.flight"]) == ("false", "all", "1")
+    assert "enable.gapless.guarantee" not in single
+    assert single["linger.ms"] == "5"
+
+
 def test_a_property_of_the_user_replaces_the_default_of_the_worker() -> None:
     found = usable({"producer": {"compression.type": "zstd"}})
 

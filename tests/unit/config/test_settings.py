@@ -183,6 +183,7 @@ WRONG = {
     "a delay without a unit": (LABELS + "max_early = 60\n", "labels.max_early", '"90s"'),
     "a join that is none": (LABELS + 'join = "hash"\n', "labels.join", "prediction_id"),
     "memory for nothing": (LABELS + "max_pending = 0\n", "labels.max_pending", "1000000"),
+    "bytes for nothing": (LABELS + "max_pending_bytes = 5\n", "labels.max_pending_bytes", "1073741824"),
     "a schema registry that is none": (
         GOOD + "[schema_registry]\nurl = 8081\n",
         "schema_registry.url",

@@ -10,6 +10,7 @@ import pytest
 
 from stream_infer.datasets.files import DataRow, read_rows
 from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.packaging.csv_layout import CsvLayout
 
 ROWS = [{"name": "ada", "age": 36}, {"name": "bob", "age": None}]
 SCHEMA = {
@@ -116,7 +117,8 @@ def test_a_row_that_cannot_be_read_is_named(
         ("a.csv", b"x,y\n", "has no rows"),
         ("a.jsonl", b"", "has no rows"),
         ("a.csv", b"x,y,x\n1,2,3\n", "the header has x more than once"),
-        ("a.csv", b"\xff\xfe\n", "cannot be read as csv"),
+        ("a.csv", b"\xff\xfe\n", "is not utf-8"),
+        ("a.csv", b"x;y\n1;2\n", "its cells look separated by ';'"),
         ("a.parquet", b"PAR?", "cannot be read as parquet"),
         ("a.avro", b"Obj\x02", "cannot be read as avro"),
         ("a.json", b"[]", "the suffix is none of .csv, .parquet, .jsonl, .ndjson, .avro"),
@@ -130,6 +132,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content:
     assert (found.key, found.value) == ("FILE", str(tmp_path / name))
     assert message in found.message
     assert found.fix
+
+
+def test_a_csv_of_another_layout_is_read_as_that_says(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("ort;menge\nKöln;1,5\n", "latin-1")
+
+    read = read_rows("FILE", tmp_path / "a.csv", CsvLayout(";", ",", None, "latin-1"))
+
+    assert list(read) == [{"ort": "Köln", "menge": "1,5"}]
 
 
 def test_a_file_that_does_not_exist_is_named(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from benchmarks.drift_streams import (
     shift,
     widen,
 )
+from stream_infer.drift.windows import PIPELINE, WHOLE
 
 START = 16_500
 CHANGES: dict[str, tuple[Change, str]] = {
@@ -60,7 +61,8 @@ def test_a_change_of_many_partitions_is_one_incident() -> None:
     run = run_monitor(Stream(120_000, 5, (shift("normal_0", 1.0),), 60_000, batch=2_000, partitions=3))
 
     assert run.names() == ["normal_0:mean"]
-    assert len(run.opened[0][1].incident.tracks) == 3
+    found = {key.stream.source.index for key in run.opened[0][1].incident.tracks}
+    assert found - {PIPELINE.index} == {WHOLE.index, 0, 1, 2}
 
 
 def test_a_gradual_change_is_found_before_it_is_half_over() -> None:
@@ -86,14 +88,19 @@ def test_a_change_that_goes_back_is_resolved_and_one_that_stays_settles() -> Non
     stays = run_monitor(Stream(120_000, 8, (shift("normal_0", 1.0),), 20_000))
 
     assert [r.ending for _, r in back.resolved] == ["returned"]
-    assert [r.ending for _, r in stays.resolved] == ["settled"]
+    assert stays.resolved == []
+    assert stays.opened[0][1].incident.state == "settled"
     assert len(back.opened) == len(stays.opened) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_200_000_events_without_a_reference_that_do_not_change_raise_nothing(seed: int) -> None:
+    assert run_monitor(Stream(200_000, seed), compare=False).opened == []
+
+
 def test_without_a_reference_the_stream_is_compared_with_its_first_windows() -> None:
-    quiet = run_monitor(Stream(150_000, 9), compare=False)
     shifted = run_monitor(Stream(60_000, 9, (shift("normal_0", 1.0),), 30_000, batch=500), compare=False)
 
-    assert quiet.opened == []
     assert shifted.names() == ["normal_0:mean"]
     assert shifted.opened[0][0] <= 35_000

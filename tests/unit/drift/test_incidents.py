@@ -1,4 +1,4 @@
-"""One incident for one cause: alarms merge, it opens and ends once, and then its columns cool down."""
+"""One incident for one cause: alarms merge, it opens once, is updated, settles, and ends once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ from dataclasses import replace
 from stream_infer.drift.alarms import Alarm, WindowResult
 from stream_infer.drift.aspects import RECORDS, Aspect, Signal
 from stream_infer.drift.frames import FEATURE_NUMBER, OUTPUT_NUMBER, ObservationFrame
-from stream_infer.drift.incident import IncidentChange, IncidentOpened, IncidentResolved
+from stream_infer.drift.incident import (
+    IncidentChange,
+    IncidentOpened,
+    IncidentResolved,
+    IncidentSettled,
+    IncidentUpdated,
+)
 from stream_infer.drift.incidents import IncidentPolicy, Incidents
 from stream_infer.flow.records import Partition
 
-POLICY = IncidentPolicy(horizon_windows=2, calm_windows=3, settle_windows=8, cool_windows=5)
+POLICY = IncidentPolicy(horizon_windows=2, settle_windows=8)
 AMOUNT = Signal(FEATURE_NUMBER, "amount", Aspect.MEAN)
 RATIO = Signal(FEATURE_NUMBER, "ratio", Aspect.MEAN)
 SCORE = Signal(OUTPUT_NUMBER, "score", Aspect.MEAN)
+LOST = Signal(FEATURE_NUMBER, "amount", Aspect.NULLS)
 WILD = Signal(FEATURE_NUMBER, "amount", Aspect.NON_FINITE)
 DEAD = Signal(RECORDS, "", Aspect.DEAD_LETTERS)
 
@@ -83,9 +90,22 @@ def test_alarms_of_one_window_are_one_incident_named_after_the_feature_that_move
 def test_alarms_within_the_horizon_join_and_later_ones_are_another_incident() -> None:
     incidents = Incidents("p", POLICY)
 
-    assert len(changes(incidents, result(5, [alarm(AMOUNT)]), result(7, [alarm(RATIO)]))) == 1
+    opened, updated = changes(incidents, result(5, [alarm(AMOUNT)]), result(7, [alarm(RATIO)]))
+    assert isinstance(updated, IncidentUpdated)
+    assert (updated.incident.id, updated.joined) == (opened.incident.id, [RATIO])
     other = Signal(FEATURE_NUMBER, "other", Aspect.MEAN)
-    assert named(changes(incidents, result(8, [alarm(other)], {AMOUNT: 8.0}))) == [("drift", "other", "mean")]
+    began = replace(alarm(other), since_offset=800)
+    assert named(changes(incidents, result(8, [began], {AMOUNT: 8.0}))) == [("drift", "other", "mean")]
+
+
+def test_a_change_that_began_with_an_incident_and_is_seen_later_joins_it() -> None:
+    incidents = Incidents("p", POLICY)
+    changes(incidents, result(5, [alarm(AMOUNT)]))
+
+    [updated] = changes(incidents, result(30, [alarm(RATIO)], {AMOUNT: 8.0}))
+
+    assert isinstance(updated, IncidentUpdated)
+    assert updated.joined == [RATIO]
 
 
 def test_a_feature_of_an_open_incident_joins_it_in_any_partition_at_any_time() -> None:
@@ -93,14 +113,18 @@ def test_a_feature_of_an_open_incident_joins_it_in_any_partition_at_any_time() -
     [opened] = changes(incidents, result(5, [alarm(AMOUNT)]))
 
     assert changes(incidents, result(90, [alarm(AMOUNT)], index=1)) == []
-    assert {stream.source.index for stream in opened.incident.tracks} == {0, 1}
+    assert {key.stream.source.index for key in opened.incident.tracks} == {0, 1}
 
 
-def test_outputs_and_dead_letters_follow_a_feature_and_never_name_an_incident_beside_it() -> None:
+def test_outputs_follow_a_feature_and_dead_letters_are_an_incident_of_their_own() -> None:
     incidents = Incidents("p", POLICY)
     changes(incidents, result(5, [alarm(AMOUNT)]))
 
-    assert changes(incidents, result(9, [alarm(SCORE)], {AMOUNT: 8.0})) == []
+    [updated] = changes(incidents, result(9, [alarm(SCORE)], {AMOUNT: 8.0}))
+    assert isinstance(updated, IncidentUpdated)
+    assert updated.joined == [SCORE]
+    dead = changes(incidents, result(10, [alarm(DEAD)], {AMOUNT: 8.0}))
+    assert named(dead) == [("quality", "", "dead_letter_rate")]
     assert named(changes(Incidents("p", POLICY), result(5, [alarm(SCORE)]))) == [("drift", "score", "mean")]
 
 
@@ -121,7 +145,7 @@ def test_wild_values_are_an_incident_of_quality_which_takes_in_the_score() -> No
     ]
 
 
-def test_an_incident_returns_after_calm_windows_in_a_row() -> None:
+def test_an_incident_returns_after_windows_in_the_band_of_before() -> None:
     incidents = Incidents("p", POLICY)
     changes(incidents, result(5, [alarm(AMOUNT)]))
     back = [result(n, values={AMOUNT: value}) for n, value in ((6, 0.5), (7, 8.0), (8, 0.0), (9, 1.0))]
@@ -130,48 +154,74 @@ def test_an_incident_returns_after_calm_windows_in_a_row() -> None:
     assert endings(changes(incidents, result(10, values={AMOUNT: -1.0}))) == ["returned"]
 
 
-def test_an_incident_settles_at_its_new_level_without_further_alarms() -> None:
+def test_a_small_change_takes_more_windows_to_be_back() -> None:
+    incidents = Incidents("p", POLICY)
+    changes(incidents, result(5, [alarm(AMOUNT, 3.0)]))
+    back = [result(n, values={AMOUNT: value}) for n, value in ((6, 3.0), (7, 3.0), (8, 0.5), (9, 0.5))]
+
+    assert changes(incidents, *back, result(10, values={AMOUNT: 0.5})) == []
+    assert endings(changes(incidents, result(11, values={AMOUNT: 0.5}))) == ["returned"]
+
+
+def test_an_incident_settles_at_its_new_level_and_stays_open() -> None:
     incidents = Incidents("p", POLICY)
     changes(incidents, result(5, [alarm(AMOUNT)]), result(6, [alarm(AMOUNT)]))
     stays = [result(n, values={AMOUNT: 8.0}) for n in range(7, 14)]
 
     assert changes(incidents, *stays) == []
-    assert endings(changes(incidents, result(14, values={AMOUNT: 8.0}))) == ["settled"]
+    [settled] = changes(incidents, result(14, values={AMOUNT: 8.0}))
+    assert isinstance(settled, IncidentSettled)
+    assert changes(incidents, *(result(n, values={AMOUNT: 8.0}) for n in range(15, 40))) == []
+    back = changes(incidents, *(result(n, values={AMOUNT: 0.0}) for n in range(40, 44)))
+    assert endings(back) == ["returned"]
 
 
-def test_an_incident_of_a_model_that_was_replaced_ends() -> None:
+def test_a_member_that_moves_half_as_far_again_is_told_once() -> None:
+    incidents = Incidents("p", POLICY)
+    changes(incidents, *(result(n, [alarm(AMOUNT)] if n == 5 else (), {AMOUNT: 8.0}) for n in range(5, 12)))
+
+    found = changes(incidents, *(result(n, values={AMOUNT: 40.0}) for n in range(12, 18)))
+
+    assert [(type(one), one.moved) for one in found if isinstance(one, IncidentUpdated)] == [
+        (IncidentUpdated, [AMOUNT])
+    ]
+    assert len(found) == 1
+
+
+def test_values_that_go_missing_in_a_member_are_told() -> None:
     incidents = Incidents("p", POLICY)
     changes(incidents, result(5, [alarm(AMOUNT)]))
 
+    [updated] = changes(incidents, result(12, [alarm(LOST, 60.0)], {AMOUNT: 8.0}))
+
+    assert isinstance(updated, IncidentUpdated)
+    assert updated.joined == [LOST]
+
+
+def test_a_settled_signal_that_moves_to_the_other_side_is_told() -> None:
+    incidents = Incidents("p", POLICY)
+    changes(incidents, *(result(n, [alarm(AMOUNT)] if n == 5 else (), {AMOUNT: 8.0}) for n in range(5, 20)))
+
+    [updated] = changes(incidents, result(20, [alarm(AMOUNT, -8.0)]))
+
+    assert isinstance(updated, IncidentUpdated)
+    assert updated.moved == [AMOUNT]
+
+
+def test_a_new_model_takes_the_features_of_an_incident_over() -> None:
+    incidents = Incidents("p", POLICY)
+    changes(incidents, result(5, [alarm(AMOUNT), alarm(SCORE)]))
+
+    assert changes(incidents, *(result(n, values={AMOUNT: 8.0}, digest="d2") for n in range(1, 6))) == []
+    back = changes(incidents, *(result(n, values={AMOUNT: 0.0}, digest="d2") for n in range(6, 10)))
+    assert endings(back) == ["returned"]
+
+
+def test_an_incident_of_an_output_ends_with_its_model() -> None:
+    incidents = Incidents("p", POLICY)
+    changes(incidents, result(5, [alarm(SCORE)]))
+
     assert endings(changes(incidents, result(1, digest="d2"))) == ["replaced"]
-
-
-def ended(incidents: Incidents) -> int:
-    """Open an incident and let it return; return the number of the window that ended it."""
-    found = changes(
-        incidents, result(5, [alarm(AMOUNT)]), *(result(n, values={AMOUNT: 0.0}) for n in (6, 7, 8))
-    )
-    assert endings(found) == ["returned"]
-    return 8
-
-
-def test_an_alarm_about_a_column_that_cools_down_waits_and_counts_if_the_change_is_still_there() -> None:
-    incidents = Incidents("p", POLICY)
-    end = ended(incidents)
-    waiting = [result(n, [alarm(AMOUNT)]) for n in range(end + 1, end + POLICY.cool_windows)]
-
-    assert changes(incidents, *waiting) == []
-    last = result(end + POLICY.cool_windows, values={AMOUNT: 7.0})
-    [opened] = changes(incidents, last)
-    assert opened.incident.alarm.value == 7.0
-
-
-def test_an_alarm_that_waits_is_forgotten_when_the_change_is_gone() -> None:
-    incidents = Incidents("p", POLICY)
-    end = ended(incidents)
-    changes(incidents, result(end + 1, [alarm(AMOUNT)]))
-
-    assert changes(incidents, result(end + POLICY.cool_windows, values={AMOUNT: 1.0})) == []
 
 
 def test_the_same_log_gives_the_same_ids_and_another_place_another_one() -> None:
@@ -200,4 +250,4 @@ def test_incidents_continue_from_their_document_after_every_window() -> None:
         restored = Incidents.from_document(document, "p", POLICY)
 
     assert [(type(one), one.incident.id) for one in found] == [(type(one), one.incident.id) for one in whole]
-    assert named(whole) == [("drift", "amount", "mean"), ("drift", "ratio", "mean")]
+    assert named(whole) == [("drift", "amount", "mean"), ("drift", "amount", "mean")]

@@ -6,7 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, mean_absolute_error
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    log_loss,
+    mean_absolute_error,
+    median_absolute_error,
+)
 
 from stream_infer.drift.labels import Pair, Predicted, Truth
 from stream_infer.drift.model_metrics import (
@@ -58,7 +64,8 @@ def test_the_error_of_a_regressor_is_that_of_scikit_learn() -> None:
 
     metrics = metrics_of([pair_outcome(pair(value=v, true_value=t), OutputMeaning()) for v, t in rows])
 
-    assert list(metrics) == ["mae"]
+    assert list(metrics) == ["mae", "median_absolute_error"]
+    assert metrics["median_absolute_error"].value == median_absolute_error(truths, values)
     assert metrics["mae"].value == pytest.approx(mean_absolute_error(truths, values))
 
 
@@ -72,7 +79,7 @@ def test_a_certain_and_wrong_prediction_costs_36_not_infinity() -> None:
 def test_a_score_that_is_no_probability_is_left_out(score: float | None) -> None:
     outcome = pair_outcome(pair("yes", score, "yes"), BINARY)
 
-    assert outcome == PairOutcome(True, None, None, None, 0)
+    assert outcome == PairOutcome(True, None, None, None, 0, ("yes", "yes"))
 
 
 def test_a_truth_that_is_no_class_is_wrong_and_has_no_probability() -> None:
@@ -103,3 +110,36 @@ def test_delays_are_from_the_event_and_never_negative() -> None:
 
     assert [one.delay_ms for one in outcomes] == [0, 100, 300, 900]
     assert median_delay_ms(outcomes) == 100
+
+
+@pytest.mark.parametrize(
+    ("classes", "truths"),
+    [
+        (("0.0", "1.0"), ("0", "1")),
+        (("0", "1"), ("0.0", "1.0")),
+        (("False", "True"), ("0", "1")),
+        (("False", "True"), ("false", "true")),
+        (("0", "1"), ("False", "True")),
+        (("no", "yes"), ("no", "yes")),
+    ],
+)
+def test_a_label_of_the_class_s_value_is_correct(classes: tuple[str, str], truths: tuple[str, str]) -> None:
+    meaning = OutputMeaning(classes, probability=True)
+    rows = [pair(one, 0.75, truth) for one in classes for truth in truths]
+
+    outcomes = [pair_outcome(row, meaning) for row in rows]
+
+    assert [one.correct for one in outcomes] == [True, False, False, True]
+    assert [one.truth_probability for one in outcomes] == [0.25, 0.75, 0.25, 0.75]
+
+
+def test_a_number_names_a_class_and_text_a_number() -> None:
+    classes = OutputMeaning(("0", "1"), probability=True)
+
+    assert pair_outcome(pair("1", 0.9, true_value=1.0), classes).correct is True
+    assert pair_outcome(pair(value=2.5, truth="2"), OutputMeaning()).absolute_error == 0.5
+
+
+def test_a_label_of_a_model_whose_package_is_gone_is_compared_with_the_prediction() -> None:
+    assert pair_outcome(pair("1.0", truth="1"), OutputMeaning()).correct is True
+    assert pair_outcome(pair("1.0", truth="0"), OutputMeaning()).correct is False

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from benchmarks.drift_streams import Stream, frames, reference
+from benchmarks.drift_streams import Stream, frames, reference, shift
+from stream_infer.drift.budget import AlarmBudget
+from stream_infer.drift.detector_bank import DetectionPolicy
+from stream_infer.drift.frames import ObservationFrame
+from stream_infer.drift.incident import IncidentOpened
 from stream_infer.drift.monitor import Document, Monitor, MonitorPolicy
 
 MODELS = 7
@@ -48,3 +52,27 @@ def test_of_many_models_the_newest_few_are_remembered_and_the_rest_is_forgotten(
     again = monitor()
     again.restore(stored)
     assert again.records == before.records == 4_800 * MODELS
+
+
+def test_a_changed_alarm_budget_takes_effect_after_a_restart() -> None:
+    def thresholds(policy: MonitorPolicy, documents: dict[str, Document]) -> set[object]:
+        again = Monitor("p", policy, lambda _: reference())
+        again.restore(documents)
+        changed = list(frames(Stream(40_000, 1, (shift("normal_0", 2.0),), 0, batch=1600), known=reference()))
+        moved = [replace(one, **_later(one, 100)) for one in changed]
+        taken = [change for one in moved for change in again.take(one, one.last_time_ms)]
+        return {one.incident.alarm.threshold for one in taken if isinstance(one, IncidentOpened)}
+
+    before, stored = monitor(), dict[str, Document]()
+    for frame in frames(Stream(60_000, 1), known=reference()):
+        before.take(frame, frame.last_time_ms)
+    stored |= {key: one for key, one in before.changed().items() if one is not None}
+    lenient = MonitorPolicy(detection=DetectionPolicy(budget=AlarmBudget(alarms=1_000_000.0)))
+
+    assert thresholds(MonitorPolicy(), stored) == {5.96}
+    assert thresholds(lenient, stored) == {4.5}
+
+
+def _later(frame: ObservationFrame, windows: int) -> dict[str, int]:
+    fields = ("first_offset", "last_offset", "window_first_offset", "window_last_offset")
+    return {name: getattr(frame, name) + windows * 1600 for name in fields}

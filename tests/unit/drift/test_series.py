@@ -9,7 +9,7 @@ import pytest
 
 from stream_infer.drift.budget import change_detectors
 from stream_infer.drift.detectors import DetectorKind, DetectorSpec, make_detector
-from stream_infer.drift.series import CLIP, Series, to_steps
+from stream_infer.drift.series import LARGEST, Series, to_steps
 
 BAD = (math.nan, math.inf, -math.inf)
 SPECS = change_detectors(1e5, (DetectorKind.PAGE_HINKLEY, DetectorKind.ADWIN, DetectorKind.KSWIN))
@@ -50,7 +50,42 @@ def test_without_the_guard_one_bad_value_would_have_muted_it(kind: DetectorKind)
 
 @pytest.mark.parametrize("huge", [1e308, -1e308, 1e15])
 def test_huge_values_are_cut(huge: float) -> None:
-    assert to_steps(huge) == round(math.copysign(CLIP, huge) * 1000)
+    assert to_steps(huge) == round(math.copysign(LARGEST, huge) * 1000)
+
+
+def test_detectors_do_not_tell_far_from_further_and_the_series_does() -> None:
+    far, further = ([*values()[:40], *[size] * 10] for size in (20.0, 2_000.0))
+
+    for spec in SPECS:
+        assert detections(spec, far) == detections(spec, further)
+    series = Series([SPECS[0]])
+    for value in further:
+        series.update(value)
+    assert series.values[-1] == 2_000_000
+
+
+@pytest.mark.parametrize("length", [1, 3, 10])
+def test_the_change_of_a_series_is_the_newest_level_not_an_old_burst(length: int) -> None:
+    series = Series([SPECS[0]])
+    for value in [*values()[:20], 12.0, *values(2)[:20], *[5.0 + n / 100 for n in range(length)]]:
+        series.update(value)
+
+    change = series.change()
+
+    assert change.length == length
+    assert abs(change.before) < 0.5
+    assert 1.0 <= change.spread < 3.0
+
+
+def test_a_series_begins_again_with_its_newest_values() -> None:
+    whole, restarted = Series([SPECS[0]]), Series([SPECS[0]])
+    for value in values():
+        whole.update(value)
+        restarted.update(value)
+    restarted.restart(3)
+
+    assert list(restarted.values) == list(whole.values)[-3:]
+    assert [bool(restarted.update(6.0)) for _ in range(20)] == [False] * 20
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)

@@ -51,6 +51,13 @@ def test_frames_of_one_window_are_merged_and_a_later_window_closes_it() -> None:
     assert closed(windows, [frame(1)]) == [(0, 130)]
 
 
+def test_an_earlier_window_closes_it_too_where_the_offsets_begin_again() -> None:
+    windows = Windows(POLICY)
+
+    assert closed(windows, [frame(7), frame(0, 60), frame(0, 70)]) == [(70, 100)]
+    assert closed(windows, [frame(1)]) == [(0, 130)]
+
+
 def test_a_window_with_too_few_rows_is_merged_with_the_next_ones() -> None:
     windows = Windows(POLICY)
 

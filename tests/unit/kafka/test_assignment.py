@@ -6,7 +6,7 @@ import pytest
 
 from stream_infer.flow.errors import Aborted, Fatal
 from stream_infer.flow.records import Partition, Span
-from stream_infer.kafka.assignment import Assignment, Lease
+from stream_infer.kafka.assignment import Assignment, Lease, epoch_before, passed_ends
 
 A, B, C = (Partition("events", index) for index in range(3))
 
@@ -83,13 +83,13 @@ def test_new_metadata_in_the_same_epoch_keeps_batches_committable() -> None:
 def test_a_revoked_partition_is_in_no_set_of_the_assignment() -> None:
     assignment = owning(A, B)
     assignment.pause([A, B])
-    assignment.ended.update([A, B])
+    assignment.ended.update({A: 10, B: 10})
 
     assignment.revoke([A, C])
 
     assert assignment.positions == {B: 10}
     assert assignment.paused == {B}
-    assert assignment.ended == {B}
+    assert assignment.ended == {B: 10}
 
 
 def test_callbacks_touch_partitions_until_the_next_read_begins() -> None:
@@ -122,12 +122,12 @@ def test_a_span_before_the_position_is_fatal() -> None:
 def test_a_repositioned_partition_is_read_from_there_and_has_not_ended() -> None:
     assignment = owning(A)
     assignment.advance({A: Span(10, 20)})
-    assignment.ended.add(A)
+    assignment.ended[A] = 20
 
     assignment.reposition(A, 15)
 
     assert assignment.positions == {A: 15}
-    assert assignment.ended == set()
+    assert assignment.ended == {}
     assignment.advance({A: Span(15, 20)})
 
 
@@ -137,3 +137,55 @@ def test_only_paused_partitions_are_resumed() -> None:
 
     assert assignment.resume([B, C]) == {B}
     assert assignment.paused == {A}
+
+
+def test_only_an_end_behind_records_that_are_all_committed_is_passed() -> None:
+    assignment = owning(A, B)
+    assignment.advance({A: Span(10, 20), B: Span(10, 20)})
+    assignment.ended.update({A: 21, B: 21, C: 21})
+
+    assert passed_ends(assignment, {A: 20, B: 19, C: 21}) == {A: 21}
+
+
+def test_a_passed_end_is_passed_once_and_again_when_it_has_moved() -> None:
+    assignment = owning(A)
+    assignment.ended[A] = 12
+    assignment.commit(passed_ends(assignment, assignment.committed))
+    assert passed_ends(assignment, assignment.committed) == {}
+    assert assignment.positions == {A: 12}
+
+    assignment.ended[A] = 14  # an aborted record and its marker
+
+    assert passed_ends(assignment, assignment.committed) == {A: 14}
+
+
+def test_an_end_is_not_passed_after_a_rewind() -> None:
+    assignment = owning(A)
+    assignment.advance({A: Span(10, 20)})
+    assignment.ended[A] = 21
+
+    assignment.reposition(A, 10)
+
+    assert passed_ends(assignment, {A: 10}) == {}
+
+
+def test_a_halted_partition_is_resumed_only_after_it_was_revoked() -> None:
+    assignment = owning(A)
+    assignment.halted[A] = "offset lost"
+    assignment.pause([A])
+    assert assignment.resume([A]) == set()
+
+    assignment.revoke([A])
+
+    assert (assignment.halted, assignment.paused) == ({}, set())
+
+
+def test_the_leader_epoch_is_that_of_the_record_before_the_committed_offset_only() -> None:
+    assignment = owning(A)
+    assert epoch_before(assignment, A, 10) is None
+
+    assignment.commit({A: 12}, {A: 4})
+    assert [epoch_before(assignment, A, offset) for offset in (11, 12, 13)] == [None, 4, None]
+
+    assignment.revoke([A])
+    assert epoch_before(assignment, A, 12) is None

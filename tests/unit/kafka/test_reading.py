@@ -11,6 +11,8 @@ from stream_infer.kafka.assignment import Assignment
 from stream_infer.kafka.offsets import OnLostOffset, StartOffsets
 from stream_infer.kafka.reading import BatchReader
 from stream_infer.kafka.rebalance import RebalanceListener
+from stream_infer.kafka.topic_guard import TopicGuard
+from tests.support.topic_ids import topic_ids
 
 MB = 2**20
 
@@ -46,12 +48,14 @@ def read_all(waiting: Sequence[Message], *, limit: int = 50_000, max_bytes: int 
     assignment.assign({Partition("events", 0): 0}, None)
     consumer = cast(Consumer, Queue(waiting))
     start = StartOffsets("earliest", OnLostOffset.HALT)
+    ids = topic_ids({})
+    rebalance = RebalanceListener(["events"], [], start, assignment, ids, lambda _partitions: None)
     reader = BatchReader(
         consumer,
-        ["events"],
         assignment,
-        RebalanceListener(["events"], [], start, assignment),
-        start,
+        rebalance,
+        TopicGuard(consumer, assignment, rebalance.pending, ids, lambda _event: None),
+        config={},
         observe=lambda _event: None,
         logger=logging.getLogger("test"),
     )

@@ -12,7 +12,14 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from stream_infer.flow.errors import Refused
-from stream_infer.models.frame_builder import MisfitError, build_frame, describe_input, misfits, unsupported
+from stream_infer.models.frame_builder import (
+    READ_TEXT,
+    MisfitError,
+    build_frame,
+    describe_input,
+    misfits,
+    unsupported,
+)
 from stream_infer.models.manifest import InputColumn, Manifest, ModelInput, Policy
 from tests.unit.models.builders import columns, feature, framed, manifest
 
@@ -52,14 +59,14 @@ def test_a_csv_frame_with_nulls_of_every_kind_is_rebuilt_from_events() -> None:
     frame = build_frame(columns(CSV_KINDS, CSV_EVENTS), Manifest.parse(described.canonical()))
 
     assert_frame_equal(frame, own, check_exact=True)
-    assert own["currency"].dtype == "str"
+    assert str(own["currency"].dtype) == READ_TEXT
     assert [column.null for column in described.container.columns] == [
         "nan", None, "nan", None, "nan", "nan", "nan", "nan", "nat",
     ]  # fmt: skip
     assert np.signbit(frame["amount"][2])
 
 
-def frame_of(values: list[Any], dtype: Any) -> pd.DataFrame:
+def frame_of(values: Any, dtype: Any) -> pd.DataFrame:
     return pd.DataFrame({"x": pd.Series(values, dtype=dtype)})
 
 
@@ -103,7 +110,7 @@ NAN = float("nan")
         ("long", [10**12, None], frame_of([10**15, None], "datetime64[us, UTC]"), "timestamp-millis"),
         ("long", [10**12], frame_of([10**15], "datetime64[us, Europe/Berlin]"), "timestamp-millis"),
         ("int", [1, None, -1], frame_of([86400, None, -86400], "datetime64[s]"), "date"),
-        ("int", [1500, None], frame_of([1500, None], "timedelta64[ms]"), "time-millis"),
+        ("int", [1500, None], frame_of(np.array([1500, "NaT"], "timedelta64[ms]"), None), "time-millis"),
         ("long", [10**12], frame_of([1e12], "float64"), "timestamp-millis"),
     ],
 )  # fmt: skip
@@ -195,6 +202,7 @@ def test_a_slice_is_read_from_its_offset() -> None:
         ("long", "datetime64[ns]", "nat", "timestamp-millis", [10**12, 10**15, None, -(10**15)], [1, 3]),
         ("long", "datetime64[us]", "nat", "timestamp-micros", [-(2**63), 0], [0]),
         ("long", "datetime64[s]", "nat", "timestamp-millis", [1000, 1001, None], [1]),
+        ("long", "datetime64[s]", "nat", "timestamp-millis", [1000, 1001, -(2**63), None], [1, 2]),
         ("int", "datetime64[ns]", "nat", "date", [0, 2**31 - 1], [1]),
         ("double", "float64", None, None, [1.0, None], [1]),
         ("long", "Int64", "na", None, [2**63 - 1, None, -(2**63)], []),
@@ -263,7 +271,7 @@ def test_an_empty_text_column_stays_a_text_column() -> None:
     own = pd.read_csv(io.StringIO("x,y\n,1\n,2\n"))
 
     assert own["x"].dtype == "float64"
-    assert describe_input(own, {"x": "string", "y": "int"}).columns[0] == InputColumn("x", "str", "nan")
+    assert describe_input(own, {"x": "string", "y": "int"}).columns[0] == InputColumn("x", READ_TEXT, "nan")
 
 
 @pytest.mark.parametrize(

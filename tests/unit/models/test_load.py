@@ -7,7 +7,9 @@ import io
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import joblib
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from catboost import CatBoostClassifier
 from pandas.testing import assert_frame_equal
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import make_classification, make_regression
@@ -28,9 +31,9 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import LinearSVC
 
 from stream_infer.flow.errors import Refused
-from stream_infer.models.code import Code
+from stream_infer.models.code import Code, abandon_turn
 from stream_infer.models.frame_builder import build_frame
-from stream_infer.models.load import Model, load_model
+from stream_infer.models.load import Model, force_one_job, load_model
 from stream_infer.models.manifest import OutputContract
 from stream_infer.models.package import verify, write_package
 from stream_infer.models.scores import check_scores
@@ -291,6 +294,45 @@ def test_a_package_is_loaded_while_another_thread_imports() -> None:
         thread.join()
 
 
+def test_a_load_that_hangs_loses_its_turn_to_packages_with_the_same_module_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    gate: Any = ModuleType("gate_of_the_test")
+    gate.wait = lambda: (begun.set(), go_on.wait(60))
+    monkeypatch.setitem(sys.modules, gate.__name__, gate)
+    waits = b"import gate_of_the_test\ngate_of_the_test.wait()\n"
+    hanging, good = (Code({"code/own_steps.py": source}, "sha256:0") for source in (waits, b""))
+    ended: list[object] = []
+
+    def import_under(code: Code) -> Any:
+        with code.importable():
+            return importlib.import_module("own_steps")
+
+    def load() -> None:
+        # The module is no longer in sys.modules when its import ends.
+        with suppress(KeyError, ImportError):
+            import_under(hanging)
+        ended.append(None)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        assert begun.wait(60)
+        abandon_turn(threading.get_ident())  # another thread: nothing is taken away
+        assert "own_steps" in sys.modules
+        abandon_turn(thread.ident or 0)
+        assert "own_steps" not in sys.modules
+        assert import_under(good).__file__ == "<package sha256:0>/code/own_steps.py"
+        assert not ended
+    finally:
+        go_on.set()
+        thread.join(60)
+    assert ended
+    assert "own_steps" not in sys.modules
+    assert not [one for one in sys.meta_path if isinstance(one, Code)]
+
+
 @pytest.mark.parametrize("name", ["json", "numpy", "stream_infer"])
 def test_a_module_name_that_the_worker_uses_is_refused(home: Path, name: str) -> None:
     with pytest.raises(Refused) as refused:
@@ -329,6 +371,35 @@ def test_every_part_of_a_loaded_model_has_n_jobs_1(tmp_path: Path) -> None:
 def fitted_parts(search: Any) -> list[Any]:
     outer, forest = (search.best_estimator_.named_steps[name] for name in ("columns", "forest"))
     return [search, outer, outer.named_transformers_["inner"], forest]
+
+
+class Watched(CatBoostClassifier):
+    """CatBoost that notes in how many threads it was asked to answer."""
+
+    def predict(self, *given: Any, thread_count: int = -1, **more: Any) -> Any:
+        THREADS.append(thread_count)
+        return super().predict(*given, thread_count=thread_count, **more)
+
+    def predict_proba(self, X: Any, thread_count: int = -1, **more: Any) -> Any:  # noqa: N803 - as scikit-learn
+        THREADS.append(thread_count)
+        return super().predict_proba(X, thread_count=thread_count, **more)
+
+
+THREADS: list[int] = []
+
+
+def test_catboost_answers_in_one_thread_wherever_it_is_in_a_model() -> None:
+    x, y = make_classification(40, 4, random_state=1)
+    boosted = Watched(iterations=2, verbose=0, allow_writing_files=False)
+    model = Pipeline([("scale", StandardScaler()), ("boosted", boosted)]).fit(x, y)
+    before = model.predict_proba(x)
+    THREADS.clear()
+
+    force_one_job(model)
+
+    np.testing.assert_array_equal(model.predict_proba(x), before)
+    assert model.predict(x).shape == (40,)
+    assert THREADS == [1, 1]
 
 
 def test_a_model_of_another_scikit_learn_release_is_refused(tmp_path: Path) -> None:
@@ -411,7 +482,7 @@ def test_a_model_without_the_outputs_of_its_contract_is_refused(
 
 
 def test_an_unsupported_frame_is_refused_before_unpickling(tmp_path: Path) -> None:
-    own = pd.DataFrame({"x": ["a"]})
+    own = pd.DataFrame({"x": ["a"]}, dtype="string")
     described = manifest(**{**framed(own, {"x": "string"}), "features": manifest().features})
     write_package(tmp_path / "p", described, files(b"not a pickle"))
 

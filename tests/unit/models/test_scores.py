@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream_infer.models.manifest import OutputContract
-from stream_infer.models.scores import OutputShapeError, Scores, check_scores
+from stream_infer.models.scores import OutputShapeError, Scores, check_scores, named_values
 
 BINARY = OutputContract("classifier", ("no", "yes"), class_scores=True, score="probability")
 DECISION = OutputContract("classifier", ("no", "yes"), score="decision")
@@ -81,3 +81,44 @@ def test_an_output_of_another_shape_fails_the_whole_batch(scores: Scores, contra
 def test_an_empty_batch_has_no_faults() -> None:
     assert check_scores(Scores(value=np.zeros(0)), REGRESSOR, 0) == []
     assert len(Scores()) == 0
+
+
+SEVERAL = OutputContract("regressor", values=("low", "high"), primary="high")
+
+
+def test_each_value_must_be_finite_and_a_fault_names_it() -> None:
+    table = np.array([[0.0, 1.0], [NAN, 1.0], [0.0, INF]])
+
+    faults = check_scores(named_values(table, SEVERAL), SEVERAL, 3)
+
+    assert faults == [
+        (1, "output_nan", "the model's value 'low' is NaN"),
+        (2, "output_range", "the model's value 'high' is out of range"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        Scores(value=np.zeros(3)),
+        Scores(values=np.zeros((3, 2))),
+        Scores(value=np.zeros(3), values=np.zeros((3, 3))),
+    ],
+)
+def test_several_values_of_another_shape_fail_the_whole_batch(scores: Scores) -> None:
+    with pytest.raises(OutputShapeError):
+        check_scores(scores, SEVERAL, 3)
+
+
+def test_numbers_go_by_their_names() -> None:
+    table = np.array([[0.0, 1.0], [2.0, 3.0]])
+
+    found = named_values(table, SEVERAL)
+
+    assert {name: column.tolist() for name, column in found.numbers(SEVERAL).items()} == {
+        "low": [0.0, 2.0],
+        "high": [1.0, 3.0],
+    }
+    assert found.value is not None
+    assert found.value.tolist() == [1.0, 3.0]
+    assert list(Scores().numbers(SEVERAL)) == ["low", "high"]

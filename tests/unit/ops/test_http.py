@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from stream_infer.flow.errors import Misconfigured
-from stream_infer.flow.events import AssignmentChanged, PartitionsPaused, ReadFinished
+from stream_infer.flow.events import AssignmentChanged, PartitionsPaused, PauseCause, ReadFinished
 from stream_infer.flow.records import Partition
-from stream_infer.ops.http import HttpServer, application, listen, readiness
+from stream_infer.ops.http import HttpServer, Listening, application, listen, readiness
 from stream_infer.ops.metrics import Build, Metrics
-from stream_infer.ops.progress import Aborting, LoopState, Progress, ProgressCell
+from stream_infer.ops.progress import Aborting, ClientTrouble, LoopState, Progress, ProgressCell
 from tests.architecture.tree import ROOT
 
 READY = Progress(
@@ -33,11 +33,16 @@ class Worker:
     def __init__(self) -> None:
         self.progress = READY
         self.now = 100.0
+        self.foreign_members: list[str] = []
         self.metrics = Metrics("payments.fraud", build=Build("0.1.0"))
         app = application(
-            lambda: self.progress, self.metrics.registry, max_idle_s=30.0, clock=lambda: self.now
+            lambda: self.progress,
+            self.metrics.registry,
+            max_idle_s=30.0,
+            foreign_members=lambda: self.foreign_members,
+            clock=lambda: self.now,
         )
-        self.server = HttpServer(app, port=0)
+        self.server = HttpServer(app, Listening(port=0))
 
     def get(self, path: str, **headers: str) -> tuple[int, str, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
@@ -83,9 +88,21 @@ def test_readyz_shows_the_state_of_the_worker(worker: Worker) -> None:
         "joined": True,
         "assigned_partitions": 2,
         "degraded": [],
+        "foreign_members": [],
+        "client_error": None,
+        "not_following_since": None,
     }
     described = (ROOT / "docs" / "reference" / "readiness.md").read_text("utf-8")
     assert [field for field in json.loads(body) if f"`{field}`" not in described] == []
+
+
+def test_foreign_members_are_told_and_do_not_count(worker: Worker) -> None:
+    worker.foreign_members = ["a stranger"]
+
+    status, _, body = worker.get("/readyz")
+
+    assert status == 200
+    assert json.loads(body)["foreign_members"] == ["a stranger"]
 
 
 def test_readyz_gives_every_reason_not_to_be_ready(worker: Worker) -> None:
@@ -105,9 +122,14 @@ def test_readyz_gives_every_reason_not_to_be_ready(worker: Worker) -> None:
         (replace(READY, model_version=None), ("no model",)),
         (replace(READY, joined=False), ("no assignment",)),
         (replace(READY, state=LoopState.DRAINING), ("worker not running",)),
-        (replace(READY, aborting=Aborting(70.0, "no broker")), ()),
         (
-            replace(READY, aborting=Aborting(69.0, "no broker")),
+            replace(READY, halted={Partition("events", 0): "offset 7 is not in the log"}),
+            ("partition halted: events/0: offset 7 is not in the log",),
+        ),
+        (replace(READY, missing=("events", "more")), ("input missing: events, more",)),
+        (replace(READY, aborting=Aborting(70.0, "no broker", READY.owned)), ()),
+        (
+            replace(READY, aborting=Aborting(69.0, "no broker", READY.owned)),
             ("no commit: aborted for 31 s, last because: no broker",),
         ),
     ],
@@ -124,12 +146,19 @@ def test_a_worker_with_paused_partitions_is_not_ready(worker: Worker) -> None:
     cell.enter(LoopState.RUNNING)
     cell.serve("1.0.0")
     cell(AssignmentChanged("assigned", (Partition("events", 0),)))
-    cell(PartitionsPaused((Partition("events", 0),), "the registry is away"))
+    cell(PartitionsPaused(PauseCause.WRITER_SCHEMA, (Partition("events", 0),), "the registry is away"))
+    cell(PartitionsPaused(PauseCause.OUTPUT_PARTITION, (Partition("events", 4),), "the output has 4"))
 
     paused = readiness(cell.current, 100.0)
-    cell(PartitionsPaused((), ""))
+    cell(PartitionsPaused(PauseCause.WRITER_SCHEMA, (), ""))
+    unplaced = readiness(cell.current, 100.0)
+    cell(PartitionsPaused(PauseCause.OUTPUT_PARTITION, (), ""))
 
-    assert paused.waiting_for == ("partitions paused: events/0: the registry is away",)
+    assert paused.waiting_for == (
+        "partitions paused: events/0: the registry is away",
+        "partitions paused: events/4: the output has 4",
+    )
+    assert unplaced.waiting_for == ("partitions paused: events/4: the output has 4",)
     assert readiness(cell.current, 100.0).ready
 
 
@@ -161,7 +190,7 @@ def test_nothing_else_is_served_and_nothing_can_be_written(worker: Worker) -> No
 def test_a_busy_port_is_a_problem_with_its_fix_before_the_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        server = HttpServer(Worker().server._server.config.app, port=port)  # type: ignore[arg-type]
+        server = HttpServer(Worker().server._server.config.app, Listening(port=port))  # type: ignore[arg-type]
 
         with pytest.raises(Misconfigured) as refused:
             server.start()
@@ -169,21 +198,21 @@ def test_a_busy_port_is_a_problem_with_its_fix_before_the_start() -> None:
     (problem,) = refused.value.problems
     assert (problem.key, problem.value) == ("http.port", str(port))
     assert "in use" in problem.message
-    assert "[http] port" in problem.fix
+    assert "http.port" in problem.fix
     server.close()
     assert not http_threads()
 
 
 def test_a_host_of_another_machine_is_a_problem_of_the_host() -> None:
     with pytest.raises(Misconfigured) as refused:
-        listen("192.0.2.1", 0)
+        listen(Listening("192.0.2.1", 0))
 
     assert refused.value.problems[0].key == "http.host"
 
 
 def test_a_host_name_that_does_not_resolve_is_a_problem_of_the_host() -> None:
     with pytest.raises(Misconfigured) as refused:
-        listen("no such host", 0)
+        listen(Listening("no such host", 0))
 
     assert refused.value.problems[0].key == "http.host"
 
@@ -194,7 +223,7 @@ def test_the_port_is_free_again_after_the_end() -> None:
         assert worker.get("/livez")[0] == 200
     assert not http_threads()
 
-    listen("127.0.0.1", worker.server.port).close()
+    listen(Listening("127.0.0.1", worker.server.port)).close()
 
 
 def test_an_open_connection_does_not_hold_up_the_end() -> None:
@@ -230,9 +259,8 @@ def test_a_server_that_was_never_started_can_be_closed() -> None:
 
 def test_the_constructor_binds_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        HttpServer(
-            application(lambda: READY, Worker().metrics.registry, max_idle_s=1.0), port=other.getsockname()[1]
-        )
+        taken = Listening(port=other.getsockname()[1])
+        HttpServer(application(lambda: READY, Worker().metrics.registry, max_idle_s=1.0), taken)
 
     assert not http_threads()
 
@@ -244,3 +272,12 @@ def test_readyz_stays_ready_and_gives_the_reasons_why_monitoring_is_incomplete(w
 
     assert status == 200
     assert json.loads(body)["degraded"] == ["observations.v1 does not exist"]
+
+
+def test_readyz_has_the_last_failure_of_a_client_and_its_age(worker: Worker) -> None:
+    worker.progress = replace(worker.progress, trouble=ClientTrouble(100.0, "3/3 brokers are down"))
+    worker.now = 112.34
+
+    _status, _type, body = worker.get("/readyz")
+
+    assert json.loads(body)["client_error"] == {"reason": "3/3 brokers are down", "ago_s": 12.3}

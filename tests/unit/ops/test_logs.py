@@ -18,9 +18,14 @@ from stream_infer.flow.events import (
     BatchAborted,
     BatchCommitted,
     Degraded,
+    OffsetsLost,
+    PartitionsHalted,
     PartitionsPaused,
+    PauseCause,
     ProducerRenewed,
     ReadFinished,
+    ReadingBegins,
+    TopicsMissing,
 )
 from stream_infer.flow.records import Partition
 from stream_infer.ops.logs import DeadLetterTally, LogObserver, configure, librdkafka_logger
@@ -167,7 +172,7 @@ def test_the_flow_is_logged_without_a_line_per_committed_batch(log: io.StringIO)
     for _ in range(100):
         observe(ReadFinished(10, 0.1))
         observe(committed({}))
-    observe(BatchAborted(7, "fenced"))
+    observe(BatchAborted(7, "fenced", ()))
     observe(ProducerRenewed("request timed out", 0.0612))
     observe.stopped("SIGTERM")
 
@@ -190,7 +195,7 @@ def test_the_flow_is_logged_without_a_line_per_committed_batch(log: io.StringIO)
         {"event": "batch aborted", "level": "warning", "records": 7, "reason": "fenced"},
         {
             "event": "producer renewed",
-            "level": "warning",
+            "level": "info",
             "reason": "request timed out",
             "renew_s": 0.061,
         },
@@ -198,14 +203,14 @@ def test_the_flow_is_logged_without_a_line_per_committed_batch(log: io.StringIO)
     ]
 
 
-def test_dead_letters_are_summarised_at_once_and_then_every_ten_seconds(log: io.StringIO) -> None:
+def test_dead_letters_are_summarised_at_once_and_then_every_half_minute(log: io.StringIO) -> None:
     clock = Clock()
     observe = LogObserver(clock=clock)
 
     observe(committed(REJECTED))
-    for clock.now in (1.0, 5.0, 9.9):
+    for clock.now in (1.0, 15.0, 29.9):
         observe(committed(REJECTED))
-    clock.now = 10.0
+    clock.now = 30.0
     observe(ReadFinished(0, 0.5))
     clock.now = 60.0
     observe(ReadFinished(0, 0.5))
@@ -280,8 +285,12 @@ def test_a_lowered_error_of_librdkafka_respects_the_level() -> None:
 def test_paused_partitions_are_logged_with_the_reason_and_when_they_resume(log: io.StringIO) -> None:
     observe = LogObserver()
 
-    observe(PartitionsPaused((Partition("in", 1), Partition("in", 3)), "the registry is away"))
-    observe(PartitionsPaused((), ""))
+    observe(
+        PartitionsPaused(
+            PauseCause.WRITER_SCHEMA, (Partition("in", 1), Partition("in", 3)), "the registry is away"
+        )
+    )
+    observe(PartitionsPaused(PauseCause.WRITER_SCHEMA, (), ""))
 
     waiting, going = lines(log)
     assert (waiting["level"], waiting["reason"], waiting["paused"]) == (
@@ -290,6 +299,43 @@ def test_paused_partitions_are_logged_with_the_reason_and_when_they_resume(log: 
         {"in": [1, 3]},
     )
     assert (going["event"], going["level"]) == ("partitions resumed", "info")
+
+
+def test_the_first_offset_of_each_partition_is_logged(log: io.StringIO) -> None:
+    LogObserver()(ReadingBegins({Partition("in", 1): 70, Partition("in", 0): 7}))
+
+    [line] = lines(log)
+    assert (line["event"], line["offsets"]) == ("reading begins", {"in/0": 7, "in/1": 70})
+
+
+def test_lost_offsets_are_one_line_with_each_reason(log: io.StringIO) -> None:
+    lost, other = Partition("in", 1), Partition("in", 0)
+    LogObserver()(OffsetsLost({lost: "in was deleted", other: "lost 5"}, {lost: 0, other: 7}, waits=True))
+
+    [line] = lines(log)
+    assert (line["event"], line["level"]) == ("offsets lost", "warning")
+    assert line["reasons"] == {"in/0": "lost 5", "in/1": "in was deleted"}
+    assert line["offsets"] == {"in/0": 7, "in/1": 0}
+
+
+def test_a_missing_input_is_logged_and_so_is_its_return(log: io.StringIO) -> None:
+    observe = LogObserver()
+    observe(TopicsMissing(("in",)))
+    observe(TopicsMissing(()))
+
+    missing, back = lines(log)
+    assert (missing["event"], missing["level"], missing["topics"]) == ("input missing", "warning", ["in"])
+    assert (back["event"], back["level"]) == ("input back", "info")
+
+
+def test_halted_partitions_are_logged_each_with_its_reason(log: io.StringIO) -> None:
+    LogObserver()(PartitionsHalted({Partition("in", 3): "lost 7", Partition("in", 1): "lost 5"}))
+
+    found = [(line["event"], line["level"], line["partition"], line["reason"]) for line in lines(log)]
+    assert found == [
+        ("partition halted", "error", 1, "lost 5"),
+        ("partition halted", "error", 3, "lost 7"),
+    ]
 
 
 def test_missing_monitoring_is_logged_once_and_so_is_its_return(log: io.StringIO) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import chain
+
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -11,12 +13,14 @@ from stream_infer.flow.events import (
     LagMeasured,
     Paced,
     PartitionsPaused,
+    PauseCause,
     ProducerRenewed,
     ReadFinished,
 )
 from stream_infer.flow.records import Partition
 from stream_infer.ops.metric_table import TABLE, MetricKind
 from stream_infer.ops.metrics import Build, Metrics, ModelLabels
+from stream_infer.serving.metrics import ServingMetrics
 
 COMMITTED = BatchCommitted(
     records=10,
@@ -51,12 +55,12 @@ def everything() -> Metrics:
     for event in (
         ReadFinished(10, 0.1),
         COMMITTED,
-        BatchAborted(3, "fenced"),
+        BatchAborted(3, "fenced", ()),
         AssignmentChanged("assigned", (Partition("in", 0),)),
         ProducerRenewed("request timed out", 0.06),
         LagMeasured({Partition("in", 0): 7}),
         PACED,
-        PartitionsPaused((Partition("in", 0),), "the registry is away"),
+        PartitionsPaused(PauseCause.WRITER_SCHEMA, (Partition("in", 0),), "the registry is away"),
         Degraded(("observations.v1 does not exist",), 3),
     ):
         filled(event)
@@ -66,9 +70,12 @@ def everything() -> Metrics:
 
 def test_every_metric_is_in_the_table_with_its_kind_and_labels() -> None:
     table = {m.name.removesuffix("_total"): m for m in TABLE}
+    server = ServingMetrics("payments.fraud", Build("0.1.0", "3.11.7"))
+    server.end("infer", 200, 0.01)
+    server.cut("slow_head")
 
     seen = set()
-    for family in everything().registry.collect():
+    for family in chain(everything().registry.collect(), server.registry.collect()):
         if not family.name.startswith("stream_infer_"):
             assert family.name.startswith("process_"), family.name
             continue
@@ -124,7 +131,7 @@ def test_an_aborted_batch_changes_nothing_but_the_count_of_aborts() -> None:
     m = metrics()
     before = samples(m)
 
-    m(BatchAborted(500, "fenced"))
+    m(BatchAborted(500, "fenced", ()))
 
     after = samples(m)
     aborted = ("stream_infer_transactions_total", (("result", "aborted"),))
@@ -204,11 +211,15 @@ def test_the_batch_limit_and_its_costs_are_shown() -> None:
 def test_paused_partitions_are_counted_until_they_resume() -> None:
     m = metrics()
 
-    m(PartitionsPaused((Partition("in", 0), Partition("in", 1)), "the registry is away"))
-    assert samples(m)["stream_infer_held_partitions", ()] == 2
-    m(PartitionsPaused((), "the registry is away"))
+    m(
+        PartitionsPaused(
+            PauseCause.WRITER_SCHEMA, (Partition("in", 0), Partition("in", 1)), "the registry is away"
+        )
+    )
+    assert samples(m)["stream_infer_held_partitions", (("cause", "writer schema"),)] == 2
+    m(PartitionsPaused(PauseCause.WRITER_SCHEMA, (), "the registry is away"))
 
-    assert samples(m)["stream_infer_held_partitions", ()] == 0
+    assert samples(m)["stream_infer_held_partitions", (("cause", "writer schema"),)] == 0
 
 
 def test_incomplete_monitoring_and_waiting_records_are_shown_until_it_is_over() -> None:

@@ -87,11 +87,27 @@ def test_a_null_is_rejected_when_no_sample_has_one(workshop: Workshop) -> None:
     model = make_pipeline(mixed_columns(), LogisticRegression()).fit(frame, target(events))
     workshop.create(model, frame.dropna())
 
-    [answer] = workshop.answers([{**events[0], "city": None}])
+    [answer] = workshop.answers([{**events[0], "distance": None}])
 
     error = answer["error"]
     assert (error["stage"], error["class"]) == ("validate", "missing")
-    assert "'city'" in error["message"]
+    assert "'distance'" in error["message"]
+
+
+def test_a_null_that_the_model_knows_as_a_category_is_accepted_without_one_in_the_sample(
+    workshop: Workshop,
+) -> None:
+    events = trips()
+    frame = frame_of(events, MIXED)
+    model = make_pipeline(mixed_columns(), LogisticRegression()).fit(frame, target(events))
+    unknown = frame.dropna(subset="distance")
+    nulls = pd.Series([None] * len(unknown), unknown.index, frame["city"].dtype)
+    unknown = unknown.assign(city=nulls)
+
+    workshop.create(model, frame.dropna())
+
+    answers = workshop.answers([{**events[row], "city": None} for row in unknown.index])
+    assert_close(column(answers, "score"), model.predict_proba(unknown)[:, 1])
 
 
 def test_a_regressor_predicts_values(workshop: Workshop) -> None:

@@ -20,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
 from stream_infer.packaging.create import create_package
+from tests.support.rehearsals import unrehearsed
 from tests.unit.packaging.workshop import Workshop, frame_of, target, trips
 
 EVENTS = trips(30)
@@ -45,6 +46,19 @@ def test_a_column_without_a_field_is_reported_with_candidate_fields(workshop: Wo
 
     assert "column 'stop' has no field 'stop'" in problem.message
     assert "--map 'stop=FIELD' with one of: stops" in problem.fix
+
+
+def test_every_field_of_a_change_event_that_a_column_may_mean_is_offered(workshop: Workshop) -> None:
+    row = {"type": "record", "name": "Row", "fields": [{"name": "stops", "type": "int"}]}
+    fields = [{"name": "before", "type": ["null", row]}, {"name": "after", "type": ["null", "Row"]}]
+    frame = frame_of(EVENTS, ["stops"])
+
+    [problem] = problems(
+        workshop, linear(frame), frame, schema={"type": "record", "name": "Change", "fields": fields}
+    )
+
+    assert "2 nested ones have its name: which one is the model's?" in problem.message
+    assert problem.fix.endswith("one of: before.stops, after.stops")
 
 
 def test_an_array_field_as_a_feature_is_reported_with_its_type(workshop: Workshop) -> None:
@@ -103,12 +117,8 @@ def test_text_for_a_model_of_numbers_is_reported(workshop: Workshop) -> None:
     assert "fitted without column names, on numbers" in problem.message
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"stops,night\n1,2\n", b"\x80\x04", b"PK\x03\x04garbage", pickle.dumps([1])[:-2]]
-)
-def test_a_model_file_that_is_not_a_pickle_is_reported_without_a_traceback(
-    workshop: Workshop, data: bytes
-) -> None:
+@pytest.mark.parametrize("data", [b"\x80\x04", pickle.dumps([1])[:-2]])
+def test_a_pickle_that_is_not_whole_is_reported_without_a_traceback(workshop: Workshop, data: bytes) -> None:
     path = workshop.folder / "model.bin"
     path.write_bytes(data)
 
@@ -227,7 +237,7 @@ def test_an_invalid_package_name_is_reported(workshop: Workshop, option: str, va
     options = workshop.options(linear(frame), frame)
 
     with pytest.raises(Misconfigured) as caught:
-        create_package(replace(options, name=value) if option == "name" else replace(options, version=value))
+        create_package(replace(options, **{option: value}), unrehearsed)
 
     [problem] = caught.value.problems
     assert (problem.key, problem.value) == (f"--{option}", value)

@@ -151,19 +151,59 @@ def test_rows_survive_a_round_trip_through_bytes(rows: list[dict[str, Any]]) -> 
     assert [fastavro.schemaless_reader(io.BytesIO(one), dict(ROW.parsed), None) for one in sent] == rows
 
 
-def test_text_columns_of_timestamp_fields_are_dates_and_others_are_not() -> None:
-    of = schema(
-        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
-        {"name": "since", "type": {"type": "long", "logicalType": "timestamp-millis"}},
-        {"name": "name", "type": "string"},
-    )
-    bound = [Bound(name, leaf) for name, leaf in leaves(of).items()]
-    frame = pd.DataFrame({"at": ["2024-01-01", None], "since": [1, 2], "name": ["2024-01-01", "x"]})
+def money(scale: int, precision: int = 12) -> dict[str, Any]:
+    kind = {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale}
+    return {"name": "a", "type": ["null", kind]}
 
-    dates = event_builder.text_instants(bound, frame)
-    parsed = event_builder.with_dates("--golden", frame, dates)
 
-    assert dates == ["at"]
-    assert [parsed[name].dtype.kind for name in frame] == ["M", "i", frame["name"].dtype.kind]
-    with pytest.raises(Misconfigured, match="pandas cannot read it as one"):
-        event_builder.with_dates("--golden", frame, ["name"])
+def test_numbers_become_decimals_of_the_field_s_scale() -> None:
+    frame = pd.DataFrame({"a": [12.34, 0.1 + 0.2, -5, None]})
+
+    events = built(frame, schema(money(2)))
+
+    assert [None if e["a"] is None else str(e["a"]) for e in events] == ["12.34", "0.30", "-5.00", None]
+
+
+@pytest.mark.parametrize("value", [float("inf"), 12345678901.0, "x"])
+def test_a_value_that_is_no_decimal_of_the_field_is_a_problem(value: object) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        built(pd.DataFrame({"a": [value]}), schema(money(2)))
+
+    assert "a value is no decimal of 12 digits, 2 of them after the point" in caught.value.problems[0].message
+
+
+def test_an_empty_cell_is_no_decimal_that_cannot_be_null() -> None:
+    required = {**money(2), "type": money(2)["type"][1]}
+
+    with pytest.raises(Misconfigured, match="empty value"):
+        built(pd.DataFrame({"a": [None, 1.0]}), schema(required))
+
+
+@pytest.mark.parametrize(
+    ("digits", "values", "notes"),
+    [
+        ((2, 12), [1.25], []),
+        ((2, 12), [1.256], ["field 'a' is a decimal of scale 2 and rounds column 'a'"]),
+        ((2, 38), [1.25], ["field 'a' is a decimal of 38 digits: the model gets the nearest float"]),
+    ],
+)
+def test_what_a_decimal_loses_is_told(digits: tuple[int, int], values: list[float], notes: list[str]) -> None:
+    bound = [Bound("a", leaves(schema(money(*digits)))["a"])]
+
+    told = event_builder.rounded(bound, pd.DataFrame({"a": values}))
+
+    assert [note[: len(start)] for note, start in zip(told, notes, strict=True)] == notes
+
+
+def test_durations_are_the_integers_of_the_field() -> None:
+    column = pd.Series([pd.Timedelta("00:00:01.5"), None])
+    micros = {"name": "a", "type": ["null", {"type": "long", "logicalType": "time-micros"}]}
+    millis = {"name": "a", "type": ["null", {"type": "int", "logicalType": "time-millis"}]}
+
+    assert [event["a"] for event in built(pd.DataFrame({"a": column}), schema(micros))] == [1_500_000, None]
+    assert [event["a"] for event in built(pd.DataFrame({"a": column}), schema(millis))] == [1_500, None]
+
+
+def test_durations_in_a_plain_number_have_no_unit() -> None:
+    with pytest.raises(Misconfigured, match="no time-millis or time-micros"):
+        built(pd.DataFrame({"a": [pd.Timedelta(1)]}), schema({"name": "a", "type": "long"}))

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from stream_infer.avro.schemas import NO_DEFAULT, Leaf
+from stream_infer.models.manifest import OutputContract
 from stream_infer.models.scores import Scores
 from stream_infer.packaging.binding import Bound
 from stream_infer.packaging.reference import MAX_CATEGORIES, summarise_reference
 
 NO_SCORES = Scores(value=np.zeros(1))
+NUMBER = OutputContract("regressor")
 
 
 def leaf(name: str, kind: str, logical: str | None = None) -> Bound:
@@ -26,7 +28,7 @@ def leaf(name: str, kind: str, logical: str | None = None) -> Bound:
 def summary(kind: str = "double", **columns: object) -> dict[str, dict[str, Any]]:
     bound = [leaf(name, kind) for name in columns]
     features: dict[str, dict[str, Any]] = json.loads(
-        summarise_reference(pd.DataFrame(columns), bound, NO_SCORES)
+        summarise_reference(pd.DataFrame(columns), bound, NO_SCORES, NUMBER)
     )["features"]
     return features
 
@@ -60,7 +62,10 @@ def test_scores_and_labels_are_summarised_beside_the_features() -> None:
     frame = pd.DataFrame({"x": [1.0, 2.0], "flag": [True, False]})
     scores = Scores(np.array(["no", "yes"], dtype=object), np.array([0.25, 0.75]))
 
-    seen = json.loads(summarise_reference(frame, [leaf("x", "double"), leaf("flag", "boolean")], scores))
+    contract = OutputContract("classifier", ("no", "yes"), score="probability")
+    seen = json.loads(
+        summarise_reference(frame, [leaf("x", "double"), leaf("flag", "boolean")], scores, contract)
+    )
 
     assert seen["outputs"]["score"]["mean"] == 0.5
     assert seen["labels"] == {"categories": {"no": 1, "yes": 1}, "other": 0}
@@ -70,9 +75,8 @@ def test_scores_and_labels_are_summarised_beside_the_features() -> None:
 def test_timestamps_are_summarised_in_the_unit_of_their_field() -> None:
     frame = pd.DataFrame({"at": pd.to_datetime(["1970-01-01T00:00:01Z", None])})
 
-    seen = json.loads(summarise_reference(frame, [leaf("at", "long", "timestamp-millis")], NO_SCORES))[
-        "features"
-    ]["at"]
+    at = leaf("at", "long", "timestamp-millis")
+    seen = json.loads(summarise_reference(frame, [at], NO_SCORES, NUMBER))["features"]["at"]
 
     assert (seen["kind"], seen["min"], seen["nulls"]) == ("numbers", 1000.0, 1)
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 import stream_infer
 from stream_infer.flow.errors import ModelFailed, Refused
@@ -40,7 +43,7 @@ def test_each_event_gets_a_result_in_order(package: Path) -> None:
         (None, None),
     ]
     assert answers[1] == answers[4]
-    assert answers[1].keys() == {"label", "score", "value", "class_scores"}
+    assert answers[1].keys() == {"label", "score", "value", "class_scores", "values"}
     assert answers[1]["score"] == answers[1]["class_scores"]["1"]
 
 
@@ -60,6 +63,26 @@ def test_a_batch_is_scored_as_each_of_its_events_alone(package: Path) -> None:
     alone = [scorer.predict([event])[0]["score"] for event in events]
 
     assert_close(together, alone)
+
+
+@pytest.mark.parametrize("share", [1, 5])
+def test_unseen_values_of_a_default_encoder_are_rejected_by_name_at_any_share(
+    workshop: Workshop, share: int
+) -> None:
+    frame = frame_of(EVENTS, ["city", "stops"]).dropna()
+    encoder = make_column_transformer((OneHotEncoder(), ["city"]), remainder="passthrough")
+    model = make_pipeline(encoder, LogisticRegression()).fit(frame, target(EVENTS)[frame.index])
+    workshop.create(model, frame)
+    known = [event for event in EVENTS if event["city"] is not None]
+    events = [{**one, "city": "Ulm"} if row % share == 0 else one for row, one in enumerate(known)]
+
+    answers = stream_infer.open_package(workshop.package).predict(events)
+
+    message = "feature 'city' has a value that the model does not know"
+    error = {"stage": "validate", "class": "unseen_category", "message": message}
+    assert [answer.get("error") for answer in answers] == [
+        error if event["city"] == "Ulm" else None for event in events
+    ]
 
 
 class FailsOnDemand:

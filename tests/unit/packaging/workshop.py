@@ -14,6 +14,7 @@ import pandas as pd
 from stream_infer.packaging.create import CreateReport, create_package
 from stream_infer.packaging.options import CreateOptions
 from stream_infer.packaging.scorer import open_package
+from tests.support.rehearsals import unrehearsed
 
 Row = dict[str, Any]
 
@@ -113,7 +114,7 @@ class Workshop:
 
     def create(self, model: Any, golden: pd.DataFrame | Path, **more: Any) -> CreateReport:
         """Make the package."""
-        return create_package(self.options(model, golden, **more))
+        return create_package(self.options(model, golden, **more), unrehearsed)
 
     def answers(self, events: Sequence[Row]) -> list[dict[str, Any]]:
         """Return what the package says about `events`."""

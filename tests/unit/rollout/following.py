@@ -13,6 +13,8 @@ from stream_infer.models.active import ActiveModel
 from stream_infer.rollout.candidate_loader import CandidateLoader, Rehearse
 from stream_infer.rollout.deployer import Clocks, Deployer, DeployerTiming
 from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
+from stream_infer.rollout.guarded_load import GuardedLoad
+from stream_infer.rollout.last_served import LastServed
 from stream_infer.rollout.reconcile import Gates
 from stream_infer.rollout.rehearsal_cache import RehearsalCache
 from stream_infer.rollout.status import DeployerStatus
@@ -67,15 +69,18 @@ class Following:
     source: ScriptedSource
     rehearse: Rehearse = passes
     cache: RehearsalCache = field(default_factory=RehearsalCache)
+    last_served: LastServed = field(default_factory=LastServed)
     reports: queue.Queue[DeployerStatus] = field(default_factory=queue.Queue)
+    load: GuardedLoad = field(default_factory=GuardedLoad)
     now_s: float = 0.0
     tick_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.deployer = Deployer(
-            CandidateLoader(self.source, self.rehearse, admit),
+            CandidateLoader(self.source, self.rehearse, admit, self.load),
             self.cache,
             report=self.reports.put,
+            last_served=self.last_served,
             timing=DeployerTiming(poll_s=0.02, trial_poll_s=0.0, backoff=Backoff(0.0, 0.0)),
             clocks=Clocks(self._clock, lambda: int(self.now_s * 1000)),
         )

@@ -2,7 +2,8 @@
 
 A program of its own, since only a process without threads may fork. Its argument is a JSON list of
 `[path, digest, limits, cancel_when]`: the rehearsal is cancelled once a file of the last name has something
-in it. A path of "kill" kills the fork server in its place.
+in it. A path of "kill" kills the fork server in its place; after one of "anew", rehearsals may be started
+anew.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ def main() -> None:
             if path == "kill":
                 (server,) = psutil.Process().children()
                 os.kill(server.pid, signal.SIGKILL)
+                while server.status() != psutil.STATUS_ZOMBIE:  # not reaped: that is its parent's task
+                    pass
+                continue
+            if path == "anew":
                 forkserver.run_spawned = anew
                 continue
             watched = None if cancel_when is None else Path(cancel_when)

@@ -51,6 +51,11 @@ def kills_itself() -> Calls:
     return Calls(signal.raise_signal, signal.SIGKILL)
 
 
+def kills_its_parent() -> Calls:
+    program = "[__import__('os').kill(__import__('os').getppid(), 9), __import__('time').sleep(3600)]"
+    return Calls(eval, program)
+
+
 def hangs() -> Calls:
     return Calls(time.sleep, 3600)
 
@@ -61,12 +66,29 @@ def eats_memory() -> Calls:
 
 def touches(path: Path, then: Calls) -> Calls:
     """Return what writes its process number to `path`, and goes on to do `then`."""
-    program = f"open({str(path)!r}, 'w').write(str(__import__('os').getpid()))"
+    program = f"__import__('pathlib').Path({str(path)!r}).write_text(str(__import__('os').getpid()))"
     return Calls(_both, Calls(eval, program), then)
 
 
 def _both(*_done: object) -> None:
     """Take note that the arguments were made, in order."""
+
+
+def when_loaded_again(loaded: Path, does: Calls) -> Calls:
+    """Return what is a model of slope 2 when it is loaded first; once `loaded` exists it `does` something."""
+    return Calls(_line_or, loaded, *does.__reduce__())
+
+
+def differs_when_loaded_again(loaded: Path) -> Calls:
+    """Return what is a model of slope 2 when it is loaded first, and of slope 3 once `loaded` exists."""
+    return when_loaded_again(loaded, Calls(line, 3.0))
+
+
+def _line_or(loaded: Path, function: Callable[..., object], arguments: Sequence[object]) -> object:
+    if loaded.exists():
+        return function(*arguments)
+    loaded.touch()
+    return line(2.0)
 
 
 def phones_home() -> Calls:

@@ -11,6 +11,7 @@ from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema, parse_schema
 from stream_infer.flow.errors import Refused
 from stream_infer.models.manifest import InputColumn, Manifest, ModelInput, Policy
+from stream_infer.models.versions import INSTALL
 from stream_infer.rollout.compatibility import Difference, Installed, assess, differences
 from stream_infer.steps.options import OnDifference
 from stream_infer.steps.scoring.plan import Events
@@ -61,7 +62,7 @@ def test_everything_that_is_missing_is_listed_at_once() -> None:
         "feature 'x' reads 'x' as double; in Event it is string",
         "feature 'y' reads 'y', which is not a field in Event",
         "feature 'z' reads 'z', which is not a field in Event",
-        "made with scikit-learn 1.9.1, this is 1.8.0",
+        f"made with scikit-learn 1.9.1, this is 1.8.0: {INSTALL}",
     ]
     with pytest.raises(Refused, match=r"'y', which is not a field in Event; feature 'z'") as refused:
         judgement.admit()
@@ -117,7 +118,7 @@ def test_what_may_be_harmless_is_warned_of_or_refused_as_the_pipeline_says(
 def test_a_library_that_is_not_here_is_never_harmless() -> None:
     package, known = made_for(x="double"), events(schema(x="double"))
 
-    with pytest.raises(Refused, match=r"made with numpy 2\.5\.0, which is not here"):
+    with pytest.raises(Refused, match=r"numpy 2\.5\.0, which is not installed: pip install numpy==2\.5\.0"):
         assess(package, known, here(numpy=None), OnDifference.WARN).admit()
 
 

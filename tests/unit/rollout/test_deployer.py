@@ -13,13 +13,14 @@ from stream_infer.flow.errors import Refused
 from stream_infer.models.active import ServingModel
 from stream_infer.rollout.candidate_loader import Rehearse
 from stream_infer.rollout.deployment import PackageRef, StoreProblem
+from stream_infer.rollout.guarded_load import Trial
 from stream_infer.rollout.reconcile import Gates
 from stream_infer.rollout.rehearsal import Rehearsal
 from stream_infer.rollout.rehearsal_cache import RehearsalCache
 from stream_infer.rollout.rehearsal_task import RehearsalLimits
 from stream_infer.rollout.status import DeployerState, DeployerStatus
 from tests.unit.rollout.following import Following, ScriptedSource, desired
-from tests.unit.rollout.packages import eats_memory, exits, hangs, package
+from tests.unit.rollout.packages import differs_when_loaded_again, eats_memory, exits, hangs, package
 
 GONE = StoreProblem("gone", "the store is not there")
 
@@ -73,6 +74,10 @@ BAD: dict[str, tuple[Callable[[Path], PackageRef], str]] = {
     "hangs when it is loaded": (lambda path: package(path, 2.0, hangs()), "timeout"),
     "crashes when it is loaded": (lambda path: package(path, 2.0, exits()), "crash"),
     "takes all memory": (lambda path: package(path, 2.0, eats_memory()), "memory"),
+    "other answers in the worker": (
+        lambda path: package(path, 2.0, differs_when_loaded_again(path.with_suffix(".loaded"))),
+        "golden",
+    ),
 }
 
 
@@ -243,7 +248,7 @@ def test_a_worker_that_has_nothing_to_serve_says_why(tmp_path: Path, with_previo
         following.deployer.start()
 
     assert refused.value.code == "missing_file"
-    assert ("nor can the previous package line 2 serve" in refused.value.reason) == (before is not None)
+    assert ("nor can line 2 serve, which was before" in refused.value.reason) == (before is not None)
 
 
 def test_a_start_waits_for_the_store_and_not_for_ever(tmp_path: Path) -> None:
@@ -290,7 +295,8 @@ def test_a_store_that_goes_away_while_it_is_read_refuses_nothing(tmp_path: Path)
             found, self.gone = super().fetch(package), GONE
             return found
 
-    found = Following(Leaving(tmp_path)).deployer._loader(half_copied(tmp_path / "bad"), Gates.ALL, bool)
+    trial = Trial(half_copied(tmp_path / "bad"), 1, Gates.ALL, cancelled=bool, stopping=bool)
+    found = Following(Leaving(tmp_path)).deployer._loader(trial)
 
     assert found == GONE
 
@@ -323,6 +329,19 @@ def test_an_older_generation_is_not_followed(tmp_path: Path) -> None:
         assert status.problem is not None
         assert status.problem.code == "stale"
         assert answers(active.current) == 1.0
+
+
+def test_the_status_names_the_newest_generation_that_was_tried(tmp_path: Path) -> None:
+    one, bad = package(tmp_path / "one", 1.0), half_copied(tmp_path / "bad")
+    following = Following(ScriptedSource(tmp_path, desired(one, 5)))
+
+    with following.running():
+        following.source.answer(desired(bad, 900))
+        refused = following.wait_for(is_in(DeployerState.REJECTED, 900))
+        following.source.answer(desired(one, 6))
+        stale = following.wait_for(is_in(DeployerState.WAITING, 6))
+
+    assert (refused.newest_generation, stale.newest_generation) == (900, 900)
 
 
 def test_what_serves_already_is_only_relabelled(tmp_path: Path) -> None:

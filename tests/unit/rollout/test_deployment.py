@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stream_infer.avro import topic_schemas
 from stream_infer.rollout.deployment import (
+    LAST_GENERATION,
     Deployment,
     DeploymentInvalid,
     PackageRef,
@@ -26,7 +27,7 @@ REFS = st.builds(
 DEPLOYMENTS = st.builds(
     Deployment,
     pipeline=TEXT,
-    generation=st.integers(1, 2**63 - 1),
+    generation=st.integers(1, LAST_GENERATION),
     package=REFS,
     previous=st.none() | REFS,
     requested_by=TEXT,

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
 import pytest
 
 from stream_infer.rollout.forkserver import forkserver
@@ -22,7 +24,9 @@ from tests.unit.rollout.packages import (
     eats_memory,
     exits,
     hangs,
+    kills_its_parent,
     kills_itself,
+    line,
     package,
     phones_home,
     touches,
@@ -32,7 +36,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reas
 
 ROOT = Path(__file__).parents[3]
 KILL = ["kill", "", {}, None]
+ANEW = ["anew", "", {}, None]
 WITHIN_S = 60.0
+BALLAST = 2**25
 
 
 def asked(path: Path, model: object = None, *, cancel_when: Path | None = None, **limits: float) -> list[Any]:
@@ -58,6 +64,21 @@ def answers(*questions: list[Any], **environment: str) -> list[dict[str, Any] | 
     said, complaints = program.communicate(timeout=2 * WITHIN_S)
     assert program.returncode == 0, complaints
     return [json.loads(line) for line in said.splitlines()]
+
+
+def loaded(loading: Path, worker: subprocess.Popen[str]) -> int:
+    """Wait until a package that `touches(loading)` is being loaded; return the number of its process."""
+    deadline = time.monotonic() + WITHIN_S
+    while not (loading.exists() and loading.read_text()):
+        assert worker.poll() is None
+        assert time.monotonic() < deadline
+    return int(loading.read_text())
+
+
+def until_gone(pid: int) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not gone(pid):
+        assert time.monotonic() < deadline
 
 
 def gone(pid: int) -> bool:
@@ -95,6 +116,19 @@ def test_whatever_a_package_does_it_does_to_itself(tmp_path: Path) -> None:
     assert 0 <= good["grown_bytes"] < 2**28
 
 
+def test_a_package_is_charged_what_it_adds_and_not_the_pages_of_libraries(tmp_path: Path) -> None:
+    heavy = line(2.0)
+    heavy.ballast = np.random.default_rng(0).random(BALLAST // 8)
+
+    small, large = answers(asked(tmp_path / "small"), asked(tmp_path / "large", heavy))
+
+    assert small is not None
+    assert large is not None
+    assert 0 <= small["grown_bytes"] < 20 * 2**20  # most of it: modules of scikit-learn that it imports
+    # Its file, and the array that is read from it.
+    assert 1.8 * BALLAST < large["grown_bytes"] - small["grown_bytes"] < 2.5 * BALLAST
+
+
 def test_one_that_is_not_wanted_any_more_is_killed_and_the_next_one_has_its_turn(tmp_path: Path) -> None:
     loading = tmp_path / "loading"
 
@@ -112,19 +146,52 @@ def test_one_that_is_not_wanted_any_more_is_killed_and_the_next_one_has_its_turn
 def test_when_the_worker_ends_its_rehearsal_does_too(tmp_path: Path, number: signal.Signals) -> None:
     loading = tmp_path / "loading"
     with started([asked(tmp_path / "hangs", touches(loading, hangs()))]) as worker:
-        deadline = time.monotonic() + WITHIN_S
-        while not (loading.exists() and loading.read_text()):
-            assert worker.poll() is None
-            assert time.monotonic() < deadline
+        child = loaded(loading, worker)
 
         worker.send_signal(number)
 
-    while not gone(int(loading.read_text())):
-        assert time.monotonic() < deadline
+    until_gone(child)
+
+
+def test_when_the_server_is_killed_its_rehearsal_ends_too_and_the_package_is_refused(tmp_path: Path) -> None:
+    loading = tmp_path / "loading"
+    hanging = asked(tmp_path / "hangs", touches(loading, hangs()), timeout_s=10 * WITHIN_S)
+    with started([hanging]) as worker:
+        child = loaded(loading, worker)
+
+        psutil.Process(psutil.Process(child).ppid()).kill()
+
+        until_gone(child)
+        assert worker.stdout is not None
+        answer = json.loads(worker.stdout.readline())
+
+    assert answer["code"] == "crash"
+    assert answer["reason"].startswith("the fork server ended during the rehearsal")
+
+
+def test_a_rehearsal_that_was_started_anew_ends_with_the_worker(tmp_path: Path) -> None:
+    loading = tmp_path / "loading"
+    hanging = asked(tmp_path / "hangs", touches(loading, hangs()), timeout_s=10 * WITHIN_S)
+    with started([KILL, ANEW, hanging]) as worker:
+        child = loaded(loading, worker)
+        assert psutil.Process(child).ppid() == worker.pid
+
+        worker.kill()
+
+    until_gone(child)
+
+
+def test_a_package_that_kills_the_server_is_refused_and_the_next_is_started_anew(tmp_path: Path) -> None:
+    bad, good = answers(asked(tmp_path / "kills", kills_its_parent()), ANEW, asked(tmp_path / "good"))
+
+    assert bad is not None
+    assert bad["code"] == "crash"
+    assert good is not None
+    assert good["rows"] == 3
 
 
 def test_when_the_server_is_gone_a_child_is_started_anew(tmp_path: Path) -> None:
-    first, second = answers(asked(tmp_path / "one"), KILL, asked(tmp_path / "two"))
+    first, second = answers(asked(tmp_path / "one"), KILL, ANEW, asked(tmp_path / "two"))
 
     assert first is not None
     assert second is not None

@@ -176,6 +176,20 @@ def test_at_start_without_any_that_can_serve_it_gives_up() -> None:
     assert Worker(wrong=frozenset([B.digest])).follow(desired(B, 1)) == GiveUp(1)
 
 
+def test_at_start_what_served_last_comes_after_the_one_before() -> None:
+    bad = frozenset([A.digest, B.digest])
+    last = ObservedState(last_served=C)
+
+    assert reconcile(desired(B, 5), replace(last, refused=frozenset([(5, B.digest)]))) == FallBack(C, 5)
+
+    worker = Worker(wrong=bad, observed=last)
+    assert worker.follow(desired(B, 5, previous=A)) == NoChange()
+    assert worker.tried == [(5, B.digest), (5, A.digest), (5, C.digest)]
+    assert worker.serves == (C.digest, NOT_DESIRED)
+
+    assert Worker(wrong=bad | {C.digest}, observed=last).follow(desired(B, 5, previous=A)) == GiveUp(5)
+
+
 def test_what_was_refused_is_tried_again_only_when_it_is_asked_for_again() -> None:
     worker = Worker(wrong=frozenset([B.digest]))
     worker.follow(desired(A, 1))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,23 +157,84 @@ def test_a_package_whose_schema_is_none_is_refused(tmp_path: Path) -> None:
     assert refused.value.code == "schema"
 
 
-def test_what_a_package_raises_is_told_in_its_words_unless_memory_or_network_say_more() -> None:
-    ran_out = Refused("load", "MemoryError: ")
-    ran_out.__cause__ = MemoryError()
+def caused(by: BaseException) -> Refused:
+    refused = Refused("load", "ImportError: no module; ship its module with --code")
+    refused.__cause__ = by
+    return refused
 
+
+def test_what_a_package_raises_is_told_in_its_words_unless_memory_or_network_say_more() -> None:
     told = [
-        rehearsal_child._refusal(Refused("golden", "row 1"), []),
-        rehearsal_child._refusal(KeyboardInterrupt("no"), []),
-        rehearsal_child._refusal(ran_out, ["socket.connect"]),
-        rehearsal_child._refusal(Refused("load", "no route"), ["socket.connect", "socket.connect"]),
+        rehearsal_child._refusal(Refused("golden", "row 1"), [], 2_000),
+        rehearsal_child._refusal(KeyboardInterrupt("no"), [], 2_000),
+        rehearsal_child._refusal(caused(MemoryError("all gone")), ["socket.connect"], 2_000),
+        rehearsal_child._refusal(Refused("load", "no route"), ["socket.connect", "socket.connect"], 2_000),
     ]
 
     assert [(one.code, one.reason) for one in told] == [
         ("golden", "row 1"),
         ("load", "KeyboardInterrupt: no"),
-        ("memory", "MemoryError: "),
+        ("memory", "it needs more than the limit of 2,000 bytes (MemoryError: all gone)"),
         ("network", "no route (it tried socket.connect)"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "memory"),
+        (OSError("libtorch_cpu.so: cannot map zero-fill pages: Cannot allocate memory"), "memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+        (RuntimeError("can't start new thread"), "memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), "memory"),
+        (ValueError("std::bad_alloc"), "memory"),
+        (ImportError("libgomp.so.1: cannot allocate memory in static TLS block"), "load"),
+        (ImportError("libtorch_cpu.so: cannot open shared object file"), "load"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20 MiB"), "load"),
+        (OSError(errno.ENOENT, "No such file"), "load"),
+    ],
+)
+def test_errors_of_every_kind_that_come_of_the_memory_limit_name_it(error: Exception, code: str) -> None:
+    told = rehearsal_child._refusal(caused(error), [], 2_000)
+
+    assert told.code == code
+    assert ("limit of 2,000 bytes" in told.reason) == (code == "memory")
+    assert ("--code" in told.reason) == (code == "load")
+
+
+FILLED = """
+import mmap
+kept, size = [], 2**30
+while size >= 2**26:
+    try:
+        kept.append(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    except OSError:
+        size //= 2
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory")
+@pytest.mark.parametrize(
+    ("then", "code", "error"),
+    [
+        ("bytearray(2**28)", "memory", "MemoryError"),
+        ("import catboost", "memory", "failed to map segment"),
+        ("import os; os.abort()", "crash", "was killed by SIGABRT"),
+    ],
+)
+def test_a_module_that_meets_the_memory_limit_when_it_is_imported_is_refused_with_the_limit(
+    tmp_path: Path, then: str, code: str, error: str
+) -> None:
+    imports = Calls(eval, "__import__('large')")
+    module = {"code/large.py": (FILLED + then).encode()}
+    ref = package(tmp_path / "line", 2.0, imports, more=module)
+    limits = RehearsalLimits(timeout_s=60.0, memory_bytes=2**20)
+
+    with pytest.raises(Refused, match="limit of 1,048,576 bytes") as refused:
+        rehearse(tmp_path / "line", ref.digest, limits=limits, cancelled=never)
+
+    assert refused.value.code == code
+    assert error in refused.value.reason
 
 
 @pytest.mark.parametrize(
@@ -190,7 +253,7 @@ def test_waiting_for_a_processor_is_counted_where_the_system_tells(
 @pytest.mark.parametrize("said", [b"", b"{}", b"Traceback", b'{"measured": {"rows": 1}}', b"\xff"])
 def test_who_ends_without_a_report_has_crashed(said: bytes) -> None:
     with pytest.raises(Refused, match="exit code 7") as refused:
-        read_report(ChildExit(said, 7))
+        read_report(ChildExit(said, 7), 2_000)
 
     assert refused.value.code == "crash"
 

@@ -9,6 +9,7 @@ import pytest
 from stream_infer.rollout import rehearsal_cache
 from stream_infer.rollout.rehearsal_cache import RehearsalCache, environment_fingerprint
 from stream_infer.rollout.rehearsal_task import RehearsalLimits, RehearsalResult
+from tests.support.special_files import needs_pipes, put_pipe
 
 ONE, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 MEASURED = RehearsalResult(rows=3, max_abs_difference=1e-15, batch_p50_s=0.5, grown_bytes=None)
@@ -59,6 +60,20 @@ def test_a_file_that_is_broken_is_no_verdict(tmp_path: Path, text: str) -> None:
     file.write_text(text)
 
     assert RehearsalCache(tmp_path).find(ONE, RehearsalLimits()) is None
+
+
+@needs_pipes
+def test_a_pipe_in_place_of_a_verdict_is_no_verdict_and_the_next_one_replaces_it(tmp_path: Path) -> None:
+    known = RehearsalCache(tmp_path)
+    known.keep(ONE, RehearsalLimits(), MEASURED)
+    (file,) = tmp_path.iterdir()
+    put_pipe(file)
+
+    assert RehearsalCache(tmp_path).find(ONE, RehearsalLimits()) is None
+
+    known.keep(ONE, RehearsalLimits(), MEASURED)
+
+    assert RehearsalCache(tmp_path).find(ONE, RehearsalLimits()) == MEASURED
 
 
 def test_a_folder_that_cannot_be_written_only_forgets(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_the_refusal_of_a_fallback_is_no_refusal_of_the_desired_package() -> Non
     assert view.status.rejected == rejection(B, 2)
     assert view.observed.refused == {(2, B.digest), (2, A.digest)}
     assert view.nothing_left().code is RefusalCode.GOLDEN
-    assert str(view.nothing_left()) == ("line 2: row 1; nor can the previous package line 1 serve: row 1")
+    assert str(view.nothing_left()) == ("line 2: row 1; nor can line 1 serve, which was before: row 1")
 
 
 def test_a_problem_of_the_source_outlives_the_package_that_was_tried_meanwhile() -> None:

@@ -98,12 +98,21 @@ def test_behind_batches_grow_until_the_fixed_cost_is_a_small_share() -> None:
     assert 0.04 < share < 0.06
 
 
+def test_far_from_a_broker_records_may_take_as_long_as_the_fixed_cost() -> None:
+    far = Cost(fixed_s=0.45, record_s=1e-4)
+
+    decision = decide(Pacing(latency_goal_s=0.1), far, behind=False, record_bytes=1, ventured=10**6)
+
+    assert decision.limit == 4_500
+
+
 def test_a_slow_broker_makes_pauses_longer_but_not_longer_than_a_quarter_of_the_goal() -> None:
     quick, slow, dead = (Cost(fixed, 1e-6) for fixed in (0.001, 0.015, 3.0))
     policy = Pacing(commit_interval_s=0.01, latency_goal_s=0.2)
 
     pauses = [
-        decide(policy, cost, behind=False, record_bytes=1, tried=1).interval_s for cost in (quick, slow, dead)
+        decide(policy, cost, behind=False, record_bytes=1, ventured=9).interval_s
+        for cost in (quick, slow, dead)
     ]
 
     assert pauses == [0.01, 0.03, 0.05]
@@ -122,18 +131,49 @@ def test_what_was_never_tried_is_approached_in_steps() -> None:
         size, now = turn(pace, 10**7, cost, now)
         sizes.append(size)
 
-    assert sizes[0] == 1_000
+    assert sizes[0] == 32
     assert all(after <= 4 * before for before, after in pairwise(sizes))
-    assert sizes[-1] > 10_000
+    assert sizes[-1] > 5_000
 
 
-@given(policy=policies, cost=costs, behind=st.booleans(), size=st.floats(0, 1e7), tried=st.integers(0, 10**6))
+def test_a_batch_that_outlasted_its_limit_is_halved_until_one_is_done_in_time() -> None:
+    pace, record_s = Pace(Pacing(batch_within_s=1.5)), 2.0
+    sizes, now, done = [], 0.0, False
+    while not done:
+        now += pace.pause_s(now)
+        sizes.append(pace.decision.limit)
+        pace.was_read([b"x"] * pace.decision.limit, now)
+        now += pace.decision.limit * record_s
+        done = sizes[-1] * record_s < 15
+        if done:
+            pace.was_committed(now)
+        else:
+            pace.was_aborted(now)
+
+    assert sizes == [32, 16, 8, 4]
+    assert pace.decision.limit == 1  # 1.5 s are not enough for two
+
+
+def test_a_batch_that_was_aborted_in_time_keeps_its_size() -> None:
+    pace = Pace(Pacing(batch_within_s=30.0))
+    settled(pace, Cost(0.01, 1e-5))
+    before = pace.decision.limit
+
+    pace.was_read([b"x"] * before, now=1e6)
+    pace.was_aborted(now=1e6 + 29.0)
+
+    assert pace.decision.limit == before
+
+
+@given(
+    policy=policies, cost=costs, behind=st.booleans(), size=st.floats(0, 1e7), ventured=st.integers(1, 10**6)
+)
 def test_no_bound_is_ever_passed(
-    policy: Pacing, cost: Cost, *, behind: bool, size: float, tried: int
+    policy: Pacing, cost: Cost, *, behind: bool, size: float, ventured: int
 ) -> None:
-    decision = decide(policy, cost, behind=behind, record_bytes=size, tried=tried)
+    decision = decide(policy, cost, behind=behind, record_bytes=size, ventured=ventured)
 
-    assert 1 <= decision.limit <= policy.max_records
+    assert 1 <= decision.limit <= min(policy.max_records, ventured)
     assert decision.limit == 1 or decision.limit * size <= policy.max_bytes
     assert (
         decision.limit == 1 or cost.fixed_s + decision.limit * cost.record_s <= policy.batch_within_s * 1.001
@@ -142,12 +182,12 @@ def test_no_bound_is_ever_passed(
     assert decision.interval_s <= max(policy.commit_interval_s, policy.latency_goal_s / 4)
 
 
-@given(policy=policies, cost=costs, size=st.floats(0, 1e7), tried=st.integers(0, 10**6))
+@given(policy=policies, cost=costs, size=st.floats(0, 1e7), ventured=st.integers(1, 10**6))
 def test_batches_are_never_smaller_behind_than_otherwise(
-    policy: Pacing, cost: Cost, size: float, tried: int
+    policy: Pacing, cost: Cost, size: float, ventured: int
 ) -> None:
-    quiet = decide(policy, cost, behind=False, record_bytes=size, tried=tried)
-    behind = decide(policy, cost, behind=True, record_bytes=size, tried=tried)
+    quiet = decide(policy, cost, behind=False, record_bytes=size, ventured=ventured)
+    behind = decide(policy, cost, behind=True, record_bytes=size, ventured=ventured)
 
     assert behind.limit >= quiet.limit
     assert replace(quiet, limit=0, behind=True) == replace(behind, limit=0)

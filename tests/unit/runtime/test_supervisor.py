@@ -82,7 +82,10 @@ def test_an_end_that_a_restart_would_repeat_ends_all_with_its_code(code: int) ->
             os.kill(pid, 0)
 
 
-@pytest.mark.parametrize("script", ["raise SystemExit(1)", "raise SystemExit(4)", "import os; os.abort()"])
+ENDS = ["raise SystemExit(1)", "raise SystemExit(4)", "import os; os.abort()", "import os; os._exit(0)"]
+
+
+@pytest.mark.parametrize("script", ENDS, ids=["1", "4", "abort", "0 without a stop"])
 def test_a_failure_is_started_again(script: str) -> None:
     answer, happened = run(program(script), until=lambda so_far: len(ended(so_far)) == 3)
 

@@ -22,7 +22,7 @@ from stream_infer.models.load import Model
 from stream_infer.models.manifest import Feature, InputColumn, Manifest, ModelInput, OutputContract, Policy
 from stream_infer.steps.observing.observe import Observe
 from stream_infer.steps.scoring.activation import Announcer
-from stream_infer.steps.scoring.isolate import Budget
+from stream_infer.steps.scoring.isolate import Expired, untimed
 from stream_infer.steps.scoring.plan import Events, plan_scoring
 from stream_infer.steps.scoring.score import Score, ScoreSettings
 
@@ -135,7 +135,7 @@ def score(
     *,
     events: Events = EVENTS,
     settings: ScoreSettings = SETTINGS,
-    budget: Budget | None = None,
+    expired: Expired = untimed,
     announcer: Announcer | None = None,
     observe: Observe | None = None,
 ) -> Score:
@@ -146,7 +146,7 @@ def score(
         partial(plan_scoring, events=events),
         encoder,
         settings,
-        budget=lambda: budget or Budget(),
+        deadline=lambda: expired,
         announcer=announcer,
         observe=observe,
     )
@@ -159,11 +159,13 @@ def output(outcome: Outcome, channel: Channel) -> Output:
 
 def predictions(outcome: Outcome) -> list[dict[str, Any]]:
     """Return the predictions of an outcome as a consumer reads them, times in milliseconds."""
-    schema = fastavro.schema.parse_schema(_plain(topic_schemas.topic_schema("Prediction").parsed))
-    return [
-        fastavro.schemaless_reader(io.BytesIO(value or b""), schema, None)  # type: ignore[misc]
-        for value in output(outcome, Channel.PREDICTIONS).values
-    ]
+    return [prediction(value) for value in output(outcome, Channel.PREDICTIONS).values]
+
+
+def prediction(value: bytes | None) -> dict[str, Any]:
+    """Return the prediction in `value`, times in milliseconds."""
+    read: Any = fastavro.schemaless_reader(io.BytesIO(value or b""), _PREDICTION, None)
+    return dict(read)
 
 
 def _plain(node: Any) -> Any:
@@ -174,3 +176,6 @@ def _plain(node: Any) -> Any:
             if key != "logicalType" and not key.startswith("__")
         }
     return [_plain(item) for item in node] if isinstance(node, list) else node
+
+
+_PREDICTION = fastavro.schema.parse_schema(_plain(topic_schemas.topic_schema("Prediction").parsed))

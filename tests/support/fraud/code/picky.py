@@ -1,4 +1,4 @@
-"""A model in a user's own module: it refuses one amount, and has no answer to another."""
+"""A model in a user's own module: it refuses one amount, has no answer to another, and breaks at a third."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ from sklearn.preprocessing import StandardScaler
 
 RAISES_AT = 13.0
 NAN_AT = 17.0
+BREAKS_AT = 23.0
 
 
 class PickyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed
-    """A logistic regression that raises for an `amount` of 13 and returns NaN for one of 17."""
+    """A logistic regression that raises for an `amount` of 13 and returns NaN for one of 17.
+
+    After an `amount` of 23 it raises for all payments.
+    """
+
+    broken = False
 
     def fit(self, frame: pd.DataFrame, target: NDArray[Any]) -> Self:
         """Fit to the columns of `frame`, whose empty cells are imputed."""
@@ -32,7 +38,8 @@ class PickyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def predict_proba(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Return the probabilities of the classes, in the order of `classes_`."""
         amount = frame["amount"].to_numpy()
-        if (amount == RAISES_AT).any():
+        self.broken = self.broken or bool((amount == BREAKS_AT).any())
+        if self.broken or (amount == RAISES_AT).any():
             raise ValueError("13 is unlucky")
         probabilities: NDArray[np.float64] = self.pipeline_.predict_proba(_matrix(frame))
         probabilities[amount == NAN_AT] = np.nan

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from stream_infer.drift.alarms import Alarm
 from stream_infer.drift.aspects import RECORDS, Aspect, Signal
+from stream_infer.drift.baseline import LearnedBaseline
 from stream_infer.drift.frames import (
     FEATURE_CATEGORY,
     FEATURE_NUMBER,
@@ -21,15 +23,24 @@ from stream_infer.drift.incident import (
     Incident,
     IncidentOpened,
     IncidentResolved,
+    IncidentSettled,
+    IncidentUpdated,
     Nature,
     Track,
+    TrackKey,
     group_of,
 )
 from stream_infer.drift.monitor import ReferenceMissing
 from stream_infer.drift.reference import LABEL, Reference, ReferenceColumn
 from stream_infer.drift.windows import StreamKey
 from stream_infer.flow.records import Partition
-from stream_infer.steps.monitoring.drift_event import opened_event, reference_missing_event, resolved_event
+from stream_infer.steps.monitoring.drift_event import (
+    opened_event,
+    reference_missing_event,
+    resolved_event,
+    settled_event,
+    updated_event,
+)
 from stream_infer.steps.monitoring.event_context import EventContext
 
 SOURCE = Partition("events", 2)
@@ -73,20 +84,25 @@ def frame(*columns: ColumnSummary, first: int = 1_600, dead_letters: int = 80) -
 
 
 NOW = frame(AMOUNT, CITY, SCORE)
-LEARNED = frame(replace(AMOUNT, nulls=8, mean=5.5), replace(SCORE, mean=0.125), first=0, dead_letters=8)
+FIRST = frame(replace(AMOUNT, nulls=8, mean=5.5), replace(SCORE, mean=0.125), first=0, dead_letters=8)
+LEARNED = LearnedBaseline(FIRST, {})
 WITH_REFERENCE, WITHOUT = EventContext(REFERENCE, LEARNED), EventContext(None, LEARNED)
 
 
 def incident(signal: Signal, nature: Nature = Nature.DRIFT) -> Incident:
     alarm = Alarm(signal, "PageHinkley", {"delta": 1.5}, 6.5, 5.0, 8.25, 0.5, 1_600)
-    tracks = {StreamKey(SOURCE, "d1"): Track(signal, 0.5, 1_600, 2, 2)}
+    tracks = {TrackKey(StreamKey(SOURCE, "d1"), signal): Track(0.5, 1_600, 2, 2)}
     return Incident("abc", nature, alarm, "PageHinkley", "1.2.0", "d1", [group_of(signal)], tracks)
 
 
 def summary(signal: Signal, context: EventContext = WITH_REFERENCE, shown: ObservationFrame = NOW) -> str:
     event = opened_event("p", IncidentOpened(incident(signal), shown, []), context, 7)
     sentence, where = str(event["summary"]).split(" since ")
-    assert where == "events/2 offset 1600, model 1.2.0"
+    place, *compared, model = re.split(", (?=[a-z])", where)
+    assert (place, model) == ("events/2 offset 1600", "model 1.2.0")
+    known = context.column(signal) is not None
+    said = "the first 1,600 events of the pipeline" if context.learned is not None else "the windows before"
+    assert compared == ([] if known else [f"compared with {said}"])
     return sentence
 
 
@@ -174,6 +190,7 @@ def test_an_opened_incident_is_a_warning_with_statistic_range_and_both_distribut
         },
     }  # fmt: skip
     assert event["attributes"] == {
+        "compared_with": "the training data (1,000 rows)",
         "raised_by": "PageHinkley",
         "usual": "0.5",
         "value": "8.25",
@@ -186,7 +203,6 @@ def test_an_opened_incident_is_a_warning_with_statistic_range_and_both_distribut
     ("ending", "sentence"),
     [
         (Ending.RETURNED, "is back to what it was"),
-        (Ending.SETTLED, "has stayed at its new level"),
         (Ending.REPLACED, "ended with the model that it was seen under"),
     ],
 )
@@ -195,13 +211,52 @@ def test_a_resolved_incident_says_how_it_ended_and_where(ending: Ending, sentenc
     event = resolved_event("p", IncidentResolved(wild, NOW, ending), WITH_REFERENCE, 7)
 
     assert event["summary"] == (
-        f"non finite rate of feature 'amount' {sentence}: 2 % at events/2 offset 3199, model 1.2.0"
+        f"non finite rate of feature 'amount' {sentence}: 2 %, before 0 % "
+        "at events/2 offset 3199, model 1.2.0"
     )
     assert (event["type"], event["severity"]) == ("quality", "info")
     assert event["ranges"] == [
         {"topic": "events", "partition": 2, "first_offset": 1_600, "last_offset": 3_199}
     ]
     assert event["attributes"] == {"state": "resolved", "ending": ending.value}
+
+
+def test_an_updated_incident_says_what_joined_and_what_moved_further_and_how_far() -> None:
+    mean = Signal(FEATURE_NUMBER, "amount", Aspect.MEAN)
+    lost, score = mean._replace(aspect=Aspect.NULLS), Signal(OUTPUT_NUMBER, "score", Aspect.MEAN)
+    event = updated_event("p", IncidentUpdated(incident(mean), NOW, [score], [lost]), WITH_REFERENCE, 7)
+
+    assert event["summary"] == (
+        "mean of the score changed too: 0.25, before 0.125; null rate of feature 'amount' moved further: "
+        "10 %, before 2 % at events/2 offset 3199; goes on: mean of feature 'amount', model 1.2.0"
+    )
+    assert (event["type"], event["severity"]) == ("drift.updated", "warning")
+    assert event["attributes"] == {
+        "state": "updated",
+        "joined": "mean of the score",
+        "moved": "null rate of feature 'amount'",
+    }
+    assert isinstance(event["drift"], dict)
+    assert (event["drift"]["signal"], event["drift"]["feature"]) == ("mean", None)
+
+
+def test_an_update_is_critical_where_most_values_are_missing() -> None:
+    mean = Signal(FEATURE_NUMBER, "amount", Aspect.MEAN)
+    lost, shown = mean._replace(aspect=Aspect.NULLS), frame(replace(AMOUNT, nulls=1_600))
+    event = updated_event("p", IncidentUpdated(incident(mean), shown, [lost], []), WITH_REFERENCE, 7)
+
+    assert event["severity"] == "critical"
+
+
+def test_a_settled_incident_says_its_level_and_the_one_before() -> None:
+    mean = Signal(FEATURE_NUMBER, "amount", Aspect.MEAN)
+    event = settled_event("p", IncidentSettled(incident(mean), NOW), WITH_REFERENCE, 7)
+
+    assert event["summary"] == (
+        "mean of feature 'amount' keeps its new level: 7, before 5 at events/2 offset 3199, model 1.2.0"
+    )
+    assert (event["type"], event["severity"]) == ("drift.updated", "info")
+    assert event["attributes"] == {"state": "settled"}
 
 
 def test_a_signal_of_records_and_a_label_without_shares_have_no_training_baseline() -> None:

@@ -13,14 +13,23 @@ from typing import Any
 
 import pytest
 
+from stream_infer.flow.records import Batch, Cursor, Partition, Span
+from stream_infer.steps.monitoring.state_documents import StateDocuments
 from tests.unit.steps.monitoring.recorded import CUT, RECORDS, monitor_step, run
 
 RECORDED: dict[str, Any] = json.loads(Path(__file__).with_name("recorded_state.json").read_text("utf-8"))
+BATCH = Batch(Cursor({Partition("frames", 0): Span(0, 5)}), [], [], [], [], [], [], [], 0)
+OF_CLASSES = {"recall", "precision", "f1"}
 BEFORE, AFTER = range(CUT), range(CUT, len(RECORDS))
 
 
 def documents(state: dict[str, bytes]) -> dict[str, Any]:
     return {key: json.loads(value) for key, value in state.items()}
+
+
+_NEW_KINDS = {"levels", "stream", "watch", "column", "serving", "feed"}
+"""The kinds of documents that are new: levels, the stream of all partitions with its detectors, the feed of
+labels."""
 
 
 def facts(events: list[dict[str, Any]]) -> list[list[Any]]:
@@ -44,19 +53,58 @@ def approximately(document: Any) -> Any:
     return pytest.approx(document, rel=1e-9) if isinstance(document, float) else document
 
 
-def test_a_monitor_writes_the_documents_that_the_recorded_release_wrote() -> None:
+def test_a_monitor_writes_the_documents_that_the_recorded_release_wrote_and_some_of_its_own() -> None:
     state: dict[str, bytes] = {}
     run(monitor_step(), BEFORE, state)
+    kept = {key: one for key, one in documents(state).items() if key in RECORDED["state"]}
 
-    assert documents(state) == approximately(RECORDED["state"])
+    assert kept.keys() == RECORDED["state"].keys()
+    assert {key.partition("/")[0] for key in documents(state).keys() - kept.keys()} == _NEW_KINDS
+    of_incidents = kept.pop("incidents"), RECORDED["state"]["incidents"]
+    assert [one.keys() - {"cooling"} for one in of_incidents] == [{"open"}] * 2
+    # The series of a column begin again after an incident, so its columns have other values; the first
+    # windows are those of the pipeline.
+    same = {key: one for key, one in kept.items() if not key.startswith("column/")}
+    for key, written in same.items():
+        one, before = written, RECORDED["state"][key]
+        if key.startswith("watch/"):
+            assert one.keys() - before.keys() == {"size", "times_ms", "places"}
+            one = {name: one[name] for name in one.keys() & before.keys() - {"learned"}}
+            before = {name: before[name] for name in before.keys() - {"learned", "first"}}
+        if "/model/" in key:
+            assert {"level", "classes"} <= one["errors"].keys()
+            errors = {name: one["errors"][name] for name in one["errors"].keys() - {"level", "classes"}}
+            first = {name: one["first"][name] for name in one["first"].keys() - OF_CLASSES}
+            one = one | {"errors": errors, "first": first}
+        assert one == approximately(before)
 
 
-def test_a_monitor_continues_from_the_recorded_documents_to_the_recorded_events() -> None:
+def test_a_monitor_continues_from_the_recorded_documents_with_their_incidents() -> None:
     recorded = {key: json.dumps(document).encode() for key, document in RECORDED["state"].items()}
     step, state = monitor_step(), dict(recorded)
     step.restore(recorded)
 
-    assert facts(run(step, AFTER, state)) == approximately(RECORDED["events"])
+    events = run(step, AFTER, state)
+
+    measured = [event for event in events if event["performance"] is not None]
+    told = facts([event for event in measured if event["performance"]["metric"] not in OF_CLASSES])
+    assert told == approximately([one for one in RECORDED["events"] if one[1] == "performance"])
+    open_before = {one["id"] for one in RECORDED["state"]["incidents"]["open"]}
+    ended = {event["incident_id"] for event in events if event["attributes"].get("state") == "resolved"}
+    assert open_before <= ended | {one["id"] for one in documents(state)["incidents"]["open"]}
+
+
+def test_a_stream_that_learned_its_own_baseline_with_an_earlier_release_keeps_it() -> None:
+    recorded = {key: json.dumps(document).encode() for key, document in RECORDED["state"].items()}
+    step, state = monitor_step(), dict(recorded)
+    step.restore(recorded)
+
+    run(step, AFTER, state)
+
+    key = "watch/events/0/sha256:recorded"
+    learned, before = documents(state)[key]["learned"], RECORDED["state"][key]["learned"]
+    assert {name: learned[name] for name in before} == approximately(before)
+    assert documents(state)["stream/sha256:recorded"]["baseline"]["learned"] is not None
 
 
 def test_the_recorded_state_has_every_kind_of_document() -> None:
@@ -75,3 +123,41 @@ def test_the_recorded_state_has_every_kind_of_document() -> None:
     assert any(bank["learned"] for bank in banks)
     assert any(bank["far"] for bank in banks)
     assert any(document["waiting"] for key, document in state.items() if key.startswith("window/"))
+
+
+def test_a_document_of_any_size_fits_into_records_and_is_read_again_as_it_was() -> None:
+    limit, state = 3_000, dict[str, bytes]()
+    documents = StateDocuments("p", lambda: limit)
+    long, short = {"text": "ä" * 10_000}, {"text": "b"}
+
+    def write(changed: dict[str, object]) -> list[int]:
+        output = documents.change(changed, BATCH)
+        documents.commit()
+        for key, value in zip(output.keys, output.values, strict=True):
+            name = (key or b"").decode().removeprefix("p/")
+            state.pop(name, None)
+            if value is not None:
+                state[name] = value
+        again = StateDocuments("p", lambda: limit)
+        read = again.restore(state)
+        assert {key: read.get(key) for key in changed} == changed
+        assert documents.committed == state
+        return [len(value) for value in output.values if value is not None]
+
+    sizes = write({"long": long, "other": short})
+    assert max(sizes) < limit
+    assert len(sizes) > len(json.dumps(long)) // limit
+    limit = 30_000
+    assert len(write({"long": long})) < len(sizes)
+    write({"long": short})
+    assert sorted(state) == ["long", "other", "positions"]
+    limit = 3_000
+    write({"long": long})
+    write({"long": None})
+    assert sorted(state) == ["other", "positions"]
+
+
+def test_a_document_that_was_never_committed_leaves_no_trace() -> None:
+    output = StateDocuments("p", lambda: 3_000).change({"gone": None}, BATCH)
+
+    assert output.keys == [b"p/positions"]

@@ -10,7 +10,7 @@ from stream_infer.drift.frames import ColumnSummary, ObservationFrame
 from stream_infer.flow.records import Partition
 from stream_infer.steps.observing.frame_check import check_frame
 
-SUMMARY = ColumnSummary("amount", "double", 3, 0, 0, 2.0, 2.0, 1.0, 3.0, (0, 3, 0))
+SUMMARY = ColumnSummary("amount", "feature.number", 3, 0, 0, 2.0, 2.0, 1.0, 3.0, (0, 3, 0))
 FRAME = ObservationFrame(
     version="1.0.0",
     digest="sha256:0",

@@ -29,7 +29,9 @@ from stream_infer.drift.reference import LABEL, Reference, ReferenceColumn
 from stream_infer.flow.records import Batch, Cursor, Partition, Rejected, Stage
 from stream_infer.models.load import Model
 from stream_infer.models.manifest import OutputContract
-from stream_infer.models.scores import Scores
+from stream_infer.models.scores import Scores, named_values
+from stream_infer.steps.observing.frame_check import check_frame
+from stream_infer.steps.observing.layout import MOST_NUMBERS
 from stream_infer.steps.observing.observe import Observe, ObserveSettings
 from stream_infer.steps.observing.scored import ScoredRows
 
@@ -128,8 +130,11 @@ def observed(what: Rows, model: Model, bits: int, *, winners: bool = False) -> l
     }
     readable = np.flatnonzero(what.readable)
     answer, label = what.answer[what.scored], what.label[what.scored].astype(object)
+    contract = model.manifest.output
     if model is REGRESSOR:
         scores = Scores(value=answer)
+    elif contract.kind == "regressor":
+        scores = named_values(answer[:, None] + np.arange(len(contract.numbers)), contract)
     elif winners:
         scores = Scores(score=answer, winner=(answer >= 0.5).astype(np.intp))
     else:
@@ -151,7 +156,10 @@ def observed(what: Rows, model: Model, bits: int, *, winners: bool = False) -> l
     encoder = Encoder(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
     observe = Observe("p", encoder, lambda _: REFERENCE, ObserveSettings(WINDOW, bits))
     seen = ScoredRows(columns, readable, np.flatnonzero(what.scored[readable]), scores, rejected)
-    return list(observe.frames(batch, model, seen))
+    frames = list(observe.frames(batch, model, seen))
+    for frame in frames:
+        check_frame(frame)
+    return frames
 
 
 def expected(what: Rows, model: Model, bits: int) -> list[ObservationFrame]:
@@ -164,7 +172,7 @@ def expected_frame(what: Rows, model: Model, bits: int, place: int, window: int)
     here = (what.place == place) & (what.offset // WINDOW == window)
     drawn = [in_sample(PLACES[place].index, int(offset), bits) for offset in what.offset]
     sampled = here & what.readable & np.array(drawn)
-    times = np.where(what.time_ms < 0, 5_000_000, what.time_ms)[here]
+    times = np.where(what.time_ms < 0, 5_000_000, np.minimum(what.time_ms, 5_000_000))[here]
     output = "value" if model is REGRESSOR else "score"
     answers = [of_numbers(output, OUTPUT_NUMBER, what.answer[sampled & what.scored])]
     if model is not REGRESSOR:
@@ -274,6 +282,22 @@ def test_frames_of_a_regressor_are_those_of_plain_numpy(seed: int) -> None:
     what = rows(seed, 400)
 
     assert observed(what, REGRESSOR, 1) == expected(what, REGRESSOR, 1)
+
+
+def test_each_value_of_a_model_is_watched_and_the_primary_one_once() -> None:
+    names = tuple(f"v{number}" for number in range(MOST_NUMBERS + 5))
+    contract = OutputContract("regressor", values=names, primary=names[-1])
+    several = replace(REGRESSOR, manifest=replace(REGRESSOR.manifest, output=contract))
+    what = rows(3, 300)
+
+    frames = observed(what, several, 0)
+
+    of_one = observed(what, REGRESSOR, 0)
+    for frame, one in zip(frames, of_one, strict=True):
+        outputs = [signal for signal in frame.signals if signal.kind == OUTPUT_NUMBER]
+        assert [signal.name for signal in outputs] == [*names[: MOST_NUMBERS - 1], names[-1]]
+        assert outputs[1].mean == pytest.approx(one.signals[-1].mean + 1.0)
+        assert outputs[1].count == one.signals[-1].count
 
 
 def test_without_a_single_answer_inputs_are_counted_and_outputs_are_empty() -> None:

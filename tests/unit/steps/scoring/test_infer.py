@@ -13,7 +13,6 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from stream_infer.models.load import Model
 from stream_infer.models.manifest import OutputContract, Policy
 from stream_infer.steps.scoring.infer import infer
-from stream_infer.steps.scoring.isolate import Budget
 from tests.unit.steps.world import feature, manifest
 
 NAMES = ("a", "b", "c")
@@ -35,7 +34,7 @@ def columns(rows: np.ndarray) -> dict[str, pa.Array]:
 def test_scores_are_the_estimator_s_own() -> None:
     estimator = LogisticRegression().fit(ROWS, SAID)
 
-    inferred = infer(served(estimator), columns(ROWS), Budget())
+    inferred = infer(served(estimator), columns(ROWS))
 
     assert inferred.rows.tolist() == list(range(200))
     assert inferred.scores.score is not None
@@ -52,11 +51,10 @@ def test_an_estimator_that_raises_for_the_whole_batch_costs_the_bad_rows_only() 
     rows[17, 1] = np.nan
     rows[18, 2] = np.inf
 
-    inferred = infer(served(estimator), columns(rows), Budget())
+    inferred = infer(served(estimator), columns(rows))
 
     good = np.delete(np.arange(200), [17, 18])
     assert [(r.row, r.error_class) for r in inferred.rejected] == [(17, "raised"), (18, "raised")]
-    assert (inferred.answered, inferred.raised) == (198, 2)
     assert inferred.rows.tolist() == good.tolist()
     assert inferred.scores.score is not None
     np.testing.assert_allclose(
@@ -69,7 +67,7 @@ def test_an_estimator_that_takes_nan_answers_it() -> None:
     rows = ROWS.copy()
     rows[17, 1] = np.nan
 
-    assert len(infer(served(estimator), columns(rows), Budget()).rows) == 200
+    assert len(infer(served(estimator), columns(rows)).rows) == 200
 
 
 def test_outlier_models_and_regressors_answer_too() -> None:
@@ -77,8 +75,8 @@ def test_outlier_models_and_regressors_answer_too() -> None:
     line = LinearRegression().fit(ROWS, ROWS[:, 0])
     outlier = OutputContract("outlier", ("-1", "1"), score="decision", label_from="decision")
 
-    odd = infer(served(forest, outlier), columns(ROWS), Budget()).scores
-    value = infer(served(line, OutputContract("regressor")), columns(ROWS), Budget()).scores
+    odd = infer(served(forest, outlier), columns(ROWS)).scores
+    value = infer(served(line, OutputContract("regressor")), columns(ROWS)).scores
 
     assert odd.label is not None
     assert odd.label.tolist() == [str(one) for one in forest.predict(ROWS)]
@@ -99,13 +97,13 @@ class Shapes:
 
 
 def test_an_answer_of_the_wrong_length_is_asked_for_again_in_smaller_parts() -> None:
-    inferred = infer(served(Shapes(single=1)), columns(ROWS[:30]), Budget())
+    inferred = infer(served(Shapes(single=1)), columns(ROWS[:30]))
 
     assert len(inferred.rows) == 30
 
 
 def test_a_row_whose_answer_has_the_wrong_shape_has_its_own_class() -> None:
-    inferred = infer(served(Shapes(single=2)), columns(ROWS[:3]), Budget())
+    inferred = infer(served(Shapes(single=2)), columns(ROWS[:3]))
 
     assert [r.error_class for r in inferred.rejected] == ["output_shape"] * 3
 
@@ -119,14 +117,13 @@ def test_an_answer_out_of_contract_costs_its_row_only(bad: int) -> None:
     estimator.coef_[0] = 1e10
 
     with np.errstate(over="ignore"):
-        inferred = infer(served(estimator, OutputContract("regressor")), columns(rows), Budget())
+        inferred = infer(served(estimator, OutputContract("regressor")), columns(rows))
 
     assert [(r.row, r.error_class) for r in inferred.rejected] == [(bad, "output_range")]
-    assert (inferred.answered, inferred.raised) == (200, 0)
 
 
 def test_no_rows_are_no_scores() -> None:
-    inferred = infer(served(None), columns(ROWS[:0]), Budget())
+    inferred = infer(served(None), columns(ROWS[:0]))
 
     assert len(inferred.rows) == 0
     assert inferred.rejected == ()

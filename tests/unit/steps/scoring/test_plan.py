@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.schemas import parse_schema
 from stream_infer.flow.errors import Misconfigured, Refused
 from stream_infer.models.manifest import Policy
-from stream_infer.steps.scoring.plan import EventTime, plan_scoring
+from stream_infer.steps.scoring.plan import Events, EventTime, plan_scoring
 from tests.unit.steps.world import EVENTS, feature, model
 
 
@@ -74,3 +77,13 @@ def test_every_field_that_the_events_do_not_have_is_named() -> None:
 def test_an_event_time_is_a_point_in_time(path: str, what: str) -> None:
     with pytest.raises(Misconfigured, match=f"{what} in test.Transaction, which is no point in time"):
         plan_scoring(model(), replace(EVENTS, event_time=path))
+
+
+def test_a_decimal_is_not_copied_as_a_rounded_float() -> None:
+    kind = {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}
+    fields = [{"name": "amount", "type": "double"}, {"name": "price", "type": kind}]
+    schema = parse_schema(json.dumps({"type": "record", "name": "Sale", "fields": fields}))
+    served = model(features=[feature("amount", "double")])
+
+    with pytest.raises(Misconfigured, match=r"output\.copy: a decimal in Sale"):
+        plan_scoring(served, Events(Framing.NONE, [schema], copy=("price",)))

@@ -150,3 +150,13 @@ def test_two_features_of_one_field_each_have_their_say() -> None:
     result = apply_policies({"f": pa.array([NAN, 1.0])}, manifest(features))
 
     assert [r.message for r in result.rejected] == ["feature 'strict' is not a number"]
+
+
+def test_a_value_that_the_model_does_not_know_is_rejected_by_the_feature_s_name() -> None:
+    columns, accepted = {"f": pa.array([1.0, 2.0, 3.0])}, {"f": pa.array([1.0, 3.0])}
+
+    result = apply_policies(columns, manifest([feature("f", "double")]), accepted)
+
+    assert [(r.row, r.stage, r.error_class) for r in result.rejected] == [(1, "validate", "unseen_category")]
+    assert result.rejected[0].message == "feature 'f' has a value that the model does not know"
+    assert result.columns["f"].to_pylist() == [1.0, 3.0]

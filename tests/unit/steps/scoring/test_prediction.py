@@ -7,8 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stream_infer.flow.records import Channel
 from stream_infer.models.manifest import OutputContract
-from tests.unit.steps.world import EVENTS, RAISES, RECEIVED_MS, batch, event, model, predictions, score
+from tests.unit.steps.world import (
+    EVENTS,
+    RAISES,
+    RECEIVED_MS,
+    batch,
+    event,
+    model,
+    output,
+    predictions,
+    score,
+)
 
 
 class Regressor:
@@ -95,3 +106,35 @@ def test_class_scores_are_a_map_when_the_contract_asks_for_them(count: int) -> N
 
     expected = [{"no": 0.5, "yes": 0.5}, {"no": 0.75, "yes": 0.25}, {"no": 1 - 1 / 6, "yes": 1 / 6}]
     assert [p["class_scores"] for p in predictions(outcome)] == expected[:count]
+
+
+class Several:
+    _estimator_type = "regressor"
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        low, high = matrix[:, 0] - 1, matrix[:, 0] + 1
+        return np.column_stack([low, np.where(high == 5.0, np.nan, high)])
+
+
+@pytest.mark.parametrize(("primary", "value"), [(None, None), ("high", 2.5)])
+def test_several_values_are_a_map_and_the_primary_one_is_the_value(
+    primary: str | None, value: float | None
+) -> None:
+    contract = OutputContract("regressor", values=("low", "high"), primary=primary)
+
+    outcome = score(model(Several(), output=contract))(batch([event(1.5), event(4.0), event(0.5)]))
+
+    found = predictions(outcome)
+    assert [p["values"] for p in found] == [{"low": 0.5, "high": 2.5}, {"low": -0.5, "high": 1.5}]
+    assert (found[0]["value"], found[0]["label"], found[0]["score"]) == (value, None, None)
+
+
+def test_a_row_with_one_bad_value_is_a_dead_letter_that_names_it() -> None:
+    contract = OutputContract("regressor", values=("low", "high"))
+
+    outcome = score(model(Several(), output=contract))(batch([event(4.0)]))
+
+    [headers] = output(outcome, Channel.DEAD_LETTERS).headers
+    texts = dict(headers or ())
+    assert texts["streaminfer.error.class"] == b"output_nan"
+    assert texts["__dlq.errors.message"] == b"the model's value 'high' is NaN"

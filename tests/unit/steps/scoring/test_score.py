@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
-from stream_infer.flow.errors import ModelFailed
+from stream_infer.flow.errors import Aborted, ModelFailed
 from stream_infer.flow.records import Channel, Partition, Stage
 from stream_infer.models.active import ActiveModel, ServingModel
 from stream_infer.steps.options import Partitioning, Tombstones
-from stream_infer.steps.scoring.isolate import STREAK_LIMIT, Budget
+from stream_infer.steps.scoring.size import RecordLimits
 from tests.unit.steps.world import (
     EVENTS,
     GIVES_NAN,
@@ -53,6 +55,7 @@ def test_each_event_becomes_a_prediction_with_its_identity_and_the_model_that_ma
             "value": None,
             "class_scores": None,
             "copied": {},
+            "values": None,
         }
         for row, label, value in [(0, "no", 0.5), (1, "no", 0.25)]
     ]
@@ -177,7 +180,7 @@ def test_a_dead_letter_keeps_all_headers_of_its_event() -> None:
 
 def test_a_prediction_that_its_topic_would_not_take_is_a_dead_letter() -> None:
     events = replace(EVENTS, copy=("id",))
-    limited = score(events=events, settings=replace(SETTINGS, prediction_limit_bytes=2000))
+    limited = score(events=events, settings=replace(SETTINGS, limits=lambda: RecordLimits(predictions=2000)))
 
     outcome = limited(batch([event(), event(id="x" * 3000), event()]))
 
@@ -190,7 +193,7 @@ def test_a_prediction_that_its_topic_would_not_take_is_a_dead_letter() -> None:
 
 
 def test_trace_headers_count_for_the_size_of_a_prediction() -> None:
-    limited = score(settings=replace(SETTINGS, prediction_limit_bytes=2000))
+    limited = score(settings=replace(SETTINGS, limits=lambda: RecordLimits(predictions=2000)))
     headers = [[("baggage", b"x" * 3000)], [("baggage", b"x")]]
 
     outcome = limited(batch([event(), event()], headers=headers))
@@ -210,45 +213,35 @@ def test_a_model_is_replaced_between_two_batches_and_has_a_plan_of_its_own() -> 
     assert after.model_version == "2.0.0"
 
 
-def test_a_model_that_fails_on_a_batch_stops_the_worker() -> None:
-    with pytest.raises(ModelFailed):
-        score()(batch([event(RAISES)] * 20))
+def test_a_batch_on_which_a_sound_model_raises_throughout_is_all_dead_letters() -> None:
+    golden = {"amount": pa.array([1.0, 2.0]), "items": pa.array([1, None], pa.int64())}
+
+    outcome = score(replace(model(), golden=golden))(batch([event(RAISES)] * 50))
+
+    assert Counter(reject.error_class for reject in outcome.rejected) == {"raised": 50}
 
 
-def test_time_that_ran_out_while_isolating_stops_the_worker() -> None:
-    with pytest.raises(ModelFailed):
-        score(budget=Budget(expired=lambda: True))(batch([event(RAISES), event(1.0)]))
+@pytest.mark.parametrize("bad", [RAISES, GIVES_NAN])
+def test_a_model_that_does_not_answer_its_golden_rows_either_stops_the_worker(bad: float) -> None:
+    golden = {"amount": pa.array([1.0, bad]), "items": pa.array([1, 1], pa.int64())}
+    scoring = score(replace(model(), golden=golden))
+    assert scoring(batch([event(1.0)] * 50)).predicted == 50
+
+    with pytest.raises(ModelFailed, match=r"on golden rows too \(1 of 2\); the first: "):
+        scoring(batch([event(1.0), event(bad)]))
 
 
-def test_single_poison_rows_in_succession_are_dead_letters_until_they_are_too_many() -> None:
-    scoring = score()
-    for _ in range(STREAK_LIMIT - 1):
-        assert len(scoring(batch([event(RAISES)])).rejected) == 1
+def test_values_that_validation_rejects_never_count_against_the_model() -> None:
+    golden = {"amount": pa.array([RAISES]), "items": pa.array([1], pa.int64())}
 
-    with pytest.raises(ModelFailed):
-        scoring(batch([event(RAISES)]))
+    outcome = score(replace(model(), golden=golden))(batch([event(float("nan")), b"", None] * 40))
 
-
-def test_an_aborted_batch_that_is_read_again_counts_once() -> None:
-    scoring = score()
-    for _ in range(STREAK_LIMIT - 1):
-        scoring(batch([event(RAISES)]))
-        scoring.forget()
-        scoring(batch([event(RAISES)]))
-
-    with pytest.raises(ModelFailed):
-        scoring(batch([event(RAISES)]))
+    assert Counter(str(reject.stage) for reject in outcome.rejected) == {"validate": 40, "decode": 80}
 
 
-def test_an_aborted_success_does_not_end_a_streak() -> None:
-    scoring = score()
-    for _ in range(STREAK_LIMIT - 1):
-        scoring(batch([event(RAISES)]))
-    scoring(batch([event(1.0)]))
-    scoring.forget()
-
-    with pytest.raises(ModelFailed):
-        scoring(batch([event(RAISES)]))
+def test_time_that_ran_out_while_isolating_aborts_the_batch() -> None:
+    with pytest.raises(Aborted):
+        score(expired=lambda: True)(batch([event(RAISES), event(1.0)]))
 
 
 def test_a_batch_read_again_has_the_same_outcome() -> None:

@@ -1,0 +1,13 @@
+"""Errors that a caller can mend, each with the status of its answer."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+
+class BadRequest(ValueError):
+    """A request that cannot be answered: what is wrong with it, named for the caller."""
+
+    def __init__(self, message: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(message)
+        self.status = status

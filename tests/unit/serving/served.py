@@ -1,0 +1,76 @@
+"""A package that is served on a port of this machine, and requests to it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+
+from stream_infer.ops.http import HttpServer, Listening
+from stream_infer.ops.metrics import Build
+from stream_infer.packaging.scorer import Scorer
+from stream_infer.serving.application import RequestLimits, Scoring, serving_application
+from stream_infer.serving.batching import Batcher, Limits
+from stream_infer.serving.connections import ConnectionLimits, Connections, guarded_protocol
+from stream_infer.serving.metrics import ServingMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request."""
+
+    status: int
+    headers: Message
+    content: bytes
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Asks the server at one port of this machine."""
+
+    port: int
+
+    def get(self, path: str) -> Answer:
+        return self._ask("GET", path)
+
+    def post(self, path: str, document: object, headers: Mapping[str, str] | None = None) -> Answer:
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        return self._ask("POST", path, body, headers or {})
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+
+@contextmanager
+def serving(
+    current: Callable[[], Scorer],
+    *,
+    limits: RequestLimits = RequestLimits(),  # noqa: B008 - frozen
+    queue: Limits = Limits(),  # noqa: B008 - frozen
+    connections: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - frozen
+    fastest: bool = False,
+) -> Iterator[Client]:
+    """Serve the model of `current` while the block runs."""
+    metrics = ServingMetrics("trips", Build("0.1.0"))
+    batcher = Batcher(Scoring(), queue, metrics.scored)
+    application = serving_application(current, batcher, limits, metrics)
+    protocol = guarded_protocol(Connections(connections, metrics), fastest=fastest)
+    with HttpServer(application, Listening(port=0), protocol=protocol, fastest=fastest) as server:
+        yield Client(server.port)
+    batcher.close()
