@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -218,7 +219,8 @@ while size >= 2**26:
     ("then", "code", "error"),
     [
         ("bytearray(2**28)", "memory", "MemoryError"),
-        ("import catboost", "memory", "failed to map segment"),
+        # A library's segment or an allocation of Python's fails first: it depends on what is loaded already.
+        ("import catboost", "memory", r"failed to map segment|MemoryError"),
         ("import os; os.abort()", "crash", "was killed by SIGABRT"),
     ],
 )
@@ -234,7 +236,7 @@ def test_a_module_that_meets_the_memory_limit_when_it_is_imported_is_refused_wit
         rehearse(tmp_path / "line", ref.digest, limits=limits, cancelled=never)
 
     assert refused.value.code == code
-    assert error in refused.value.reason
+    assert re.search(error, refused.value.reason)
 
 
 @pytest.mark.parametrize(
