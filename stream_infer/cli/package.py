@@ -112,6 +112,14 @@ class CreatePackageOptions(CsvFileOptions):
     infinite: Annotated[
         list[str] | None, typer.Option(metavar=_POLICY, help="Infinity in the event: the same policies.")
     ] = None
+    unseen: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[FEATURE=]POLICY",
+            help="A value that the model does not know: reject or null; for all features, or for one;"
+            " repeatable.",
+        ),
+    ] = None
     absolute_tolerance: Annotated[
         float | None, typer.Option(help="Allowed difference from a golden score (default 1e-12), plus ...")
     ] = None

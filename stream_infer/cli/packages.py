@@ -73,7 +73,7 @@ def print_inspected(options: PackagePathOptions) -> None:
         _print_json(summary.as_json())
         return
     _print_facts(f"{summary.manifest.name} {summary.manifest.version}", summary.facts())
-    features = ("name", "field", "type", "missing", "nan", "infinite", "range")
+    features = ("name", "field", "type", "missing", "nan", "infinite", "unseen", "range")
     table("features", features, summary.features())
     table("files", ("file", "bytes", "sha256"), summary.files())
 
@@ -114,6 +114,7 @@ def _create_options(options: CreatePackageOptions) -> CreateOptions:
         missing=tuple(options.missing or ()),
         nan=tuple(options.nan or ()),
         infinite=tuple(options.infinite or ()),
+        unseen=tuple(options.unseen or ()),
         absolute_tolerance=options.absolute_tolerance,
         relative_tolerance=options.relative_tolerance,
         rehearsal_timeout_ms=options.rehearsal_timeout_ms,

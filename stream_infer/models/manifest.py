@@ -20,6 +20,7 @@ from stream_infer.models.formats import ONNX, ModelFormat, Runtime, format_of
 
 Scalar = float | int | str | bool
 Null = Literal["nan", "none", "na", "nat"]
+Unseen = Literal["reject", "null"]
 ContainerKind = Literal["ndarray", "pandas", "series"]
 Kind = Literal["int", "long", "float", "double", "boolean", "string", "enum"]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
@@ -46,7 +47,8 @@ class Feature:
 
     `type` is the Avro kind of the leaf, `logical` its logical type (`timestamp-millis`, ...) or None: columns
     have raw integers, and this is the unit of a time. `minimum` and `maximum` are the
-    observed range: information for monitoring, not enforced.
+    observed range: information for monitoring, not enforced. `unseen` is the user's policy for values that
+    the model does not know: a dead letter, or scored as a null is. None leaves it to the model.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -61,6 +63,7 @@ class Feature:
     minimum: float | None = None
     maximum: float | None = None
     logical: str | None = None
+    unseen: Unseen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +204,7 @@ class Manifest:
         try:
             document = _without_later(asdict(self), _LATER)
             document["output"] = _without_later(document["output"], _LATER_OF_OUTPUT)
+            document["features"] = [_without_later(one, _LATER_OF_FEATURE) for one in document["features"]]
             text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
         except ValueError as error:
             raise Refused(RefusalCode.MANIFEST, f"not JSON: {error}") from error
@@ -231,6 +235,7 @@ _ADAPTER = TypeAdapter(Manifest)
 # Later keys of format 1: left out when empty, so that an older package keeps its bytes and its digest.
 _LATER = frozenset({"approved", "conversion", "system_libraries", "unconverted"})
 _LATER_OF_OUTPUT = frozenset({"primary", "values"})
+_LATER_OF_FEATURE = frozenset({"unseen"})
 
 
 def _without_later(document: dict[str, Any], later: frozenset[str]) -> dict[str, Any]:
@@ -287,7 +292,10 @@ def _feature_contradiction(manifest: Manifest) -> str | None:
         policies = (feature.missing, feature.nan, feature.infinite)
         if Policy.IMPUTE in policies and feature.impute is None:
             return f"features.{index}.impute: the policy of {feature.name!r} needs a value"
-        if feature.nullable and feature.missing is Policy.PASS and column.null is None:
+        nulls = feature.nullable or feature.unseen == "null"
+        if feature.unseen == "null" and feature.missing is Policy.REJECT:
+            return f"features.{index}.unseen: {feature.name!r} rejects nulls; pass or impute them"
+        if nulls and feature.missing is Policy.PASS and column.null is None:
             return (
                 f"features.{index}.missing: {feature.name!r} cannot pass a null into "
                 f"a column of dtype {column.dtype} that holds none; reject or impute it"

@@ -20,11 +20,14 @@ _TYPES = {"string": pa.string(), "enum": pa.string(), "float": pa.float64(), "do
 
 
 def accepted_values(estimator: object, manifest: Manifest) -> Mapping[str, pa.Array]:
-    """Return feature name -> the values that `estimator` accepts; it accepts all of the absent features."""
+    """Return feature name -> the values that `estimator` accepts; it accepts all of the absent features.
+
+    Under a policy of the user (`Feature.unseen`) it accepts those that it knows, and no others.
+    """
     known = known_categories(estimator, [column.name for column in manifest.container.columns])
     found = {}
     for feature, column in zip(manifest.features, manifest.container.columns, strict=True):
-        values = _accepted(column, known.get(column.name))
+        values = _accepted(feature, column, known.get(column.name))
         if values is not None:
             found[feature.name] = _comparable(values, feature)
     return found
@@ -41,10 +44,14 @@ def unseen_rows(array: pa.Array, accepted: pa.Array) -> npt.NDArray[np.int64]:
     return np.flatnonzero(unknown.to_numpy(zero_copy_only=False))
 
 
-def _accepted(column: InputColumn, known: KnownCategories | None) -> Sequence[Scalar] | None:
+def _accepted(
+    feature: Feature, column: InputColumn, known: KnownCategories | None
+) -> Sequence[Scalar] | None:
     if column.categories is not None:
         return column.categories
-    return known.known if known is not None and known.refuses else None
+    if known is None or not (known.refuses or feature.unseen is not None):
+        return None
+    return known.known
 
 
 def _comparable(values: Sequence[Scalar], feature: Feature) -> pa.Array:

@@ -48,6 +48,7 @@ def bind_inputs(inputs: PackageInputs, options: CreateOptions) -> BoundInputs:
     ]
     for option, chosen in inputs.policies.named():
         problems += unknown_names(option, chosen, names, "feature")
+    problems += unknown_names("--unseen", inputs.policies.unseen.named, names, "feature")
     problems += unknown_names("--dtype", inputs.dtypes, names, "column of the model")
     if problems:
         raise Misconfigured(problems)

@@ -24,10 +24,12 @@ from stream_infer.models.manifest import (
     Null,
     Policy,
     Scalar,
+    Unseen,
 )
 from stream_infer.packaging.binding import Bound
 from stream_infer.packaging.frames import has_nulls, infinite
-from stream_infer.packaging.options import PolicyOption
+from stream_infer.packaging.options import PolicyOption, UnseenOptions
+from stream_infer.packaging.unseen_policy import chosen_unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class PolicyOptions:
     missing: Mapping[str, PolicyOption] = field(default_factory=dict)
     nan: Mapping[str, PolicyOption] = field(default_factory=dict)
     infinite: Mapping[str, PolicyOption] = field(default_factory=dict)
+    unseen: UnseenOptions = field(default_factory=UnseenOptions)
 
     def named(self) -> Iterable[tuple[str, Mapping[str, PolicyOption]]]:
         """Return each option with its policies."""
@@ -56,13 +59,28 @@ def describe_features(
     infinite values.
     """
     problems: list[Problem] = []
+    unseen = chosen_unseen(options.unseen, frames[0][[one.name for one in bound]], known, problems)
     found = [
-        _feature(one, [f[one.name] for f in frames], options, _null(known, one.name), problems)
+        _feature(
+            one,
+            [f[one.name] for f in frames],
+            options,
+            _Unknown(_null(known, one.name), unseen.get(one.name)),
+            problems,
+        )
         for one in bound
     ]
     if problems:
         raise Misconfigured(problems)
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """The null of a column that the model knows, and the policy for values that it does not know."""
+
+    null: Null | None
+    policy: Unseen | None
 
 
 def _null(known: Mapping[str, KnownCategories], name: str) -> Null | None:
@@ -73,10 +91,10 @@ def _feature(
     bound: Bound,
     columns: Sequence[pd.Series],
     options: PolicyOptions,
-    null: Null | None,
+    unknown: _Unknown,
     problems: list[Problem],
 ) -> Feature:
-    handled = null is not None or any(has_nulls(column) for column in columns)
+    handled = unknown.null is not None or unknown.policy == "null" or any(map(has_nulls, columns))
     empty = Policy.PASS if handled else Policy.REJECT
     boundless = Policy.PASS if any(infinite(column).any() for column in columns) else Policy.REJECT
     chosen = {option: given[bound.name] for option, given in options.named() if bound.name in given}
@@ -102,6 +120,7 @@ def _feature(
         minimum=minimum,
         maximum=maximum,
         logical=bound.leaf.logical,
+        unseen=unknown.policy,
     )
 
 

@@ -16,7 +16,6 @@ from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.models.formats import ONNX, SKOPS
 from stream_infer.models.frame_builder import Frame, unsupported
 from stream_infer.models.manifest import (
-    ContainerKind,
     Feature,
     Manifest,
     OutputContract,
@@ -39,6 +38,11 @@ from stream_infer.packaging.publish import publish_package
 from stream_infer.packaging.reference import summarise_reference
 from stream_infer.packaging.requirements import Requirements, installed_requirements
 from stream_infer.packaging.system_libraries import system_libraries
+from stream_infer.packaging.unseen_policy import (
+    require_nulls_taken,
+    rows_with_unknown,
+    unknown_values,
+)
 from stream_infer.packaging.untested_nulls import untested_nulls
 from stream_infer.packaging.value_names import value_notes
 from stream_infer.packaging.wheel_hashes import with_hashes
@@ -76,19 +80,19 @@ def create_package(options: CreateOptions, run: RunChild = run_spawned) -> Creat
     bound = bind_inputs(read_inputs(options), options)
     samples = bound.inputs.samples
     features = contract.describe_features(bound.columns, samples.frames(), bound.inputs.policies, bound.known)
-    golden = _accepted("--golden", samples.golden, features, bound.container)
+    golden = _accepted("--golden", samples.golden, features, bound)
     reference = None
     if samples.reference is not None:
-        reference = _accepted("--reference", samples.reference, features, bound.container)
+        reference = _accepted("--reference", samples.reference, features, bound)
     estimator = bound.inputs.model.estimator
+    require_nulls_taken(estimator, samples.golden, features)
     agreed = _agree(options, estimator, features, golden)
     inputs = [golden.input] if reference is None else [golden.input, reference.input]
     faster = _faster(options.runtime, estimator, inputs, agreed)
     libraries = _libraries(bound, converted=isinstance(faster, Faster))
     manifest = _manifest(options, bound, agreed, faster, libraries.versions)
-    unconverted = () if manifest.unconverted is None else (f"not converted: {manifest.unconverted}",)
-    untested = untested_nulls(estimator, samples.golden, features, bound.inputs.policies)
-    notes = (*bound.notes, *untested, *golden.notes, *agreed.notes, *unconverted, *libraries.notes())
+    notes = (*_notes_of_samples(bound, features), *golden.notes, *agreed.notes, *_unconverted(manifest))
+    notes += libraries.notes()
     answers, compared = _own_answers(bound, agreed, golden)
     requirements = installed_requirements(libraries.versions)
     if options.hashes:
@@ -111,6 +115,19 @@ def create_package(options: CreateOptions, run: RunChild = run_spawned) -> Creat
         conversion=manifest.conversion,
         gains=faster.gains if isinstance(faster, Faster) else (),
     )
+
+
+def _notes_of_samples(bound: BoundInputs, features: tuple[Feature, ...]) -> Sequence[str]:
+    samples, estimator = bound.inputs.samples, bound.inputs.model.estimator
+    return (
+        *bound.notes,
+        *unknown_values(samples.frames(), features, bound.known),
+        *untested_nulls(estimator, samples.golden, features, bound.inputs.policies),
+    )
+
+
+def _unconverted(manifest: Manifest) -> Sequence[str]:
+    return [] if manifest.unconverted is None else [f"not converted: {manifest.unconverted}"]
 
 
 def _agree(
@@ -165,16 +182,16 @@ class _Accepted:
     notes: tuple[str, ...]
 
 
-def _accepted(
-    option: str, frame: pd.DataFrame, features: Sequence[Feature], container: ContainerKind
-) -> _Accepted:
-    kept = apply_frame_policies(frame, features)
+def _accepted(option: str, frame: pd.DataFrame, features: Sequence[Feature], bound: BoundInputs) -> _Accepted:
+    kept = apply_frame_policies(frame[~rows_with_unknown(frame, features, bound.known)], features)
     left_out = len(frame) - len(kept)
     if kept.empty:
         what = "your policies reject every row of it"
         raise Misconfigured([Problem(option, "", what, "give rows that the model should score")])
     notes = (f"{left_out} golden rows are left out: your policies reject them",) if left_out else ()
-    return _Accepted(kept.index, frames.model_input(kept, [one.name for one in features], container), notes)
+    return _Accepted(
+        kept.index, frames.model_input(kept, [one.name for one in features], bound.container), notes
+    )
 
 
 def _manifest(
@@ -235,7 +252,7 @@ def _own_answers(bound: BoundInputs, agreed: _Agreed, golden: _Accepted) -> tupl
         compare_answers(given, scores, agreed.output, agreed.tolerance, read)
         return scores, f"your own answers to the golden rows: {', '.join(given.columns)}"
     if model.trained is not None:
-        in_memory = _accepted("--golden", bound.given, agreed.features, bound.container)
+        in_memory = _accepted("--golden", bound.given, agreed.features, bound)
         trained = expected.outputs(model.trained, in_memory.input, agreed.output)
         answers = pd.DataFrame(answer_columns(trained, agreed.output), golden.rows)
         compare_answers(answers, scores, agreed.output, agreed.tolerance, read)

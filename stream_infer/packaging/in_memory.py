@@ -34,7 +34,8 @@ def package(
     `golden` are rows as `model.predict` takes them: a frame, or an array with `features=[...]`. The package
     must answer them as `model` does here, and as `answers` says where given, such as `{"score": array}`.
     `schema` is a file or a mapping. Each other option of the command is an argument of the same name:
-    `reference` (a frame), `columns` (of --map) and the policies `missing`, `nan`, `infinite` as mappings, ...
+    `reference` (a frame), `columns` (of --map) and the policies `missing`, `nan`, `infinite`, `unseen` as
+    mappings, ...
     Raises `Misconfigured` and `Refused`.
     """
     known = {field.name for field in fields(CreateOptions)}
@@ -60,6 +61,8 @@ def _as_option(option: str, value: Any) -> Any:  # noqa: ANN401 - the value of a
         return Path(value)
     if option in _FILES or option == "answers":
         return value
+    if option == "unseen" and isinstance(value, str):
+        return (value,)
     if isinstance(value, Mapping):
         return tuple(f"{name}={text}" for name, text in value.items())
     return tuple(value) if isinstance(value, list | pd.Index) else value

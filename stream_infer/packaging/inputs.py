@@ -29,6 +29,7 @@ from stream_infer.packaging.options import (
     listed,
     parse_pairs,
     parse_policies,
+    parse_unseen,
 )
 from stream_infer.packaging.own_answers import answers_beside, parse_answers, split_answers
 from stream_infer.packaging.promised import target_column
@@ -199,6 +200,7 @@ def _policies(options: CreateOptions) -> PolicyOptions:
         name: attempt(problems, partial(parse_policies, f"--{name}", texts)) or {}
         for name, texts in given.items()
     }
-    if problems:
+    unseen = attempt(problems, partial(parse_unseen, options.unseen))
+    if problems or unseen is None:
         raise Misconfigured(problems)
-    return PolicyOptions(**policies)
+    return PolicyOptions(**policies, unseen=unseen)

@@ -6,19 +6,21 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from stream_infer.flow.errors import Misconfigured, Problem
-from stream_infer.models.manifest import Policy
+from stream_infer.models.manifest import Policy, Unseen
 from stream_infer.packaging.csv_layout import CsvOptions
 
 T = TypeVar("T")
 RUNTIMES = ("sklearn", "auto", "onnx")
 """As it is; converted to ONNX where that is proved equal, else as it is; converted, or no package."""
 _CHOICES = "FEATURE=reject|pass|impute:VALUE"
+_UNSEEN_CHOICES = "[FEATURE=]reject|null"
+_UNSEEN_CHOICE = re.compile(r"(?:(?P<name>.+?)\s*=\s*)?(?P<policy>reject|null)")
 _CHOICE = re.compile(r"(?P<name>.+?)\s*=\s*(?:(?P<policy>reject|pass)|impute:(?P<value>.+))")
 
 
@@ -27,8 +29,9 @@ class CreateOptions:
     """The options of `package create`, as they were written on the command line.
 
     Model, schema, samples and answers are files, or what they would hold: a fitted estimator, the schema as a
-    mapping, frames, and output -> answers. `columns`, `dtypes`, `missing`, `nan` and `infinite` are
-    `NAME=VALUE` strings; `features` names the model's columns of an estimator without column names;
+    mapping, frames, and output -> answers. `columns`, `dtypes`, `missing`, `nan`, `infinite` and `unseen` are
+    `NAME=VALUE` strings, and one of `unseen` may be a policy alone; `features` names the model's columns of
+    an estimator without column names;
     `values` names the numbers of a model that gives several, `primary` the one that is `value` too;
     tolerances of None are found; the limits of the rehearsal are the settings `[model]` of a worker;
     `runtime` is one of `RUNTIMES`; `trusted` are types of a skops file; `notes` are for the report; `hashes`
@@ -55,6 +58,7 @@ class CreateOptions:
     missing: tuple[str, ...] = ()
     nan: tuple[str, ...] = ()
     infinite: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     absolute_tolerance: float | None = None
     relative_tolerance: float | None = None
     rehearsal_timeout_ms: int = 60_000
@@ -65,6 +69,14 @@ class CreateOptions:
     hashes: bool = False
     notes: tuple[str, ...] = ()
     csv: CsvOptions = field(default_factory=CsvOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenOptions:
+    """The policies for values that the model does not know: of some features, and of all others."""
+
+    named: Mapping[str, Unseen] = field(default_factory=dict)
+    others: Unseen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +122,25 @@ def parse_policies(option: str, texts: Iterable[str]) -> dict[str, PolicyOption]
     if problems:
         raise Misconfigured(problems)
     return chosen
+
+
+def parse_unseen(texts: Iterable[str]) -> UnseenOptions:
+    """Read `FEATURE=reject`, `FEATURE=null`, and `reject` or `null` for all other features."""
+    chosen: dict[str | None, Unseen] = {}
+    problems = []
+    for text in texts:
+        read = _UNSEEN_CHOICE.fullmatch(text.strip())
+        if read is None:
+            fix = f"write --unseen '{_UNSEEN_CHOICES}'"
+            problems.append(Problem("--unseen", text, f"is not {_UNSEEN_CHOICES}", fix))
+        elif read["name"] in chosen:
+            problems.append(Problem("--unseen", text, "says it a second time", "leave one of the two"))
+        else:
+            chosen[read["name"]] = cast(Unseen, read["policy"])
+    if problems:
+        raise Misconfigured(problems)
+    others = chosen.pop(None, None)
+    return UnseenOptions({str(name): policy for name, policy in chosen.items()}, others)
 
 
 def attempt(problems: list[Problem], read: Callable[[], T]) -> T | None:

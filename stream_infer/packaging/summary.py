@@ -56,6 +56,7 @@ class PackageSummary:
                 one.source,
                 f"{one.logical or one.type}{'?' if one.nullable else ''} as {column.dtype}",
                 *(_policy(policy, one) for policy in (one.missing, one.nan, one.infinite)),
+                one.unseen or ("reject" if column.categories is not None else ""),
                 _range(one),
             )
             for one, column in zip(self.manifest.features, columns, strict=True)

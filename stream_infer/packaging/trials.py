@@ -59,6 +59,14 @@ class Trials:
         return None
 
 
+def with_a_null(column: pd.Series) -> pd.Series:
+    """Return `column` with its first cell empty, in the dtype that a package would have for it."""
+    if column.dtype.kind in "iub" and not pd.api.types.is_extension_array_dtype(column.dtype):
+        column = column.astype("float64" if column.dtype.kind != "b" else object)
+    first = np.arange(len(column)) == 0
+    return column.mask(first, np.nan) if column.dtype == object else column.mask(first)
+
+
 def _equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
     if one.shape != other.shape:
         return False

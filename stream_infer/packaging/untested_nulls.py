@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from stream_infer.models.manifest import Feature, Policy
 from stream_infer.packaging.contract import PolicyOptions
 from stream_infer.packaging.options import listed
-from stream_infer.packaging.trials import Trials
+from stream_infer.packaging.trials import Trials, with_a_null
 
 _FLOATS = frozenset({"float", "double"})
 _TAKES, _ACCEPTS = "the model takes it", "accepts it, or a sample that has some"
@@ -43,7 +42,7 @@ def untested_nulls(
     if not nulls and not floats:
         return ()
     trials = Trials(estimator, golden, names)
-    taken = {name for name in (*nulls, *floats) if trials.answers_with({name: _with_a_null(golden[name])})}
+    taken = {name for name in (*nulls, *floats) if trials.answers_with({name: with_a_null(golden[name])})}
     passed = [name for name in nulls if name in taken]
     raised = [name for name in nulls if name not in taken]
     return (
@@ -58,11 +57,3 @@ def _note(cell: str, names: Sequence[str], way: str) -> list[str]:
         return []
     what = f"events with {cell} in {listed(names)} will be dead letters, because no sample has one"
     return [f"{what}; {way.format(names[0])}"]
-
-
-def _with_a_null(column: pd.Series) -> pd.Series:
-    """Return `column` with its first cell empty, in the dtype that a package would have for it."""
-    if column.dtype.kind in "iub" and not pd.api.types.is_extension_array_dtype(column.dtype):
-        column = column.astype("float64" if column.dtype.kind != "b" else object)
-    first = np.arange(len(column)) == 0
-    return column.mask(first, np.nan) if column.dtype == object else column.mask(first)

@@ -50,12 +50,14 @@ class _Fault:
 def apply_policies(columns: Columns, manifest: Manifest, accepted: Columns = EVERYTHING) -> PolicyResult:
     """Impute, pass or reject exceptional values; a row is rejected once, for the first reason.
 
-    `accepted` has the values of those features whose other values the model does not know.
+    `accepted` has the values of those features whose other values the model does not know: they are null by
+    policy, or rejected.
     """
-    imputed = {feature.source: columns[feature.source] for feature in manifest.features}
+    given = {feature.source: _given(columns, feature, accepted) for feature in manifest.features}
+    imputed = dict(given)
     rejected: dict[int, Rejected] = {}
     for feature in manifest.features:
-        for fault in _faults(columns[feature.source], feature):
+        for fault in _faults(given[feature.source], feature):
             if fault.policy is Policy.IMPUTE:
                 column = imputed[feature.source]
                 if _turns_float(column, feature):
@@ -70,6 +72,16 @@ def apply_policies(columns: Columns, manifest: Manifest, accepted: Columns = EVE
             unseen = unseen_rows(imputed[feature.source], accepted[feature.name])
             _reject(rejected, unseen, *_unseen(feature.name))
     return _split(imputed, rejected)
+
+
+def _given(columns: Columns, feature: Feature, accepted: Columns) -> pa.Array:
+    """Return the column of `feature`, with nulls in place of unknown values if that is its policy."""
+    column = columns[feature.source]
+    if feature.unseen != "null" or feature.name not in accepted:
+        return column
+    unseen = np.zeros(len(column), dtype=np.bool_)
+    unseen[unseen_rows(column, accepted[feature.name])] = True
+    return pc.if_else(pa.array(unseen), pa.scalar(None, column.type), column) if unseen.any() else column
 
 
 def _split(columns: Columns, rejected: Mapping[int, Rejected]) -> PolicyResult:
@@ -122,7 +134,7 @@ def _faults(column: pa.Array, feature: Feature) -> list[_Fault]:
 
 def _missing(feature: Feature) -> Policy:
     # The model never saw a null in this column, so a null of the writer's cannot pass.
-    if feature.missing is Policy.PASS and not feature.nullable:
+    if feature.missing is Policy.PASS and not feature.nullable and feature.unseen != "null":
         return Policy.REJECT
     return feature.missing
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,14 @@ def rows_of_categories_that_the_model_does_not_know(bench: Bench, _: Patch) -> S
     fix = "give rows with the values that the model was trained on"
     yield fix, lambda: bench.make(model, FRAME[["word"]].assign(word="z"))
     yield DONE, lambda: bench.make(model, FRAME[["word"]])
+
+
+@case
+def unknown_values_as_nulls_that_are_rejected(bench: Bench, _: Patch) -> Steps:
+    make = partial(bench.make, _encoded(FRAME[["word"]]), FRAME[["word"]].head(12), unseen=("word=null",))
+    yield "pass or impute them", lambda: make(missing=("word=reject",))
+    yield "fill it: --missing 'word=impute:VALUE'", make
+    yield DONE, lambda: make(missing=("word=impute:p",))
 
 
 @case
