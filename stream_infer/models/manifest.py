@@ -114,6 +114,11 @@ class OutputContract:
     primary: str | None = None
 
     @property
+    def has_value(self) -> bool:
+        """Whether a prediction has a `value`: that of a regressor with one, or with a primary one."""
+        return self.kind == "regressor" and (not self.values or self.primary is not None)
+
+    @property
     def numbers(self) -> tuple[str, ...]:
         """The names of the numbers that are watched: the score, the value, or each named value."""
         if self.kind == "regressor":

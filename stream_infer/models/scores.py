@@ -88,7 +88,7 @@ def _check_shape(scores: Scores, contract: OutputContract, n: int) -> None:
     shapes: dict[str, tuple[int, ...] | None] = {
         "label": None if contract.kind == "regressor" else (n,),
         "score": None if contract.score is None else (n,),
-        "value": (n,) if contract.kind == "regressor" and _has_value(contract) else None,
+        "value": (n,) if contract.has_value else None,
         "values": (n, len(contract.values)) if contract.values else None,
         "class_scores": (n, len(contract.classes)) if contract.class_scores else None,
     }
@@ -97,10 +97,6 @@ def _check_shape(scores: Scores, contract: OutputContract, n: int) -> None:
         found = None if column is None else column.shape
         if found != shape:
             raise OutputShapeError(f"the model's {name} has shape {found}, not {shape}")
-
-
-def _has_value(contract: OutputContract) -> bool:
-    return not contract.values or contract.primary is not None
 
 
 def _note_values(faults: dict[int, Fault], values: Floats, names: tuple[str, ...]) -> None:

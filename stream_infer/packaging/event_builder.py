@@ -69,6 +69,11 @@ def build_events(frame: pd.DataFrame, bound: Sequence[Bound], schema: Schema) ->
     return [_event(empty, schema.root, dict(zip(columns, row, strict=True))) for row in rows]
 
 
+def event_of(schema: Schema, values: Mapping[str, object]) -> Event:
+    """Return an event with `values`, by dotted path; its other fields take their default, null or zero."""
+    return _event(zero_value(schema.root), schema.root, values)
+
+
 class _EmptyCellError(ValueError):
     """A cell is empty, and its field cannot be null."""
 

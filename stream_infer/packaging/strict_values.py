@@ -49,8 +49,9 @@ def plain_value(kind: Type, value: object) -> object:
 
 def _physical(kind: Scalar | Fixed, value: object) -> object:
     if isinstance(kind, Fixed):
-        if isinstance(value, bytes) and len(value) == kind.size:
-            return value
+        plain = _bytes(kind, value)
+        if len(plain) == kind.size:
+            return plain
         raise ValueMisfit(f"{shown(value)} is not {kind.size} bytes")
     return _KINDS[kind.kind](kind, value)
 
@@ -79,6 +80,18 @@ def _number(kind: Scalar, value: object) -> float:
     return float(value)
 
 
+def _bytes(kind: Scalar | Fixed, value: object) -> bytes:
+    """Return bytes; in a text each character is one, as in the JSON encoding of Avro."""
+    if isinstance(value, str):
+        try:
+            return value.encode("latin-1")
+        except UnicodeEncodeError:
+            raise ValueMisfit(f"{shown(value)} has characters that are no bytes (above U+00FF)") from None
+    if isinstance(value, bytes):
+        return value
+    raise ValueMisfit(f"{shown(value)} is {type(value).__name__}, not {describe_type(kind)}")
+
+
 def _of(*types: type) -> Callable[[Scalar, object], object]:
     def check(kind: Scalar, value: object) -> object:
         if isinstance(value, types):
@@ -96,7 +109,7 @@ _KINDS: Mapping[str, Callable[[Scalar, object], object]] = {
     "float": _number,
     "double": _number,
     "string": _of(str),
-    "bytes": _of(bytes),
+    "bytes": _bytes,
 }
 
 

@@ -11,11 +11,12 @@ from http import HTTPStatus
 from typing import TypeAlias
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import ModelFailed
 from stream_infer.serving.batching import Overloaded
+from stream_infer.serving.documents import json_answer
 from stream_infer.serving.metrics import ServingMetrics
 from stream_infer.serving.requests import BadRequest
 from stream_infer.steps.scoring.isolate import error_cause
@@ -77,4 +78,4 @@ def _log_failure(request: Request, reason: str) -> None:
 
 
 def _error(message: str, status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"error": message}, status, headers)
+    return json_answer({"error": message}, status, headers)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 import stream_infer
@@ -23,6 +23,8 @@ from stream_infer.serving.answering import answering
 from stream_infer.serving.batching import Batcher
 from stream_infer.serving.bodies import Bodies
 from stream_infer.serving.connections import watch_caller
+from stream_infer.serving.descriptions import Descriptions
+from stream_infer.serving.documents import json_answer
 from stream_infer.serving.inference import HEADER_LENGTH, model_metadata, read_inference, write_inference
 from stream_infer.serving.metrics import ServingMetrics
 from stream_infer.serving.predictions import events_in_body, write_answers
@@ -90,7 +92,7 @@ class Endpoints:
         self._metrics.answered(served.model.manifest.version, answers)
         document = write_answers(answers, served.model, is_single=events.is_single)
         is_refused = events.is_single and "error" in document
-        return JSONResponse(document, HTTPStatus.UNPROCESSABLE_ENTITY if is_refused else HTTPStatus.OK)
+        return json_answer(document, HTTPStatus.UNPROCESSABLE_ENTITY if is_refused else HTTPStatus.OK)
 
     async def infer(self, request: Request) -> Response:
         """Answer tensors."""
@@ -104,25 +106,25 @@ class Endpoints:
 
     async def metadata(self, request: Request) -> Response:
         """Describe the model."""
-        return JSONResponse(model_metadata(_named(self._current(), request).model.manifest))
+        return json_answer(model_metadata(_named(self._current(), request).model.manifest))
 
     async def model_ready(self, request: Request) -> Response:
         """Tell that the model serves."""
         manifest = _named(self._current(), request).model.manifest
-        return JSONResponse({"name": manifest.name, "ready": True})
+        return json_answer({"name": manifest.name, "ready": True})
 
     async def server(self, _: Request) -> Response:
         """Describe the server."""
         about = {"version": stream_infer.__version__, "extensions": ["binary_tensor_data"]}
-        return JSONResponse({"name": "stream-infer", **about})
+        return json_answer({"name": "stream-infer", **about})
 
     async def live(self, _: Request) -> Response:
         """Tell that the event loop turns."""
-        return JSONResponse({"live": True})
+        return json_answer({"live": True})
 
     async def ready(self, _: Request) -> Response:
         """Tell that a model is loaded: the port is bound only then."""
-        return JSONResponse({"ready": True})
+        return json_answer({"ready": True})
 
     async def metrics(self, request: Request) -> Response:
         """Return the metrics."""
@@ -148,7 +150,12 @@ def serving_application(
 ) -> Starlette:
     """Return the application of `Endpoints`."""
     of = Endpoints(current, batcher, limits, metrics)
+    about = Descriptions(current, limits.rows)
     routes = [
+        Route("/", answering(about.page, metrics)),
+        Route("/page/{file}", answering(about.page, metrics)),
+        Route("/openapi.json", answering(about.openapi, metrics)),
+        Route("/v1/model", answering(about.model, metrics)),
         Route("/v1/predictions", answering(of.predictions, metrics), methods=["POST"]),
         Route("/v2", of.server),
         *(Route(path, of.live) for path in ("/livez", "/v2/health/live")),

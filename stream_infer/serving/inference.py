@@ -16,7 +16,14 @@ from stream_infer.flow.records import Rejected
 from stream_infer.models.frame_builder import Columns
 from stream_infer.models.manifest import Manifest
 from stream_infer.serving.requests import BadRequest
-from stream_infer.serving.tensors import DATATYPES, Tensor, read_tensor, tensor_columns, to_binary
+from stream_infer.serving.tensors import (
+    DATATYPES,
+    Tensor,
+    parameters_of,
+    read_tensor,
+    tensor_columns,
+    to_binary,
+)
 from stream_infer.steps.scoring.answers import RowAnswer, Scored, answer_document
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -63,21 +70,33 @@ def read_inference(body: bytes, header_length: str | None, manifest: Manifest) -
         raise BadRequest(f"the request is not JSON: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("inputs"), list):
         raise BadRequest("the request is no object with a list of inputs")
+    id_, outputs = document.get("id"), document.get("outputs")
+    if id_ is not None and not isinstance(id_, str):
+        raise BadRequest("the id is no text")
+    if outputs is not None and not isinstance(outputs, list):
+        raise BadRequest("the outputs are no list")
+    parameters = parameters_of(document, "the request")
+    return Inference(
+        tensor_columns(_tensors(document["inputs"], binary), manifest),
+        id_,
+        outputs,
+        bool(parameters.get("partial")),
+        bool(parameters.get("binary_data_output")),
+    )
+
+
+def _tensors(inputs: Sequence[object], binary: bytes) -> list[Tensor]:
+    """Return the tensors that `inputs` describe; `binary` has the bytes of those that have any, in order."""
     tensors, at = [], 0
-    for one in document["inputs"]:
-        size = (one.get("parameters") or {}).get("binary_data_size") if isinstance(one, dict) else None
+    for one in inputs:
+        if not isinstance(one, Mapping):
+            raise BadRequest("an input is not an object")
+        size = parameters_of(one, f"input '{one.get('name')}'").get("binary_data_size")
         if size is not None and (type(size) is not int or size < 0 or at + size > len(binary)):
             raise BadRequest(f"input '{one.get('name')}': binary_data_size {size!r} is not in the body")
         tensors.append(read_tensor(one, None if size is None else binary[at : at + size]))
         at += size or 0
-    parameters = document.get("parameters") or {}
-    return Inference(
-        tensor_columns(tensors, manifest),
-        document.get("id"),
-        document.get("outputs"),
-        bool(parameters.get("partial")),
-        bool(parameters.get("binary_data_output")),
-    )
+    return tensors
 
 
 def write_inference(
@@ -132,7 +151,7 @@ def output_tensors(answers: Sequence[RowAnswer], manifest: Manifest) -> list[Ten
     if output.score is not None:
         numbers = [math.nan if one is None else one.score for one in scored]
         tensors.append(Tensor("score", "FP64", (count,), numbers))
-    if output.kind == "regressor" and (not output.values or output.primary is not None):
+    if output.has_value:
         values = [math.nan if one is None else one.value for one in scored]
         tensors.append(Tensor("value", "FP64", (count,), values))
     for name in output.values:
@@ -158,9 +177,9 @@ def _wanted(asked: Inference, tensors: Sequence[Tensor]) -> list[tuple[Tensor, b
     wanted = []
     for one in asked.outputs:
         name = one.get("name") if isinstance(one, Mapping) else None
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise BadRequest(f"there is no output '{name}'; the outputs are {', '.join(known)}")
-        binary = (one.get("parameters") or {}).get("binary_data", asked.binary)
+        binary = parameters_of(one, f"output '{name}'").get("binary_data", asked.binary)
         wanted.append((known[name], bool(binary)))
     return wanted
 

@@ -31,6 +31,16 @@ DATATYPES: Mapping[str, str] = {
     "string": "BYTES",
     "enum": "BYTES",
 }
+ELEMENTS: Mapping[str, str] = {
+    "INT32": "integer",
+    "INT64": "integer",
+    "FP32": "number",
+    "FP64": "number",
+    "BOOL": "boolean",
+    "BYTES": "string",
+}
+"""Datatype -> the type of its elements in JSON."""
+
 _NUMPY: Mapping[str, str] = {
     "BOOL": "?",
     "INT8": "<i1",
@@ -70,13 +80,11 @@ class Tensor:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_tensor(document: object, binary: bytes | None) -> Tensor:
+def read_tensor(document: Mapping[str, Any], binary: bytes | None) -> Tensor:
     """Return the tensor that an input of a request describes; `binary` are its bytes, if it has any.
 
     Raises `BadRequest`.
     """
-    if not isinstance(document, Mapping):
-        raise BadRequest("an input is not an object")
     name, datatype, shape = (document.get(key) for key in ("name", "datatype", "shape"))
     if not isinstance(name, str):
         raise BadRequest("an input has no name")
@@ -84,17 +92,29 @@ def read_tensor(document: object, binary: bytes | None) -> Tensor:
         raise BadRequest(f"input '{name}': datatype {datatype!r} is none of {', '.join((*_NUMPY, 'BYTES'))}")
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
         raise BadRequest(f"input '{name}': shape {shape!r} is no list of whole numbers")
-    parameters = document.get("parameters") or {}
+    parameters = parameters_of(document, f"input '{name}'")
     data = _flat(document.get("data")) if binary is None else _from_binary(name, datatype, binary)
     if len(data) != math.prod(shape):
         raise BadRequest(f"input '{name}': {len(data)} elements do not fill the shape {shape}")
     return Tensor(name, datatype, tuple(shape), data, parameters)
 
 
+def parameters_of(document: Mapping[str, Any], owner: str) -> Mapping[str, Any]:
+    """Return the parameters of a request, an input or an output; `owner` names it. Raises `BadRequest`."""
+    parameters = document.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, Mapping):
+        raise BadRequest(f"{owner}: the parameters are no object")
+    return parameters
+
+
 def tensor_columns(tensors: Sequence[Tensor], manifest: Manifest) -> Columns:
     """Return the columns of the features' sources. Raises `BadRequest`."""
     features = {feature.name: feature for feature in manifest.features}
     given = {tensor.name: tensor for tensor in tensors}
+    if len(given) < len(tensors):
+        raise BadRequest("an input is given twice")
     if len(tensors) == 1 and len(tensors[0].shape) == 2 and tensors[0].shape[1] == len(features) > 1:  # noqa: PLR2004 - a matrix
         given = _split_matrix(tensors[0], features)
     unknown = given.keys() - features.keys()
@@ -138,7 +158,7 @@ def _column(tensor: Tensor, feature: Feature) -> pa.Array:
         if tensor.datatype == "BYTES":
             data = [_text(value) for value in data]
         return pa.array(data, ARROW[feature.type], from_pandas=feature.nullable)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeDecodeError, TypeError) as error:
+    except (pa.ArrowException, OverflowError, TypeError, UnicodeError) as error:
         raise BadRequest(f"input '{tensor.name}': {error}") from error
 
 

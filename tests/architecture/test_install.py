@@ -56,6 +56,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_wheel_carries_the_page_of_a_server(installed: Path) -> None:
+    page = installed / "stream_infer" / "serving" / "page"
+
+    assert {path.name for path in page.iterdir()} == {"index.html", "page.css", "page.js", "icon.svg"}
+
+
 def test_a_wheel_carries_the_schemas_the_licence_and_the_type_marker(installed: Path) -> None:
     inside = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
 

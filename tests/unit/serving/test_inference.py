@@ -159,6 +159,9 @@ def test_tensors_in_binary_get_binary_answers(client: Client, model: str) -> Non
         (lambda inputs: inputs[1].update(data=[2**40]), "'stops'"),
         (lambda inputs: inputs[0].update(parameters={"binary_data_size": 99}), "not in the body"),
         (lambda inputs: inputs.append(3), "not an object"),
+        (lambda inputs: inputs.append(inputs[0]), "given twice"),
+        (lambda inputs: inputs[0].update(parameters=[1]), "input 'distance': the parameters are no object"),
+        (lambda inputs: inputs[2].update(data=["\ud800"]), "'city'"),
     ],
 )
 def test_a_wrong_tensor_is_named(client: Client, model: str, change: Any, named: str) -> None:
@@ -166,6 +169,23 @@ def test_a_wrong_tensor_is_named(client: Client, model: str, change: Any, named:
     change(document["inputs"])
 
     answer = client.post(f"{model}/infer", document)
+
+    assert answer.status == 400
+    assert named in answer.document["error"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"parameters": "x"}, "the request: the parameters are no object"),
+        ({"id": 3}, "the id is no text"),
+        ({"outputs": "score"}, "the outputs are no list"),
+        ({"outputs": [{"name": []}]}, "there is no output"),
+        ({"outputs": [{"name": "score", "parameters": 1}]}, "output 'score': the parameters are no object"),
+    ],
+)
+def test_a_wrong_part_of_a_request_is_named(client: Client, model: str, changed: Json, named: str) -> None:
+    answer = client.post(f"{model}/infer", asked(EVENTS[:1], **changed))
 
     assert answer.status == 400
     assert named in answer.document["error"]
