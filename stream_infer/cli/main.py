@@ -15,6 +15,7 @@ import typer
 import stream_infer
 from stream_infer.cli import model, offsets, package, topics
 from stream_infer.cli.check import check_command
+from stream_infer.cli.dashboard import dashboard_command
 from stream_infer.cli.demo import demo_command
 from stream_infer.cli.events import backtest_command, events_command
 from stream_infer.cli.run import run_command
@@ -37,6 +38,7 @@ app.command("demo")(demo_command)
 app.command("check")(check_command)
 app.command("run")(run_command)
 app.command("serve")(serve_command)
+app.command("dashboard")(dashboard_command)
 app.command("send")(send_command)
 app.command("events")(events_command)
 app.command("backtest")(backtest_command)

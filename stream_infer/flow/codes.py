@@ -278,3 +278,4 @@ class LogEvent(DocumentedEnum):
         "A topic refused records as too large and its limit may not be read: half of the last one counts.",
     )
     READING_BEGINS = "reading begins", "The offset from which each newly assigned partition is read."
+    DASHBOARD = "dashboard shown", "The page of a pipeline is shown; `url` says where."
