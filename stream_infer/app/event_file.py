@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stream_infer.app.event_text import printable
 from stream_infer.avro.schemas import Schema, leaves
+from stream_infer.common.printable import printable
 from stream_infer.datasets.files import read_rows
 from stream_infer.datasets.row_events import FieldMisfit, RowConverter
 from stream_infer.flow.errors import Misconfigured, Problem

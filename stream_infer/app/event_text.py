@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from stream_infer.common.printable import printable
+
 _RANGES_SHOWN = 4
 
 
@@ -56,13 +58,6 @@ def _ranges(ranges: list[Mapping[str, Any]]) -> str:
     ]
     more = len(ranges) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def printable(text: str) -> str:
-    """Return `text` without control characters: reasons and names come from packages and topics."""
-    return "".join(
-        c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
 
 
 def format_time(unix_ms: int) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
-import typer
-
 from stream_infer.app.answers import Answer, EventPrediction, EventRejection
-from stream_infer.app.event_text import printable
 from stream_infer.app.send import SendReport
+from stream_infer.cli.output import say, say_json
+from stream_infer.common.printable import printable
 
 
 class AnswerPrinter:
@@ -47,11 +45,11 @@ class AnswerPrinter:
                 "predictions": [asdict(one) for one in self._predictions],
                 "dead_letters": [asdict(one) for one in self._rejections],
             }
-            typer.echo(json.dumps(document, ensure_ascii=False))
+            say_json(document)
             return
-        typer.echo(summary_text(report))
+        say(summary_text(report))
         if report.unanswered and timeout_s and not report.interrupted:
-            typer.echo(
+            say(
                 f"error: no answer to {report.unanswered} events, and none came for {timeout_s:g} s: "
                 "is `stream-infer run` running with this worker.toml?",
                 err=True,
@@ -59,7 +57,7 @@ class AnswerPrinter:
 
     def _print(self, line: str) -> None:
         if not self._as_json:
-            typer.echo(line)
+            say(line)
 
 
 def prediction_text(prediction: EventPrediction) -> str:

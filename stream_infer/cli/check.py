@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 
 from stream_infer.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, takes_options
+from stream_infer.cli.output import say, say_json
 from stream_infer.runtime.gc_schedule import without_collections
 
 
@@ -44,10 +44,10 @@ def check_command(options: CheckOptions) -> None:
             "skipped": report.skipped,
             "problems": [asdict(problem) for problem in report.problems],
         }
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        say_json(document)
         raise typer.Exit(report.exit_code)
     for result, lines in (("ok", report.passed), ("warning", report.warned), ("skipped", report.skipped)):
         for line in lines:
-            typer.echo(f"{result:<7}  {line}")
+            say(f"{result:<7}  {line}")
     if report.problems:
         raise CheckFailed(report.problems, report.exit_code)

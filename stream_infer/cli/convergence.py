@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-import typer
-
-from stream_infer.app.event_text import format_time, printable
+from stream_infer.app.event_text import format_time
 from stream_infer.app.fleet import Convergence, RolloutState, WorkerStatus, converging, read_fleet
+from stream_infer.cli.output import say
 from stream_infer.cli.printing import Row, table
+from stream_infer.common.printable import printable
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import StreamInferError
 from stream_infer.rollout.deployment import Deployment
@@ -50,11 +50,11 @@ class Fleet:
     def show(self) -> None:
         """Print the workers, or why they are unknown."""
         if self.problem is not None:
-            typer.echo(f"workers: unknown: {printable(self.problem)}\n")
+            say(f"workers: unknown: {self.problem}", "")
         elif self.workers:
             table("workers", _HEADER, [_row(worker) for worker in self.workers])
         elif self.workers is not None:
-            typer.echo("workers: none has posted a status\n")
+            say("workers: none has posted a status", "")
 
 
 def ask_fleet(settings: Settings | None) -> Fleet:
@@ -73,10 +73,10 @@ def wait(settings: Settings, deployment: Deployment, *, timeout_s: float, as_jso
     for now in converging(settings, deployment, timeout_s=timeout_s):
         if not as_json:
             for line in progress_lines(last, now):
-                typer.echo(line)
+                say(line)
         last = now
     if not as_json:
-        typer.echo(convergence_text(last, timeout_s))
+        say(convergence_text(last, timeout_s))
     return last
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import typer
-
 from stream_infer.app.event_text import format_time
 from stream_infer.cli.model import ModelOptions, RollbackOptions
+from stream_infer.cli.output import say, say_json
 from stream_infer.cli.printing import Row, table
 from stream_infer.common.clock import unix_ms
 from stream_infer.config.sections import Follow
@@ -91,7 +89,7 @@ def rollback(target: DeploymentTarget, request: Request) -> Deployment:
         try:
             announce_rollback(target.settings, done, _package_before(target.store, done))
         except StreamInferError as failure:
-            typer.echo(f"warning: rolled back, but the event was not published: {failure}", err=True)
+            say(f"warning: rolled back, but the event was not published: {failure}", err=True)
     return done
 
 
@@ -100,14 +98,14 @@ def report_result(title: str, deployment: Deployment, waiting: WaitOptions | Non
     if not as_json:
         table(f"{deployment.pipeline}: {title}", (), _facts(deployment))
     elif waiting is None:
-        typer.echo(json.dumps(asdict(deployment)))
+        say_json(asdict(deployment))
     if waiting is None:
         return 0
     from stream_infer.cli import convergence  # noqa: PLC0415 - imports fastavro
 
     ended = convergence.wait(waiting.settings, deployment, timeout_s=waiting.timeout_s, as_json=as_json)
     if as_json:
-        typer.echo(json.dumps(convergence.convergence_document(ended)))
+        say_json(convergence.convergence_document(ended))
     return convergence.EXIT_CODES[convergence.wait_result(ended)]
 
 
@@ -130,7 +128,7 @@ def show_status(target: DeploymentTarget, *, last: int, as_json: bool) -> None:
             **fleet.document(),
             "history": [asdict(one) for one in history],
         }
-        typer.echo(json.dumps(document))
+        say_json(document)
         return
     _show_desired(store.pipeline, in_store)
     if on_topic is not None:
@@ -169,10 +167,10 @@ def _deploy(target: DeploymentTarget, claim: Callable[[frozenset[str], int], Dep
     if followed is not None:
         deployments.publish(followed, claimed)
     if fleet.problem is not None:
-        typer.echo(f"warning: the generation of the workers is unknown: {fleet.problem}", err=True)
+        say(f"warning: the generation of the workers is unknown: {fleet.problem}", err=True)
         return claimed
     if fleet.newest > (known := before.generation if isinstance(before, Deployment) else 0):
-        typer.echo(_ahead_text(claimed.generation, fleet.newest, known), err=True)
+        say(_ahead_text(claimed.generation, fleet.newest, known), err=True)
     _prune(target.store, settings, fleet.serving)
     return claimed
 
@@ -185,11 +183,11 @@ def _prune(store: ModelStore, settings: Settings, serving: frozenset[str]) -> No
     try:
         pruned = prune(store, retention, in_use, now_ms=unix_ms())
     except (OSError, Misconfigured) as failure:
-        typer.echo(f"warning: old deployments were not removed: {failure}", err=True)
+        say(f"warning: old deployments were not removed: {failure}", err=True)
         return
     if pruned.generations:
         counts = f"deployments: {len(pruned.generations)}, packages: {len(pruned.packages)}"
-        typer.echo(f"note: removed from the store ({counts}): nothing needs them any more", err=True)
+        say(f"note: removed from the store ({counts}): nothing needs them any more", err=True)
 
 
 def _ahead_text(generation: int, newest: int, known: int) -> str:

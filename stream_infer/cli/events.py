@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from stream_infer.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, takes_options
+from stream_infer.cli.output import say, say_json
 from stream_infer.common.clock import unix_ms
 from stream_infer.flow.errors import Misconfigured, Problem
 
@@ -73,9 +74,9 @@ def events_command(options: EventsOptions) -> None:
     selected = EventFilter(since_ms, frozenset(options.types or ()))
     for event in (follow_events if options.follow else read_events)(settings, selected):
         if event is None:
-            typer.echo("warning: unreadable record: not a monitoring event of this version", err=True)
+            say("warning: unreadable record: not a monitoring event of this version", err=True)
         else:
-            typer.echo(as_line(event) if options.as_json else event_text(event))
+            say(as_line(event) if options.as_json else event_text(event))
 
 
 @takes_options
@@ -96,11 +97,11 @@ def backtest_command(options: BacktestOptions) -> None:
     last = END if options.last is None else bound("--to", options.last)
     done = run_backtest(settings, first, last)
     if options.as_json:
-        typer.echo(json.dumps(_finite(as_document(done)), ensure_ascii=False))
+        say_json(_finite(as_document(done)))
         return
     for event in done.events:
-        typer.echo(event_text(event))
-    typer.echo(
+        say(event_text(event))
+    say(
         f"{done.incidents} incidents in {done.frames} frames of {done.records} records"
         + (f"; {done.unreadable} unreadable frames" if done.unreadable else "")
     )

@@ -6,7 +6,6 @@ it runs inside its function, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
@@ -18,9 +17,11 @@ from stream_infer.cli.check import check_command
 from stream_infer.cli.dashboard import dashboard_command
 from stream_infer.cli.demo import demo_command
 from stream_infer.cli.events import backtest_command, events_command
+from stream_infer.cli.output import say_json
 from stream_infer.cli.run import run_command
 from stream_infer.cli.send import send_command
 from stream_infer.cli.serve import serve_command
+from stream_infer.common.printable import printable
 from stream_infer.flow.codes import ExitCode
 from stream_infer.flow.errors import Misconfigured, Refused, StreamInferError
 
@@ -70,7 +71,7 @@ def main() -> None:
         app()
     except StreamInferError as error:
         if "--json" in sys.argv:
-            sys.stdout.write(json.dumps({"error": _as_json(error)}) + "\n")
+            say_json({"error": _as_json(error)})
         _show(error)
         sys.exit(error.exit_code)
 
@@ -93,7 +94,7 @@ def _show(error: StreamInferError) -> None:
     # Text, not markup: a path or a value with brackets in it is printed as it is.
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     for line, style in _lines(error):
-        console.print(Text(line, style=style))
+        console.print(Text(printable(line), style=style))
 
 
 def _lines(error: StreamInferError) -> list[tuple[str, str]]:

@@ -156,10 +156,22 @@ class CreatePackageOptions(CsvFileOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackagePathOptions:
-    """The options of `package verify` and `inspect`."""
+    """The options of `package inspect`."""
 
     path: Annotated[Path, typer.Argument(metavar="PACKAGE", help="The package: a folder or a .zip file.")]
     as_json: AsJson = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyPackageOptions(PackagePathOptions):
+    """The options of `package verify`."""
+
+    rehearsal_timeout_ms: Annotated[
+        int, typer.Option(min=1, help="As the setting of a worker: most time that a rehearsal may take.")
+    ] = 60_000
+    rehearsal_memory_bytes: Annotated[
+        int, typer.Option(min=1, help="The same: most memory that the model may need.")
+    ] = 2 * 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,8 +212,11 @@ def create_command(options: CreatePackageOptions) -> None:
 
 @app.command("verify")
 @takes_options
-def verify_command(options: PackagePathOptions) -> None:
-    """Check every file against its digest, load the model, replay the golden rows (refused: exit code 3)."""
+def verify_command(options: VerifyPackageOptions) -> None:
+    """Check every file against its digest, load the model, replay the golden rows (refused: exit code 3).
+
+    The model runs in a process of its own, as in the rehearsal of a worker.
+    """
     from stream_infer.cli import packages  # noqa: PLC0415 - loads scikit-learn
 
     packages.print_verified(options)

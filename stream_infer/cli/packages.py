@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-import typer
-
+from stream_infer.cli.output import say, say_json
 from stream_infer.cli.package import (
     CreatePackageOptions,
     DockerfileOptions,
     InstallPackageOptions,
     PackagePathOptions,
+    VerifyPackageOptions,
 )
 from stream_infer.cli.printing import table
 from stream_infer.flow.errors import Misconfigured, Problem
@@ -22,8 +21,9 @@ from stream_infer.packaging.environment import install_package
 from stream_infer.packaging.mlflow_folder import from_mlflow
 from stream_infer.packaging.options import CreateOptions
 from stream_infer.packaging.summary import summarise_package
-from stream_infer.packaging.verify import verify_package
+from stream_infer.packaging.verify import verify_apart
 from stream_infer.rollout.forkserver import forkserver
+from stream_infer.rollout.rehearsal_task import RehearsalLimits
 
 
 def print_created(options: CreatePackageOptions) -> None:
@@ -49,9 +49,13 @@ def print_created(options: CreatePackageOptions) -> None:
     )
 
 
-def print_verified(options: PackagePathOptions) -> None:
-    """Verify a package and print what was checked. Raises `Refused`."""
-    report = verify_package(options.path)
+def print_verified(options: VerifyPackageOptions) -> None:
+    """Verify a package in a child and print what was checked. Raises `Refused`."""
+    limits = RehearsalLimits(
+        timeout_s=options.rehearsal_timeout_ms / 1_000, memory_bytes=options.rehearsal_memory_bytes
+    )
+    with forkserver() as run:
+        report = verify_apart(options.path, limits, run)
     if options.as_json:
         _print_json({**asdict(report), "path": str(report.path)})
         return
@@ -82,14 +86,14 @@ def print_installed(options: InstallPackageOptions) -> None:
     """Make the environment of a package and print what was verified in it."""
     made = install_package(options.path, options.target)
     checked = "checked by hash" if made.hashed else "without hashes, which `package create --hashes` records"
-    typer.echo(f"{made.target}: Python {made.python}, {made.distributions} distributions {checked}")
-    typer.echo(made.verified)
+    say(f"{made.target}: Python {made.python}, {made.distributions} distributions {checked}")
+    say(*made.verified.splitlines())
 
 
 def print_dockerfile(options: DockerfileOptions) -> None:
     """Write the folder of an image and print how the image is built."""
     dockerfile = write_build_folder(options.path, options.output, options.base)
-    typer.echo(f"{dockerfile}: docker build -t IMAGE {dockerfile.parent}")
+    say(f"{dockerfile}: docker build -t IMAGE {dockerfile.parent}")
 
 
 def _create_options(options: CreatePackageOptions) -> CreateOptions:
@@ -146,10 +150,10 @@ def _read_source(options: CreatePackageOptions) -> CreateOptions:
 
 
 def _print_json(value: Mapping[str, object]) -> None:
-    typer.echo(json.dumps(value, sort_keys=True))
+    say_json(value)
 
 
 def _print_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
     """Print one fact per line without wrapping: a digest that is broken in two cannot be copied."""
     width = max(len(name) for name, _ in facts)
-    typer.echo("\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in facts)]))
+    say(title, *(f"  {name:<{width}}  {value}" for name, value in facts))

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stream_infer.app.event_text import printable
+from stream_infer.common.printable import printable
 
 Row = Sequence[str]
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
 
-import typer
-
 from stream_infer.app.offset_reset import OffsetMove, apply_reset, plan_reset, require_no_members
 from stream_infer.cli.events import moment_ms
 from stream_infer.cli.offsets import ResetOptions
+from stream_infer.cli.output import say, say_json
 from stream_infer.cli.printing import table
 from stream_infer.common.clock import unix_ms
 from stream_infer.config.settings import load_settings
@@ -34,10 +32,10 @@ def reset(options: ResetOptions) -> None:
         apply_reset(settings, moves)
     if options.as_json:
         partitions = [_document(move) for move in moves]
-        typer.echo(json.dumps({"group": settings.group_id, "applied": options.yes, "partitions": partitions}))
+        say_json({"group": settings.group_id, "applied": options.yes, "partitions": partitions})
         return
     table(settings.group_id, ("partition", "committed", "reset to", "effect"), [_row(m) for m in moves])
-    typer.echo("these offsets are set" if options.yes else "nothing is changed; --yes sets these offsets")
+    say("these offsets are set" if options.yes else "nothing is changed; --yes sets these offsets")
 
 
 def parse_place(where: str) -> RangeBound | Mapping[Partition, int]:

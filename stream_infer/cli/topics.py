@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from stream_infer.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, takes_options
+from stream_infer.cli.output import say, say_json
 
 app = typer.Typer(name="topics", help="Create the topics of a pipeline.", no_args_is_help=True)
 
@@ -62,11 +62,11 @@ def create_topics_command(options: CreateTopicsOptions) -> None:
         for one in registry_subjects(settings)
     ]
     if options.as_json:
-        typer.echo(json.dumps({"topics": topics, "subjects": subjects}))
+        say_json({"topics": topics, "subjects": subjects})
         return
     for topic in topics:
-        typer.echo(f"{topic['result']:<16}  {topic['topic']}  ({topic['partitions']} partitions)")
+        say(f"{topic['result']:<16}  {topic['topic']}  ({topic['partitions']} partitions)")
     for subject in subjects:
         result = "would be registered" if options.dry_run else "registered"
         known = "" if subject["id"] is None else f", id {subject['id']}"
-        typer.echo(f"{result:<16}  {subject['subject']}  ({subject['schema']}{known})")
+        say(f"{result:<16}  {subject['subject']}  ({subject['schema']}{known})")

@@ -6,7 +6,7 @@ import importlib
 import re
 from collections.abc import Iterator, Mapping
 
-from stream_infer.common.foreign_code import raise_interrupt
+from stream_infer.common.foreign_code import error_text, raise_interrupt
 from stream_infer.config.problems import describe_error
 from stream_infer.flow.errors import Problem
 from stream_infer.kafka.client import Value
@@ -34,7 +34,7 @@ def load_provider(value: object) -> TokenProvider | Problem:
         function = getattr(importlib.import_module(found["module"]), found["function"], None)
     except BaseException as error:  # noqa: BLE001 - a module of the user may raise anything
         raise_interrupt(error)
-        return Problem(_KEY, shown, f"cannot be imported: {type(error).__name__}: {error}", fix)
+        return Problem(_KEY, shown, f"cannot be imported: {error_text(error)}", fix)
     if not callable(function):
         return Problem(_KEY, shown, f"{found['module']} has no such function", "correct the name")
     return TokenProvider(found[0], function)

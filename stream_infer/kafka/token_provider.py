@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from stream_infer.common.foreign_code import raise_interrupt
+from stream_infer.common.foreign_code import error_text, raise_interrupt
 from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import BrokerUnreachable
 
@@ -39,7 +39,7 @@ class TokenProvider:
             answer = _checked(self._function(config or ""))
         except BaseException as error:
             raise_interrupt(error)
-            reason = f"{type(error).__name__}: {error}"
+            reason = error_text(error)
             if not self._failing:  # each client asks again every 10 s
                 _log.warning(LogEvent.NO_TOKEN, extra={"provider": self.name, "reason": reason})
             self._failing = True

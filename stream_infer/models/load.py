@@ -16,7 +16,7 @@ import joblib
 import numpy as np
 from sklearn.exceptions import InconsistentVersionWarning
 
-from stream_infer.common.foreign_code import raise_interrupt
+from stream_infer.common.foreign_code import error_text, raise_interrupt
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.code import Code
@@ -129,7 +129,7 @@ def _unpickle(verified: Verified) -> Estimator:
         # A pickle runs code, so anything can come out of it. Its libraries are here: a module or name that is
         # not found is mostly a function of the user's own script.
         hint = "; ship its module with --code" if isinstance(error, AttributeError | ImportError) else ""
-        raise Refused(RefusalCode.LOAD, f"{type(error).__name__}: {error}{hint}") from error
+        raise Refused(RefusalCode.LOAD, f"{error_text(error)}{hint}") from error
 
 
 def force_one_job(estimator: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stream_infer.common.foreign_code import raise_interrupt
+from stream_infer.common.foreign_code import error_text, raise_interrupt
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 
@@ -21,7 +21,7 @@ def importing(need: str, fix: str) -> Iterator[None]:
     except BaseException as error:
         raise_interrupt(error)
         # An import runs code: a library that does not like its machine may try to end the process.
-        text = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        text = str(error) if isinstance(error, ImportError) else error_text(error)
         what = f"{need}, which cannot be imported here ({text})"
         raise Refused(RefusalCode.RUNTIME, f"{what}: {fix}") from error
 
@@ -35,4 +35,4 @@ def reading(title: str) -> Iterator[None]:
         raise
     except BaseException as error:
         raise_interrupt(error)
-        raise Refused(RefusalCode.LOAD, f"{title}: {type(error).__name__}: {error}") from error
+        raise Refused(RefusalCode.LOAD, f"{title}: {error_text(error)}") from error

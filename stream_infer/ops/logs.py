@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
+from stream_infer.common.printable import printable
 from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.flow.events import (
@@ -263,7 +264,12 @@ def _json() -> list[Processor]:
 def _text(*, colours: bool) -> list[Processor]:
     # The default of structlog, rich, prints the local variables of each frame: records would be in the log.
     plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain)]
+    return [_without_controls, structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain)]
+
+
+def _without_controls(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Clean what others wrote, package and topic names for one; JSON escapes it by itself."""
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _at_most_warning(record: logging.LogRecord) -> bool:

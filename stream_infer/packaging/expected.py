@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_outlier_detector, is_regressor
 
-from stream_infer.common.foreign_code import raise_interrupt
+from stream_infer.common.foreign_code import error_text, raise_interrupt
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
 from stream_infer.models.frame_builder import Frame
 from stream_infer.models.manifest import OutputContract
@@ -73,7 +73,7 @@ def _no_answer(estimator: object, what: str) -> Misconfigured:
 
 
 def _raises(error: BaseException, option: str) -> Misconfigured:
-    what = f"the model raises on your own sample: {type(error).__name__}: {error}"
+    what = f"the model raises on your own sample: {error_text(error)}"
     fix = (
         "give a sample like the data the model was trained on: same columns, same types"
         " (a column that is empty throughout has no type in a CSV)"

@@ -19,7 +19,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from stream_infer.common.foreign_code import raise_interrupt
+from stream_infer.common.foreign_code import error_text, raise_interrupt
 from stream_infer.flow.errors import Misconfigured, Problem
 
 ALWAYS = ("joblib", "numpy", "scikit-learn", "scipy")
@@ -102,7 +102,7 @@ def _named_modules(model: object) -> set[str]:
         names.dump(model)
     except BaseException as error:
         raise_interrupt(error)
-        what = f"cannot be pickled again ({type(error).__name__}: {error}), so its libraries are not known"
+        what = f"cannot be pickled again ({error_text(error)}), so its libraries are not known"
         raise Misconfigured([Problem("MODEL", "", what, "check that joblib.dump writes it")]) from error
     return names.modules
 

@@ -16,7 +16,7 @@ from typing import Any
 import joblib
 from sklearn.exceptions import InconsistentVersionWarning
 
-from stream_infer.common.foreign_code import raise_interrupt
+from stream_infer.common.foreign_code import error_text, raise_interrupt
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Misconfigured, Problem, Refused
 from stream_infer.models.code import Code
@@ -73,7 +73,7 @@ def pickled(estimator: Any) -> bytes:  # noqa: ANN401 - any estimator
         joblib.dump(estimator, file)
     except BaseException as error:
         raise_interrupt(error)
-        what = f"cannot be pickled ({type(error).__name__}: {error})"
+        what = f"cannot be pickled ({error_text(error)})"
         fix = "move its functions into a module, import it from there to train, and give its folder as code"
         raise Misconfigured([Problem("MODEL", type(estimator).__name__, what, fix)]) from error
     return file.getvalue()
@@ -144,10 +144,10 @@ def _unpickle(name: str, data: bytes, code: Code) -> Any:  # noqa: ANN401 - any 
 
 
 def _explained(error: BaseException) -> tuple[str, str]:
-    text = f"{type(error).__name__}: {error}"
+    text = error_text(error)
     if isinstance(error, InconsistentVersionWarning):
         return str(error), "make the package in the environment that the model was trained in"
-    if "__main__" in str(error):
+    if "__main__" in text:
         fix = (
             "move the function into a module, import it from there to train, and give its folder with --code"
         )

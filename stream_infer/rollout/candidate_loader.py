@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from stream_infer.common.foreign_code import error_text
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.load import Model
@@ -87,9 +88,9 @@ class CandidateLoader:
         except Refused:
             raise
         except (OSError, MemoryError) as error:
-            return StoreProblem(RefusalCode.BUSY, f"cannot be tried now: {type(error).__name__}: {error}")
+            return StoreProblem(RefusalCode.BUSY, f"cannot be tried now: {error_text(error)}")
         except Exception as error:
-            raise Refused(RefusalCode.INTERNAL, f"{type(error).__name__}: {error}") from error
+            raise Refused(RefusalCode.INTERNAL, error_text(error)) from error
 
     def _verified(self, path: Path, package: PackageRef) -> Verified | StoreProblem:
         try:

@@ -17,6 +17,8 @@ import signal
 import sys
 from pathlib import Path
 
+from stream_infer.common.foreign_code import error_text
+
 if sys.platform != "win32":
     import resource
 
@@ -96,7 +98,7 @@ def failed_allocation(error: BaseException | None) -> BaseException | None:
     """
     found = None
     while error is not None:
-        told = isinstance(error, Exception) and _NO_MEMORY.search(str(error)) is not None
+        told = isinstance(error, Exception) and _NO_MEMORY.search(error_text(error)) is not None
         if told or isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             found = error
         error = error.__cause__ or error.__context__

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from stream_infer.common.backoff import Backoff
 from stream_infer.common.clock import unix_ms
+from stream_infer.common.foreign_code import error_text
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.active import ActiveModel, ServingModel
@@ -138,7 +139,7 @@ class Deployer:
             try:
                 self._turn()
             except BaseException as error:  # noqa: BLE001 - nothing stops this thread, least of all a package
-                problem = StoreProblem(RefusalCode.INTERNAL, f"{type(error).__name__}: {error}")
+                problem = StoreProblem(RefusalCode.INTERNAL, error_text(error))
                 now = self._clocks.monotonic_s()
                 with contextlib.suppress(Exception):
                     self._update(self._view.postponed(problem, now, self._timing.backoff))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stream_infer.common.foreign_code import error_text
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused
 from stream_infer.models.code import abandon_turn
@@ -120,4 +121,4 @@ def _loaded(verified: Verified) -> Model | BaseException:
     except Exception as error:  # noqa: BLE001 - the caller raises it
         return error
     except BaseException as error:  # noqa: BLE001 - code of the package may raise anything: SystemExit, for one
-        return Refused(RefusalCode.LOAD, f"{type(error).__name__}: {error}")
+        return Refused(RefusalCode.LOAD, error_text(error))

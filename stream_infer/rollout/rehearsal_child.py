@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema
+from stream_infer.common.foreign_code import error_text
 from stream_infer.flow.codes import RefusalCode
 from stream_infer.flow.errors import Refused, StreamInferError
 from stream_infer.models.load import Model, load_model
@@ -115,13 +116,13 @@ def _undisturbed_s() -> float:
 
 
 def _refusal(error: BaseException, tried: Sequence[str], memory_bytes: int) -> Refusal:
-    reason = str(error) if isinstance(error, StreamInferError) else f"{type(error).__name__}: {error}"
+    reason = str(error) if isinstance(error, StreamInferError) else error_text(error)
     code = error.code if isinstance(error, Refused) else RefusalCode.LOAD
     failed = failed_allocation(error)
     if failed is not None:
         code = RefusalCode.MEMORY
         # What the error became on its way up may blame an import.
-        reason = f"it needs more than the limit of {memory_bytes:,} bytes ({type(failed).__name__}: {failed})"
+        reason = f"it needs more than the limit of {memory_bytes:,} bytes ({error_text(failed)})"
     elif tried:
         code = RefusalCode.NETWORK
         reason = f"{reason} (it tried {', '.join(sorted(set(tried)))})"

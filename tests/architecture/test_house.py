@@ -56,6 +56,18 @@ def test_every_suppression_names_its_rule_and_its_reason() -> None:
     ] == []
 
 
+def test_commands_print_through_the_one_door_that_cleans_what_others_wrote() -> None:
+    doors = {"output.py", "printing.py", "main.py"}
+
+    assert [
+        where
+        for where, line in lines()
+        if where.startswith("stream_infer/cli/")
+        and where.split(":")[0].rpartition("/")[2] not in doors
+        and re.search(r"typer\.(echo|secho)\(|\bprint\(|sys\.std(out|err)", line)
+    ] == []
+
+
 def test_the_changelog_tells_of_this_version() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import joblib
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -25,6 +26,7 @@ from stream_infer.flow.errors import (
     SlotTaken,
     StreamInferError,
 )
+from tests.unit.rollout.packages import Calls, exits, hangs, kills_itself, package
 
 # Not pydantic: typer itself imports it to read options.
 HEAVY = (
@@ -314,3 +316,43 @@ print([name for name in {HEAVY!r} if name in sys.modules], stream_infer.open_pac
     assert done.stdout.strip() == "[] open_package"
     with pytest.raises(AttributeError, match="no attribute 'open_packages'"):
         stream_infer.open_packages  # noqa: B018 - the lookup is the test
+
+
+ESCAPES = "\x1b[2J\x9b1m\x1b]52;c;AAAA\x07\nfraud 1.0: verified"
+
+
+def test_names_in_a_package_reach_the_terminal_as_text(terminal: Terminal, folder: Path) -> None:
+    libraries = {"scikit-learn": sklearn.__version__, f"x{ESCAPES}": f"1{ESCAPES}"}
+    package(folder / "odd", 2.0, python=f"3.11{ESCAPES}", libraries=libraries)
+
+    for said in (
+        terminal.run("package", "inspect", folder / "odd"),
+        terminal.run("package", "inspect", folder / "odd", "--json"),
+        terminal.run("package", "verify", folder / "odd"),
+    ):
+        assert all(line.isprintable() for line in (said.out + said.err).split("\n"))
+        assert not any(line.startswith("fraud 1.0: verified") for line in (said.out + said.err).split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [(exits(), "crash"), (kills_itself(), "crash"), (Calls(print, "line 1: verified"), "output")],
+)
+def test_only_what_this_process_finds_makes_a_package_verified(
+    terminal: Terminal, folder: Path, model: object, code: str
+) -> None:
+    package(folder / "harm", 2.0, model)
+
+    said = terminal.run("package", "verify", folder / "harm", "--json")
+
+    assert said.code == 3
+    assert json.loads(said.out)["error"]["code"] == code
+
+
+def test_a_model_that_never_loads_is_refused_within_the_limit(terminal: Terminal, folder: Path) -> None:
+    package(folder / "harm", 2.0, hangs())
+
+    said = terminal.run("package", "verify", folder / "harm", "--rehearsal-timeout-ms", "3000")
+
+    assert said.code == 3
+    assert "refused: timeout" in said.err

@@ -118,6 +118,15 @@ def test_a_terminal_gets_text_and_json_when_asked() -> None:
     assert lines(json_lines)[0]["n"] == 3
 
 
+def test_what_others_wrote_reaches_a_terminal_as_text() -> None:
+    text, json_lines = Terminal(), Terminal()
+
+    for stream, form in ((text, "text"), (json_lines, "json")):
+        configure(stream, {"NO_COLOR": "1", "STREAM_INFER_LOG_FORMAT": form})
+        logging.getLogger("somewhere").warning("refused", extra={"package": "\x1b[2J\x9b1m"})
+        assert stream.getvalue().strip().isprintable()
+
+
 def test_the_last_configuration_counts_and_no_line_comes_twice() -> None:
     first, second = io.StringIO(), io.StringIO()
     configure(first, {})
