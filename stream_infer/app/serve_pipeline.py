@@ -14,11 +14,10 @@ from stream_infer.app.checks.check import Checked, require_servable
 from stream_infer.app.kit.lifetime import run_until_signal
 from stream_infer.app.kit.member import GroupMember
 from stream_infer.app.kit.records import event_writer
-from stream_infer.app.serve import serve
+from stream_infer.app.serve import Front, require_guarded, serve
 from stream_infer.app.status_reporter import DeploymentReporter, status_reporters
 from stream_infer.config.settings import Settings
 from stream_infer.models.active import ActiveModel
-from stream_infer.ops.http import Listening
 from stream_infer.packaging.scorer import Scorer, scorer_of
 from stream_infer.rollout.forkserver import forkserver
 from stream_infer.rollout.rehearsal_task import RunChild
@@ -45,15 +44,16 @@ class ActiveScorer:
         return self._scorer
 
 
-def run_serve_pipeline(settings: Settings, where: Listening) -> int:
+def run_serve_pipeline(settings: Settings, front: Front) -> int:
     """Check, then serve until SIGTERM (exit code 0) or SIGINT (130). Raises what stops it otherwise."""
+    require_guarded(front)
     # First of all: a process that has threads must not fork.
     with forkserver() if settings.model.store is not None else nullcontext(run_spawned) as run_child:
         prepare = partial(require_servable, _as_server(settings))
-        return run_until_signal(prepare, partial(serve_pipeline, where, run_child=run_child))
+        return run_until_signal(prepare, partial(serve_pipeline, front, run_child=run_child))
 
 
-def serve_pipeline(where: Listening, ready: Checked, stop: Stop, *, run_child: RunChild) -> None:
+def serve_pipeline(front: Front, ready: Checked, stop: Stop, *, run_child: RunChild) -> None:
     """Answer with the model that the workers of the pipeline have, until `stop` is requested."""
     settings = ready.settings
     member = GroupMember(settings.kafka, f"{settings.pipeline}.{_ROLE}", settings.worker.slot)
@@ -65,7 +65,7 @@ def serve_pipeline(where: Listening, ready: Checked, stop: Stop, *, run_child: R
         ]
         desired = stack.enter_context(desired_source(settings))
         active = stack.enter_context(follow_active_model(ready, desired, reporters, run_child))
-        serve(where, ActiveScorer(active, ready.events), stop, pipeline=settings.pipeline)
+        serve(front, ActiveScorer(active, ready.events), stop, pipeline=settings.pipeline)
 
 
 def _as_server(settings: Settings) -> Settings:

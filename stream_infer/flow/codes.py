@@ -195,6 +195,11 @@ class LogEvent(DocumentedEnum):
         "request failed",
         "A request over HTTP has failed by no fault of its own; `reason` says why.",
     )
+    SECRET_REPLACED = "secret replaced", "A file of tokens or of a certificate has changed and counts now."
+    SECRET_UNUSABLE = (
+        "secret unusable",
+        "A file of tokens or of a certificate has changed and cannot be used; the one before counts on.",
+    )
     WORKER_STOPPED = "worker stopped", "A worker has stopped; `reason` says why."
     PROCESS_STARTED = "worker.process_started", "The supervisor started a process."
     PROCESS_ENDED = "worker.process_ended", "A process ended; the supervisor restarts it after `restart_s`."

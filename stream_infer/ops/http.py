@@ -9,6 +9,7 @@ import asyncio
 import errno
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from stream_infer.flow.codes import LogEvent, ReadinessReason
@@ -169,35 +171,38 @@ class HttpServer:
     `start()` returns when the port is bound. `close()` ends the thread within a second after `grace_s`, and
     does not raise; a second call does nothing. A request that still runs after `grace_s` is cut off.
     `protocol` makes uvicorn's protocol of a connection; `fastest` uses the event loop of the extra `fast`,
-    where it is installed.
+    where it is installed. With `tls` it speaks HTTPS.
     """
 
     def __init__(
         self,
-        application: Starlette,
+        application: ASGIApp,
         where: Listening,
         *,
         grace_s: int = _GRACE_S,
         protocol: Callable[..., asyncio.Protocol] = H11Protocol,
         fastest: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._where = where
         self._port = where.port
+        self._scheme = "http" if tls is None else "https"
         self._close_s = grace_s + _BEYOND_GRACE_S
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                application,
-                lifespan="off",
-                loop="auto" if fastest else "asyncio",
-                http=protocol,  # type: ignore[arg-type]  # any callable will do
-                ws="none",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=grace_s,
-            )
+        config = uvicorn.Config(
+            application,
+            lifespan="off",
+            loop="auto" if fastest else "asyncio",
+            http=protocol,  # type: ignore[arg-type]  # any callable will do
+            ws="none",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=grace_s,
         )
+        config.load()
+        config.ssl = tls  # a context of our own: uvicorn's cannot be renewed
+        self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
 
     @property
@@ -209,7 +214,7 @@ class HttpServer:
     def url(self) -> str:
         """The address that a caller on this machine uses."""
         host = f"[{self._where.host}]" if ":" in self._where.host else self._where.host
-        return f"http://{host}:{self._port}"
+        return f"{self._scheme}://{host}:{self._port}"
 
     def start(self) -> None:
         """Bind the port and begin to answer. Raises `Misconfigured` when the port cannot be bound."""

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 import stream_infer
 from stream_infer.packaging.scorer import Scorer
+from stream_infer.serving.answer_forms import answer_form, write_answers
 from stream_infer.serving.answering import answering
 from stream_infer.serving.batching import Batcher
 from stream_infer.serving.bodies import Bodies
@@ -27,8 +28,8 @@ from stream_infer.serving.descriptions import Descriptions
 from stream_infer.serving.documents import json_answer
 from stream_infer.serving.inference import HEADER_LENGTH, model_metadata, read_inference, write_inference
 from stream_infer.serving.metrics import ServingMetrics
-from stream_infer.serving.predictions import events_in_body, write_answers
-from stream_infer.serving.requests import BadRequest
+from stream_infer.serving.predictions import events_in_body
+from stream_infer.serving.requests import BadRequest, require_rows
 from stream_infer.steps.scoring.answers import RowAnswer, ScoringRequest, answer_requests, row_count
 from stream_infer.steps.scoring.isolate import Expired
 
@@ -86,13 +87,12 @@ class Endpoints:
     async def predictions(self, request: Request) -> Response:
         """Answer one event, or a list of events."""
         served = self._current()
+        form = answer_form(request.headers.get("accept", ""))
         async with self._bodies.read(request) as body:
-            events = events_in_body(body, served.schema)
-            answers = events.encoded.in_order(await self._ask(request, served, events.encoded.data))
+            events = events_in_body(body, served.schema, served.model.manifest, self._limits.rows)
+            answers = events.in_order(await self._ask(request, served, events.rows))
         self._metrics.answered(served.model.manifest.version, answers)
-        document = write_answers(answers, served.model, is_single=events.is_single)
-        is_refused = events.is_single and "error" in document
-        return json_answer(document, HTTPStatus.UNPROCESSABLE_ENTITY if is_refused else HTTPStatus.OK)
+        return write_answers(answers, served.model, form, is_single=events.is_single)
 
     async def infer(self, request: Request) -> Response:
         """Answer tensors."""
@@ -133,10 +133,8 @@ class Endpoints:
         return Response(encode(self._metrics.registry), headers={"content-type": content_type})
 
     async def _ask(self, request: Request, served: Scorer, rows: ScoringRequest) -> list[RowAnswer]:
-        count, most = row_count(rows), self._limits.rows
-        if count > most:
-            reason = f"{count} rows in one request; the limit is {most}"
-            raise BadRequest(reason, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        count = row_count(rows)
+        require_rows(count, self._limits.rows)
         if not count:
             return []
         answer = self._batcher.submit((served, rows), count)

@@ -9,6 +9,8 @@ from typing import Any
 import stream_infer
 from stream_infer.models.manifest import Manifest
 from stream_infer.packaging.scorer import Scorer
+from stream_infer.serving.answer_forms import AVRO_CONTAINER, JSON
+from stream_infer.serving.arrow_events import ARROW_STREAM
 from stream_infer.serving.event_schema import event_json_schema
 from stream_infer.serving.golden_events import golden_events, golden_tensors
 from stream_infer.serving.inference import model_metadata
@@ -16,9 +18,12 @@ from stream_infer.serving.tensor_schema import inference_answer, inference_reque
 
 Json = dict[str, Any]
 
+_BYTES: Mapping[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
 _PROBLEMS: Mapping[str, str] = {
     "400": "The request is not what this document says; `error` names it.",
     "404": "Another model or version serves.",
+    "406": "The answer has none of the forms asked for.",
     "408": "The request came too slowly.",
     "413": "A limit of bytes or rows is passed.",
     "503": "Too much waits, or the model is broken. `Retry-After` has seconds where trying again helps.",
@@ -77,14 +82,20 @@ def _predictions(row_limit: int, example: Mapping[str, Any] | None) -> Json:
     return {
         "operationId": "predict",
         "summary": "Answer one event, or a list of events in its order.",
-        "requestBody": {"required": True, "content": {"application/json": body}},
+        "requestBody": {
+            "required": True,
+            "content": {JSON: body, AVRO_CONTAINER: _BYTES, ARROW_STREAM: _BYTES},
+        },
         "responses": {
-            "200": {"description": "The answers.", **answers},
+            "200": {
+                "description": "The answers, in the form that `Accept` asks for.",
+                "content": {**answers["content"], AVRO_CONTAINER: _BYTES, ARROW_STREAM: _BYTES},
+            },
             "422": {
                 "description": "The one event is refused, as a worker would refuse it.",
                 **_json_content({"$ref": "#/components/schemas/refusal"}),
             },
-            **_problems("400", "408", "413", "503", "504"),
+            **_problems("400", "406", "408", "413", "503", "504"),
         },
     }
 

@@ -11,3 +11,10 @@ class BadRequest(ValueError):
     def __init__(self, message: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(message)
         self.status = status
+
+
+def require_rows(count: int, most: int) -> None:
+    """Raise `BadRequest` (413) for a request of more than `most` rows."""
+    if count > most:
+        reason = f"{count} rows or more in one request; the limit is {most}"
+        raise BadRequest(reason, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

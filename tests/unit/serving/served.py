@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from stream_infer.ops.http import HttpServer, Listening
 from stream_infer.ops.metrics import Build
 from stream_infer.packaging.scorer import Scorer
+from stream_infer.serving.access import Admits, Guarded
 from stream_infer.serving.application import RequestLimits, Scoring, serving_application
 from stream_infer.serving.batching import Batcher, Limits
 from stream_infer.serving.connections import ConnectionLimits, Connections, guarded_protocol
@@ -37,9 +41,10 @@ class Client:
     """Asks the server at one port of this machine."""
 
     port: int
+    tls: ssl.SSLContext | None = None
 
-    def get(self, path: str) -> Answer:
-        return self._ask("GET", path)
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        return self._ask("GET", path, None, headers)
 
     def post(self, path: str, document: object, headers: Mapping[str, str] | None = None) -> Answer:
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
@@ -48,7 +53,10 @@ class Client:
     def _ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        if self.tls is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.tls)
         try:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
@@ -65,12 +73,17 @@ def serving(
     queue: Limits = Limits(),  # noqa: B008 - frozen
     connections: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - frozen
     fastest: bool = False,
+    admits: Admits | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Client]:
     """Serve the model of `current` while the block runs."""
     metrics = ServingMetrics("trips", Build("0.1.0"))
     batcher = Batcher(Scoring(), queue, metrics.scored)
-    application = serving_application(current, batcher, limits, metrics)
+    application: ASGIApp = serving_application(current, batcher, limits, metrics)
+    if admits is not None:
+        application = Guarded(application, admits, metrics)
     protocol = guarded_protocol(Connections(connections, metrics), fastest=fastest)
-    with HttpServer(application, Listening(port=0), protocol=protocol, fastest=fastest) as server:
+    where = Listening(port=0)
+    with HttpServer(application, where, protocol=protocol, fastest=fastest, tls=tls) as server:
         yield Client(server.port)
     batcher.close()

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from stream_infer.app.checks.check import require_servable
+from stream_infer.app.serve import Front
 from stream_infer.app.serve_pipeline import serve_pipeline
 from stream_infer.config.settings import load_settings
 from stream_infer.ops.http import Listening
@@ -104,7 +105,7 @@ def served(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Served]
     store.promote(line(tmp_path, 1), ME)
     ready = require_servable(load_settings(config(tmp_path, store.folder), {}))
     port, stop = free_ports(1)[0], Stop()
-    serve = partial(serve_pipeline, Listening(port=port), ready, stop, run_child=unrehearsed)
+    serve = partial(serve_pipeline, Front(Listening(port=port)), ready, stop, run_child=unrehearsed)
     thread = threading.Thread(target=serve, daemon=True)
     with caplog.at_level("INFO"):
         thread.start()
