@@ -260,3 +260,20 @@ def a_row_that_no_event_can_hold(bench: Bench, _: Patch) -> Steps:
     fix = "give rows that your events can carry"
     yield fix, lambda: bench.make(model, golden.assign(word="s"), schema=event(word=kind))
     yield DONE, lambda: bench.make(model, golden, schema=event(word=kind))
+
+
+@case
+def the_truth_of_the_reference(bench: Bench, _: Patch) -> Steps:
+    labelled = bench.csv("labelled.csv", NUMBERS.assign(sum=SUM, word=FRAME["word"]))
+    yield "give the labelled training data as --reference", lambda: bench.make(target="summ")
+    yield "name the column with the true class", lambda: bench.make(target="summ", reference=labelled)
+    yield "name the column with the true numbers", lambda: bench.make(target="word", reference=labelled)
+    yield DONE, lambda: bench.make(target="sum", reference=labelled)
+
+
+@case
+def the_truth_of_several_outputs(bench: Bench, _: Patch) -> Steps:
+    model = LinearRegression().fit(NUMBERS, NUMBERS)
+    given = {"values": ("x", "y"), "reference": bench.csv("labelled.csv", NUMBERS.assign(sum=SUM))}
+    yield "leave --target out", lambda: bench.make(model, target="sum", **given)
+    yield DONE, lambda: bench.make(model, **given)
