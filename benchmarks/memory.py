@@ -67,7 +67,7 @@ class Scene:
     def _line(self, phase: str, before: int, most: float) -> list[str]:
         self._producer.flush(60)
         began = time.monotonic()
-        while self._topics.committed(self._job.group) < self._sent:
+        while self._topics.committed(self._job.group, self._job.input) < self._sent:
             self._process.check_alive()
             if time.monotonic() > began + _WITHIN_S:
                 raise RuntimeError(f"{phase}: not caught up within {_WITHIN_S:.0f} s")

@@ -12,7 +12,6 @@ import numpy as np
 from confluent_kafka import (
     Consumer,
     ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Producer,
@@ -39,11 +38,14 @@ class Topics:
         self.bootstrap = bootstrap
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
         self._created: dict[str, int] = {}
+        self._members: dict[str, Consumer] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for member in self._members.values():
+            member.close()
         self.remove(*self._created)
 
     def create(self, name: str, partitions: int, *, broker_time: bool = False) -> str:
@@ -127,11 +129,16 @@ class Topics:
             consumer.close()
         return np.sort(np.asarray(times, np.int64))
 
-    def committed(self, group: str) -> int:
-        """Return how many records a consumer group of one topic has done with."""
-        asked = [ConsumerGroupTopicPartitions(group)]
-        found = self._admin.list_consumer_group_offsets(asked)[group].result(_ANSWER_WITHIN_S)
-        return sum(max(0, place.offset) for place in found.topic_partitions)
+    def committed(self, group: str, topic: str) -> int:
+        """Return how many records of a topic created here a consumer group has done with.
+
+        A consumer asks that does not join: `list_consumer_group_offsets` may end the process
+        (confluent-kafka-python #1982).
+        """
+        if group not in self._members:
+            self._members[group] = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group})
+        found = self._members[group].committed(self._places(topic), timeout=_ANSWER_WITHIN_S)
+        return sum(max(0, place.offset) for place in found)
 
     def group(self, name: str) -> tuple[ConsumerGroupState, int]:
         """Return the state of a consumer group, and how many members it has."""

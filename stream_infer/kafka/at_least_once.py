@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -16,6 +17,7 @@ from stream_infer.flow.records import Output
 from stream_infer.kafka.client import fitting
 from stream_infer.kafka.error_policy import aborted_by, error_of
 from stream_infer.kafka.publish import never, produce_all
+from stream_infer.kafka.unbounded_call import LeftBehind, call_bounded
 
 _FLUSH_S = 15.0
 _SLICE_S = 1.0
@@ -24,17 +26,19 @@ _SLICE_S = 1.0
 class AtLeastOnce:
     """Publishes without transactions: flush, then commit the offsets through the consumer.
 
-    A flush that takes long asks `cannot_succeed`, as in `transactions`.
+    A flush that takes long asks `cannot_succeed`, as in `transactions`; `stopping` ends its waiting.
     """
 
     def __init__(
         self,
         config: Mapping[str, object],
         *,
+        stopping: Callable[[], bool],
         logger: logging.Logger,
         cannot_succeed: Callable[[Collection[str]], bool] = never,
     ) -> None:
         self._cannot_succeed = cannot_succeed
+        self._stopping = stopping
         self._given = dict(config) | {"delivery.report.only.error": True, "on_delivery": self._on_failure}
         self._config = self._given
         self._logger = logger
@@ -92,22 +96,32 @@ class AtLeastOnce:
             raise (
                 aborted_by(self._failed[0]) if self._failed else Aborted("not every record was acknowledged")
             )
-        if not offsets:
-            return
+        if offsets:
+            self._commit(consumer, offsets)
+
+    def _commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
+        """Commit, unless a stop comes first: the call waits for a coordinator as long as a session lasts."""
         try:
-            consumer.commit(offsets=offsets, asynchronous=False)
+            call_bounded(
+                partial(consumer.commit, offsets=offsets, asynchronous=False),
+                every_s=_SLICE_S,
+                over=self._stopping,
+            )
         except KafkaException as exception:
             raise Aborted(f"offsets not committed: {error_of(exception).str()}") from exception
+        except LeftBehind:
+            raise Aborted("offsets not committed: stopped while no coordinator answered") from None
 
     def _flush(self, producer: Producer, written: Collection[str]) -> int:
         """Return the number of records that were not acknowledged in time."""
         deadline = time.monotonic() + _FLUSH_S
         while True:
             left = producer.flush(_SLICE_S)
-            if not left or time.monotonic() > deadline or self._cannot_succeed(written):
+            over = self._stopping() or time.monotonic() > deadline
+            if not left or over or self._cannot_succeed(written):
                 return left
 
     def _purge(self, producer: Producer) -> None:
         """Drop the records that were not sent."""
         producer.purge()
-        producer.flush(_FLUSH_S)
+        producer.flush(_SLICE_S)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from stream_infer.flow.errors import Aborted, Fatal
+from stream_infer.flow.errors import Aborted, BrokerUnreachable, Fatal
 from stream_infer.flow.records import Channel, Cursor, Outcome, Output, Partition, Span
 from stream_infer.kafka.assignment import Assignment, passed_ends
 from stream_infer.kafka.error_policy import error_of, may_pass
@@ -97,7 +97,10 @@ class Committer:
         raise Aborted(str(unknown)) from unknown
 
     def _committed(self, cursor: Cursor, unknown: CommitUnknown) -> dict[Partition, TopicPartition]:
-        """Return the committed offsets of the spans of `cursor`, for which a broker may be waited for."""
+        """Return the committed offsets of the spans of `cursor`, for which a broker may be waited for.
+
+        Raises `BrokerUnreachable` when a stop ends the waiting; the next start reads the offsets.
+        """
         while True:
             committed: list[TopicPartition] = []
             try:
@@ -107,5 +110,8 @@ class Committer:
                 errors = [error_of(exception)]
             if not errors:
                 return {Partition(c.topic, c.partition): c for c in committed}
-            if self._stopping() or not all(map(may_pass, errors)):
-                raise Fatal(f"the result of a commit stays unknown: {errors[0].str()}") from unknown
+            reason = f"the result of a commit stays unknown: {errors[0].str()}"
+            if not all(map(may_pass, errors)):
+                raise Fatal(reason) from unknown
+            if self._stopping():
+                raise BrokerUnreachable(reason) from unknown

@@ -7,13 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from confluent_kafka import Consumer
 
 from stream_infer.flow.events import GroupBegun
 from stream_infer.flow.ports import Observer
-from stream_infer.flow.records import Channel
+from stream_infer.flow.records import Channel, Partition
 from stream_infer.kafka.assignment import Assignment
 from stream_infer.kafka.client import telling
 from stream_infer.kafka.committing import Committer
@@ -87,14 +86,14 @@ class Membership:
         lost_at = self.rebalance.lost_at
         return lost_at is not None and time.monotonic() - lost_at > _STRANDED_SESSIONS * session_timeout_s
 
-    def leave(self) -> None:
-        """Close the consumer. It is left behind when librdkafka does not close it in time.
+    def leave(self, within_s: float = _LEAVES_WITHIN_S) -> None:
+        """Close the consumer. It is left behind when librdkafka does not close it `within_s` seconds.
 
         A static member stays in its group until its session ends.
         """
         closing = threading.Thread(target=self._close, name="consumer-close", daemon=True)
         closing.start()
-        closing.join(_LEAVES_WITHIN_S)
+        closing.join(within_s)
 
     def _close(self) -> None:
         """Serve an assignment that waits, then close.
@@ -124,9 +123,8 @@ class Joining:
         """
         settings, assignment, topic_ids = self.settings, Assignment(epoch), self.topic_ids
         consumer = Consumer(telling(settings.consumer, self.observe), logger=self.logger)
-        held = partial(holding_transaction, settings.consumer)
         rebalance = RebalanceListener(
-            settings.input_topics, settings.companions, self.start, assignment, topic_ids, held
+            settings.input_topics, settings.companions, self.start, assignment, topic_ids, self._held
         )
         guard = TopicGuard(consumer, assignment, rebalance.pending, topic_ids, self.observe)
         reader = BatchReader(
@@ -147,3 +145,6 @@ class Joining:
                 self.observe(GroupBegun(begun))
         rebalance.subscribe(consumer)
         return Membership(epoch == 0, consumer, rebalance, assignment, guard, reader, committer)
+
+    def _held(self, partitions: Sequence[Partition]) -> str | None:
+        return None if self.stopping() else holding_transaction(self.settings.consumer, partitions)

@@ -77,8 +77,9 @@ def begin_epoch(
 ) -> None:
     """Call `init_transactions` until it succeeds; `patience_s=None` waits for the broker's return.
 
-    `config` is that of the producer. Raises `BrokerUnreachable` after `patience_s`, `Misconfigured` for a
-    setting or a right that the broker refuses, and `Fatal` for another error that no retry repairs.
+    `config` is that of the producer. Raises `BrokerUnreachable` after `patience_s` and when a stop ends the
+    waiting, `Misconfigured` for a setting or a right that the broker refuses, and `Fatal` for another error
+    that no retry repairs.
     """
     started = time.monotonic()
     while True:
@@ -92,7 +93,7 @@ def begin_epoch(
                     raise misconfigured from exception
                 raise Fatal(f"cannot begin transactions: {error.str()}") from exception
             if stopping():
-                raise Fatal("stopped while no broker answered; the next start resolves the batch") from None
+                raise BrokerUnreachable(f"stopped while no broker began an epoch: {error.str()}") from None
             if patience_s is not None and time.monotonic() - started > patience_s:
                 raise BrokerUnreachable(
                     f"no transaction coordinator after {patience_s:.0f} s: {error.str()}"

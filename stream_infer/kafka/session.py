@@ -20,6 +20,9 @@ from stream_infer.kafka.reading import MemberFenced
 from stream_infer.kafka.topic_ids import TopicIds
 from stream_infer.kafka.toppars import resume_partitions, toppars
 
+# Of the ten seconds that a worker has to leave in, a request before it takes the most.
+_ENDS_WITHIN_S = 2.0
+
 
 class Session:
     """Reads batches and commits outcomes as one member of a group. One loop owns it.
@@ -39,6 +42,7 @@ class Session:
         logger: logging.Logger,
     ) -> None:
         self._settings = settings
+        self._stopping = stopping
         self.publisher = publisher
         self._observe = observe
         self._joining = Joining(settings, publisher, start, topic_ids, stopping, observe, logger)
@@ -56,7 +60,7 @@ class Session:
     def close(self) -> None:
         """Leave the group and let the clients go. Idempotent; nothing is open, so nothing can be lost."""
         if self._opened is not None:
-            self._opened.leave()
+            self._opened.leave(_ENDS_WITHIN_S)
             self._opened = None
         self.publisher.close()
 
@@ -117,7 +121,9 @@ class Session:
         self._member.committer.commit(outcome)
 
     def _replace_member(self, reason: str) -> None:
-        """Join the group under the same slot, with a new consumer."""
+        """Join the group under the same slot, with a new consumer, unless the loop is about to end."""
+        if self._stopping():
+            return
         old = self._member
         old.leave()
         self._observe(AssignmentChanged("lost", ()))

@@ -1,8 +1,9 @@
 """A call that ignores its timeout, made on a thread of its own so that its caller can leave it behind.
 
 `send_offsets_to_transaction` waits for the group's coordinator without an end while that is down, and for
-ever once it has left the cluster (confluentinc/librdkafka#5456, #5511). The thread of a call that was left
-behind, and the client that it holds, stay until the call returns or the process ends.
+ever once it has left the cluster (confluentinc/librdkafka#5456, #5511). `Consumer.commit` has no timeout. The
+thread of a call that was left behind, and the client that it holds, stay until the call returns or the
+process ends.
 """
 
 from __future__ import annotations

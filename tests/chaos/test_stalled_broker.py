@@ -92,7 +92,7 @@ def lives_through(
         until("all is answered", partial(answers, pipeline, more_than=sent - 1), *workers, within_s=WITHIN_S)
         answered_s.append(time.monotonic() - ended)
     for worker in workers:
-        assert worker.terminate() == 0
+        assert worker.terminate() == 0, worker.output()
     return answered_s
 
 
@@ -130,7 +130,7 @@ def test_a_broker_that_restarts_while_partitions_are_assigned_ends_no_worker(
     send(tested.bootstrap, tested.input, generate(COUNT, Framing.NONE, seed=23))
     done = partial(answers, tested, more_than=2 * COUNT - 1)
     until("all is answered", done, first, second, within_s=WITHIN_S)
-    assert [first.terminate(), second.terminate()] == [0, 0]
+    assert [first.terminate(), second.terminate()] == [0, 0], first.output() + second.output()
     verdict, _imported = tested.judged()
     assert verdict.faults == {}, verdict.examples
 

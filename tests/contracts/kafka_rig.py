@@ -125,4 +125,4 @@ def transactions(rig: KafkaRig) -> Publisher:
 def at_least_once(rig: KafkaRig) -> Publisher:
     """Return the at-least-once publisher."""
     config = {"bootstrap.servers": rig.bootstrap, "enable.idempotence": True}
-    return AtLeastOnce(config, logger=logging.getLogger("contract"))
+    return AtLeastOnce(config, stopping=lambda: False, logger=logging.getLogger("contract"))

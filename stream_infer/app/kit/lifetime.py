@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from stream_infer.flow.codes import LogEvent
+from stream_infer.flow.errors import BrokerUnreachable
 from stream_infer.ops import logs
 from stream_infer.runtime.exit_guard import no_exit_in_disguise
 from stream_infer.runtime.stop import Stop, leaving_within, on_signals
@@ -30,7 +31,9 @@ def run_until_signal(
     `prepare` must hold nothing that has to be closed: a signal meanwhile ends the process at once. `work`
     returns soon after its stop is requested; past `leave_within_s` the process ends with code 1 and stacks on
     standard error. The end of a supervisor is a stop too, and leaves 1.5 s. Code of a package that ends the
-    process does not end it with 0. Configures the log. Main thread only. Raises what the two raise.
+    process does not end it with 0. Configures the log. Main thread only. Raises what the two raise, but no
+    `BrokerUnreachable` after a stop: the brokers cannot keep a role from a stop in order. What is not
+    committed is read again, and the next start asks the group for what may be.
     """
     logs.configure(sys.stderr, os.environ)
     stop = Stop()
@@ -42,7 +45,11 @@ def run_until_signal(
     ):
         prepared = prepare()
         begun.set()
-        work(prepared, stop)
+        try:
+            work(prepared, stop)
+        except BrokerUnreachable:
+            if not stop.requested:
+                raise
     return stop.exit_code
 
 

@@ -104,7 +104,12 @@ def _publisher(
     config = member.producer_config(transactional=transactional)
     logger = librdkafka_logger()
     if not transactional:
-        return AtLeastOnce(config, logger=logger, cannot_succeed=health.cannot_succeed)
+        return AtLeastOnce(
+            config,
+            stopping=lambda: stop.requested,
+            logger=logger,
+            cannot_succeed=health.cannot_succeed,
+        )
     return Transactions(
         config,
         stopping=lambda: stop.requested,

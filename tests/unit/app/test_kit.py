@@ -55,6 +55,23 @@ from stream_infer.runtime.stop import Stop
 raise SystemExit(run_until_signal(prepare, work))
 """
 
+UNREACHABLE = """
+import os, signal
+from stream_infer.app.kit.lifetime import run_until_signal
+from stream_infer.flow.errors import BrokerUnreachable, Fatal
+
+def work(prepared, stop):
+    if {stopped}:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(20)
+    raise {failure}("no answer")
+
+try:
+    raise SystemExit(run_until_signal(lambda: None, work))
+except Fatal as fatal:
+    raise SystemExit(fatal.exit_code) from None
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
@@ -147,6 +164,24 @@ def answer(port: int, path: str) -> str:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_role_ends_with_the_code_of_its_signal(number: int, code: int, *, while_preparing: bool) -> None:
     program = SIGNALLED.format(number=int(number), while_preparing=while_preparing)
+
+    ended = subprocess.run([sys.executable, "-c", program], timeout=60, check=False, env=dict(os.environ))
+
+    assert ended.returncode == code
+
+
+@pytest.mark.parametrize(
+    ("failure", "stopped", "code"),
+    [
+        ("BrokerUnreachable", True, 0),
+        ("BrokerUnreachable", False, 4),
+        ("Fatal", True, 1),
+    ],
+)
+def test_a_role_that_stops_while_no_broker_answers_has_stopped_in_order(
+    failure: str, code: int, *, stopped: bool
+) -> None:
+    program = UNREACHABLE.format(failure=failure, stopped=stopped)
 
     ended = subprocess.run([sys.executable, "-c", program], timeout=60, check=False, env=dict(os.environ))
 

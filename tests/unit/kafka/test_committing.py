@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from stream_infer.flow.errors import Aborted, Fatal
+from stream_infer.flow.errors import Aborted, BrokerUnreachable, Fatal
 from stream_infer.flow.records import Channel, Cursor, Outcome, Output, Partition, Span
 from stream_infer.kafka.assignment import Assignment, epoch_before, passed_ends
 from stream_infer.kafka.committing import Committer
@@ -178,15 +178,25 @@ def test_a_commit_without_an_answer_waits_for_a_broker_that_is_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "stopping"), [(KafkaError._TIMED_OUT, True), (KafkaError.GROUP_AUTHORIZATION_FAILED, False)]
+    ("code", "stopping", "raised"),
+    [
+        (KafkaError._TIMED_OUT, True, BrokerUnreachable),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, False, Fatal),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, True, Fatal),
+    ],
 )
-def test_a_commit_whose_result_stays_unknown_is_fatal(code: int, *, stopping: bool) -> None:
+def test_a_commit_whose_result_stays_unknown_ends_the_worker(
+    code: int, raised: type[Fatal], *, stopping: bool
+) -> None:
+    """In order where a stop ends the waiting for a broker, else not."""
     assignment = assigned()
     unknown = FakePublisher(CommitUnknown("timed out"))
     made = committer(assignment, unknown, FakeConsumer({}, failure(code)), stopping=stopping)
 
-    with pytest.raises(Fatal, match="stays unknown"):
+    with pytest.raises(Fatal, match="stays unknown") as failed:
         made.commit(outcome(assignment.lease))
+
+    assert type(failed.value) is raised
 
 
 def test_a_commit_passes_the_markers_behind_its_records_and_those_of_other_partitions() -> None:

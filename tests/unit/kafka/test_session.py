@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from stream_infer.flow.errors import SlotTaken
 from stream_infer.flow.events import AssignmentChanged, Event, SlotRejoined
-from stream_infer.kafka import membership
+from stream_infer.kafka import membership, session
 from stream_infer.kafka.assignment import Assignment
 from stream_infer.kafka.membership import Joining, Membership, SessionSettings
 from stream_infer.kafka.reading import MemberFenced
@@ -34,6 +35,9 @@ class World:
         self.events: list[Event] = []
         self.epochs: list[int] = []
         self.closed = 0
+        self.stopping = False
+        self.closing = threading.Event()
+        self.closing.set()
         self._reads: Iterator[Sequence[object]] = iter(reads)
         self._unassigned = unassigned
         monkeypatch.setattr(Joining, "join", lambda _joining, epoch: self._join(epoch))
@@ -45,7 +49,7 @@ class World:
             publisher,
             start,
             start,
-            stopping=lambda: False,
+            stopping=lambda: self.stopping,
             observe=self.events.append,
             logger=logging.getLogger("test"),
         )
@@ -68,6 +72,7 @@ class World:
         return Membership(is_first=epoch == 0, assignment=Assignment(epoch), **parts)
 
     def _close(self) -> None:
+        self.closing.wait()
         self.closed += 1
 
 
@@ -128,11 +133,23 @@ def test_a_member_that_gets_nothing_after_a_loss_is_replaced(monkeypatch: pytest
 
 
 def test_a_consumer_that_does_not_close_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(membership, "_LEAVES_WITHIN_S", 0.01)
+    monkeypatch.setattr(session, "_ENDS_WITHIN_S", 0.01)
+    monkeypatch.setattr(Membership.leave, "__defaults__", (0.01,))
     world = World(monkeypatch, [FENCED], ["a batch"])
-    hanging: Any = vars(world.session)["_opened"].consumer
-    released = membership.threading.Event()
-    hanging.close = released.wait
+    world.closing.clear()
 
     assert [world.read(), world.read()] == [None, "a batch"]
-    released.set()
+    world.session.close()
+    assert world.closed == 0
+    world.closing.set()
+
+
+def test_a_member_that_is_fenced_amid_a_stop_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, [FENCED])
+    world.stopping = True
+
+    assert world.read() is None
+    world.session.close()
+
+    assert world.epochs == [0]
+    assert world.closed == 1

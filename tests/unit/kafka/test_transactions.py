@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from stream_infer.flow.errors import Aborted, Fatal, Misconfigured
+from stream_infer.flow.errors import Aborted, BrokerUnreachable, Fatal, Misconfigured
 from stream_infer.flow.events import Event, ProducerRenewed
 from stream_infer.flow.records import Channel, Output
 from stream_infer.kafka import transactions
@@ -206,6 +206,19 @@ def test_a_stop_ends_the_repetition_of_a_call(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(Aborted):
         world.publish()
+
+
+def test_a_stop_ends_the_wait_for_a_new_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a missing broker does, which is no failure of a worker that was asked to stop."""
+    fatal = error(KafkaError._FATAL, "fatal")
+    silent = FakeProducer(init_transactions=[RETRY, RETRY])
+    world = World(monkeypatch, FakeProducer(commit_transaction=[fatal]), silent)
+    world.stopping = True
+
+    with pytest.raises(BrokerUnreachable, match="stopped while no broker"):
+        world.publish()
+
+    assert silent.calls == ["init_transactions"]
 
 
 class HangingProducer(FakeProducer):
