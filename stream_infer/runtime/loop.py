@@ -36,7 +36,7 @@ def run(
     """
     while not (stop.wait(pace.pause_s(clock())) or source.finished):
         started = clock()
-        batch = source.read(pace.decision.limit, pace.policy.wait_s)
+        batch = source.read(pace.decision.limit, pace.wait_s(started))
         observe(ReadFinished(0 if batch is None else len(batch), clock() - started))
         if batch is None:
             continue

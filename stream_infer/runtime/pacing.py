@@ -3,6 +3,8 @@
 A batch costs some milliseconds whatever is in it (a transaction is a few round trips) and some microseconds a
 record. Both are measured as the stream goes (`Cost`), and steer towards the latency goal:
 
+- idle: a read waits longer, for each wait costs processor time. A record ends it at once; a change of the
+  assignment is seen after it.
 - quiet: what has come is read after a pause. The pause grows with the cost of a commit, so that a slow broker
   is not kept busy with empty transactions, and ends at a quarter of the goal.
 - a burst: a batch takes no longer than half the goal, so that what comes meanwhile is not late either. Where
@@ -27,16 +29,21 @@ _BACKOFF = Backoff(first_s=0.05, most_s=5.0)
 _FIXED_SHARE = 0.05
 _GROWTH = 4
 _FIRST_LIMIT = 32
+_IDLE_AFTER_S = 5.0
 _WEIGHED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
-    """The policy. `batch_within_s` is the longest that a batch should take, well within all limits."""
+    """The policy. `batch_within_s` is the longest that a batch should take, well within all limits.
+
+    `wait_s` and `idle_wait_s` are the longest waits of a read, the latter after 5 s without a record.
+    """
 
     max_records: int = 50_000
     commit_interval_s: float = 0.02
     wait_s: float = 0.1
+    idle_wait_s: float = 0.5
     latency_goal_s: float = 0.1
     max_bytes: int = 64 * 2**20
     batch_within_s: float = 30.0
@@ -95,15 +102,24 @@ class Pace:
         self._record_bytes = 1.0
         self._ventured = _FIRST_LIMIT
         self._read: tuple[int, float] = (0, 0.0)
+        self._idle_since: float | None = None
         self.decision = self._decided(behind=False)
 
     def pause_s(self, now: float) -> float:
         """Return how many seconds to wait before the next read."""
         return max(0.0, self._next_read_at - now)
 
+    def wait_s(self, now: float) -> float:
+        """Return how many seconds the next read may wait for a record."""
+        if self._idle_since is None:
+            self._idle_since = now
+        idle = now - self._idle_since >= _IDLE_AFTER_S
+        return self.policy.idle_wait_s if idle else self.policy.wait_s
+
     def was_read(self, values: Sequence[bytes | None], now: float) -> None:
         """Take note that a batch of `values` was read at `now`."""
         self._read = len(values), now
+        self._idle_since = None
         self._record_bytes = max(_mean_bytes(values), 0.9 * self._record_bytes)
         behind = len(values) >= self.decision.limit
         self.decision = self._decided(behind=behind)

@@ -13,6 +13,7 @@ from tests.support.pipeline import Pipeline
 from tests.support.worker_process import Group, Worker, until
 
 COUNT = 100_000
+LINES_A_MINUTE = 6
 
 
 @pytest.mark.parametrize("framing", list(Framing))
@@ -40,3 +41,5 @@ def test_every_event_is_answered_once_and_rightly(
         "committed": COUNT,
     }
     assert "stream_infer" not in imported
+    # A flood of bad events: summaries, one at once and then one every 30 s.
+    assert len([line for line in worker.lines() if '"level": "info"' not in line]) <= LINES_A_MINUTE

@@ -48,6 +48,16 @@ def test_small_batches_are_kept_the_interval_apart() -> None:
     assert pace.pause_s(10.02) == 0.0
 
 
+def test_reads_wait_longer_once_nothing_has_come_for_seconds_and_as_before_after_a_record() -> None:
+    pace = Pace(Pacing(wait_s=0.1, idle_wait_s=0.5))
+
+    waits = [pace.wait_s(now) for now in (100.0, 104.9, 105.0)]
+    pace.was_read([b"v"], 106.0)
+    waits += [pace.wait_s(now) for now in (107.0, 111.9, 112.0)]
+
+    assert waits == [0.1, 0.1, 0.5, 0.1, 0.1, 0.5]
+
+
 def test_a_full_batch_is_followed_at_once() -> None:
     pace = Pace(Pacing(max_records=100, commit_interval_s=0.02))
 
