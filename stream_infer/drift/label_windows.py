@@ -1,7 +1,12 @@
-"""The open windows of labels: ranges of offsets of a partition, closed in order once all is decided."""
+"""The open windows of labels: ranges of offsets of a partition, closed in order once all is decided.
+
+Where the offsets of a partition begin again, its topic was recreated or truncated: the open windows have all
+the labels that they will have, and are kept under another name until those are decided.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +21,8 @@ from stream_infer.drift.labels import (
     Truth,
 )
 from stream_infer.drift.prediction_memory import IdSample
+
+_ENDED = "~"  # no topic has it in its name
 
 Place = tuple[str, int]
 """A partition of labels ("topic/index") and an offset in it, or the number of a window of it."""
@@ -67,7 +74,7 @@ class OpenLabelWindow:
         labels = [label for _, label in sorted(self.labels.items())]
         decided = Counter(label.outcome for label in labels if label.outcome is not None)
         return LabelWindow(
-            log,
+            log.partition(_ENDED)[0],
             self.first_offset,
             self.last_offset,
             self.time_ms,
@@ -98,6 +105,12 @@ class WaitingLabels:
         if not places:
             self._places.pop(name, None)
 
+    def move(self, name: str, place: Place, to: Place) -> None:
+        """Let the label at `place` wait at another one, if it waits."""
+        if place in self._places.get(name, ()):
+            self.discard(name, place)
+            self.add(name, to)
+
 
 class PairedLabels:
     """The labels in open windows that count, with their places, by the id of their prediction."""
@@ -117,6 +130,11 @@ class PairedLabels:
         """Forget the label at `place`, if it counts."""
         if self._labels.get(truth.id, (None,))[0] == place:
             del self._labels[truth.id]
+
+    def move(self, truth: Truth, place: Place, to: Place) -> None:
+        """Let the label at `place` count at another one, if it counts."""
+        if self._labels.get(truth.id, (None,))[0] == place:
+            self._labels[truth.id] = to, truth
 
 
 class LabelWindows:
@@ -191,7 +209,7 @@ class LabelWindows:
         """
         for log, windows in sorted(self._open.items()):
             for number, window in list(windows.items()):
-                if reached.get(log, 0) < (number + 1) * self._size:
+                if _ENDED not in log and reached.get(log, 0) < (number + 1) * self._size:
                     break
                 for offset in sorted(window.waiting):
                     if window.labels[offset].truth.time_ms < expired_ms:
@@ -229,11 +247,31 @@ class LabelWindows:
                 self.paired.add(label.truth, (log, offset))
 
     def _window(self, log: str, offset: int, time_ms: int) -> OpenLabelWindow:
-        number = offset // self._size
-        window = self._open.setdefault(log, {}).setdefault(number, OpenLabelWindow(offset, offset, time_ms))
+        number, windows = offset // self._size, self._open.setdefault(log, {})
+        newest = next(reversed(windows.values()), None)
+        if newest is not None and offset <= newest.last_offset:
+            self._changed |= _end(log, self._open, self._waiting, self.paired)
+            windows = self._open[log]
+        window = windows.setdefault(number, OpenLabelWindow(offset, offset, time_ms))
         window.last_offset, window.time_ms = offset, max(window.time_ms, time_ms)
         self._changed.add(f"w/{log}/{number}")
         return window
+
+
+def _end(
+    log: str, windows_of: dict[str, dict[int, OpenLabelWindow]], waiting: WaitingLabels, paired: PairedLabels
+) -> set[str]:
+    """Give the open windows of `log` another name; return the names of the documents that have changed."""
+    ended = next(name for n in itertools.count(1) if not windows_of.get(name := f"{log}{_ENDED}{n}"))
+    windows_of[ended], windows_of[log] = windows_of[log], {}
+    changed = set()
+    for number, window in windows_of[ended].items():
+        changed |= {f"w/{log}/{number}", f"w/{ended}/{number}"}
+        for offset, label in window.labels.items():
+            changed |= {f"l/{log}/{offset}", f"l/{ended}/{offset}"}
+            waiting.move(label.truth.id, (log, offset), (ended, offset))
+            paired.move(label.truth, (log, offset), (ended, offset))
+    return changed
 
 
 def _document(name: str, windows_of: Mapping[str, Mapping[int, OpenLabelWindow]], size: int) -> object:
