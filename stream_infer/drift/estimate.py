@@ -120,11 +120,14 @@ class ConfidenceWindows:
     def take(
         self, log: str, offset: int, time_ms: int, model: ModelId, confidence: float
     ) -> Iterator[WindowConfidence]:
-        """Take a prediction; if it opens a new window, yield the one before, model by model."""
+        """Take a prediction; if it opens a new window, yield the one before, model by model.
+
+        Offsets that begin again are those of a topic that was recreated.
+        """
         number = offset // self._window
         window = self._open.get(log)
         self._changed.add(log)
-        if window is None or window.number != number:
+        if window is None or window.number != number or offset <= window.last_offset:
             self._open[log] = _Open(number, offset, offset, time_ms)
             if window is not None:
                 yield from _closed(log, window)

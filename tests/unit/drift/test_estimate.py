@@ -65,3 +65,11 @@ def test_windows_are_ranges_of_offsets_and_survive_a_restart_after_each_predicti
         (version, first, first + 9, 5) for first in (0, 10, 20) for version in ("2.0.0", "1.0.0")
     ]
     assert [one.time_ms for one in closed[::2]] == [1_009, 1_019, 1_029]
+
+
+def test_a_window_ends_where_offsets_begin_again() -> None:
+    windows = ConfidenceWindows(10)
+
+    closed = [one for offset in (0, 1, 2, 0, 1) for one in windows.take("p/0", offset, 1_000, MODEL, 0.9)]
+
+    assert [(one.first_offset, one.last_offset, one.bands.total) for one in closed] == [(0, 2, 3)]
