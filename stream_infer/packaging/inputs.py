@@ -33,6 +33,7 @@ from stream_infer.packaging.options import (
 )
 from stream_infer.packaging.own_answers import answers_beside, parse_answers, split_answers
 from stream_infer.packaging.promised import target_column
+from stream_infer.packaging.trial_reading import require_readable
 from stream_infer.packaging.user_model import Files, importer_of, open_model, pickled, read_bytes, read_code
 
 
@@ -96,10 +97,13 @@ def read_inputs(options: CreateOptions) -> PackageInputs:
     if options.output.exists():
         what = "exists already, and a package never changes"
         problems.append(Problem("--output", str(options.output), what, "give another name, or remove it"))
-    model = attempt(problems, partial(_model, options))
-    schema = attempt(problems, partial(_schema, options.schema))
+    later: list[Problem] = []
+    schema = attempt(later, partial(_schema, options.schema))
     texts = frozenset() if schema is None else _text_fields(schema.schema)
-    samples = attempt(problems, partial(_samples, options, texts))
+    samples = attempt(later, partial(_samples, options, texts))
+    rows = pd.DataFrame() if samples is None else samples.golden
+    model = attempt(problems, partial(_model, options, rows))
+    problems += later
     policies = attempt(problems, partial(_policies, options))
     dtypes = attempt(problems, partial(parse_pairs, "--dtype", options.dtypes, "COLUMN=DTYPE"))
     attempt(problems, partial(_check_runtime, options.runtime))
@@ -117,7 +121,7 @@ def _check_runtime(runtime: str) -> None:
         require_libraries(runtime)
 
 
-def _model(options: CreateOptions) -> UserModel:
+def _model(options: CreateOptions, rows: pd.DataFrame) -> UserModel:
     problems: list[Problem] = []
     in_file = isinstance(options.model, Path)
     read = partial(read_bytes, "MODEL") if in_file else pickled
@@ -129,6 +133,7 @@ def _model(options: CreateOptions) -> UserModel:
         raise Misconfigured(problems)
     name = str(options.model) if in_file else type(options.model).__name__
     form = recognise(name, data)
+    require_readable(name, form, data, rows)
     importer = importer_of(code)
     estimator = open_model(name, data, importer, form, options.trusted)
     # One job, as in a worker: several jobs sum trees in the order in which they finish.

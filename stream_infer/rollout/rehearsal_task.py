@@ -108,7 +108,7 @@ def read_report(ended: ChildExit, memory_bytes: int) -> RehearsalResult:
     if report.refused is not None:
         raise Refused(report.refused.code, report.refused.reason)
     if report.measured is None:
-        how = _how(ended.returncode)
+        how = ending_of(ended.returncode)
         raise Refused(
             RefusalCode.CRASH, f"the rehearsal process {how} and left no report; {_hint(memory_bytes)}"
         )
@@ -125,7 +125,8 @@ def _hint(memory_bytes: int) -> str:
     return f"a library may end it at the limit of {memory_bytes:,} bytes of memory (rehearsal_memory_bytes)"
 
 
-def _how(returncode: int) -> str:
+def ending_of(returncode: int) -> str:
+    """Return how a process with this exit code, or minus the signal that killed it, ended."""
     if returncode >= 0:
         return f"ended with exit code {returncode}"
     try:

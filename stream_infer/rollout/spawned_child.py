@@ -28,7 +28,7 @@ def run_spawned(task: RehearsalTask, cancelled: Callable[[], bool]) -> ChildExit
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=_environment(),
+        env=child_environment(),
         process_group=0,  # no session of its own: Linux shares time out by session before niceness counts
     )
     _yield_to_scoring(child.pid)
@@ -39,7 +39,7 @@ def run_spawned(task: RehearsalTask, cancelled: Callable[[], bool]) -> ChildExit
     return None if output is None else ChildExit(output, child.returncode)
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Return the child's environment: the same libraries from the same places, and no secrets of ours."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
     return {**inherited, "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)}

@@ -24,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 
+from stream_infer.packaging.trial_reading import require_readable
 from tests.unit.packaging.refusals.bench import (
     BIG,
     DONE,
@@ -480,3 +481,14 @@ FILES = {
     "onnx": _onnx,
     "skops": _skops,
 }
+
+
+@case
+def a_file_that_ends_the_process_that_reads_it(bench: Bench, patch: Patch) -> Steps:
+    model = LGBMRegressor(n_estimators=2, min_child_samples=2, verbose=-1).fit(NUMBERS, SUM)
+    path = bench.bytes("model.txt", model.booster_.model_to_string().encode())
+    with pytest.MonkeyPatch.context() as damaged:
+        damaged.setattr("stream_infer.packaging.inputs.require_readable", require_readable)
+        damaged.setattr("stream_infer.packaging.trial_reading._MODULE", "there_is_no_such_module")
+        yield "give the whole file", lambda: bench.make(path)
+    yield DONE, lambda: bench.make(path)
