@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from stream_infer.app.kit.records import frame_reader
 from stream_infer.app.monitor import monitor_policy
-from stream_infer.app.monitoring_events import Event, parse_event
 from stream_infer.app.package_references import PackagedReferences
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import Framing
@@ -20,6 +19,7 @@ from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.flow.records import Channel, Outcome
 from stream_infer.kafka import client
 from stream_infer.kafka.ranges import RangeBound, read_range
+from stream_infer.steps.monitoring.event_record import Event, parse_event
 from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, RecordCodec
 
 

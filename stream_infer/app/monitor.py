@@ -5,8 +5,7 @@ The same loop as scoring, in a group, and a process, of its own: whatever happen
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 
@@ -17,12 +16,11 @@ from stream_infer.app.kit.observability import observability
 from stream_infer.app.kit.records import event_writer, frame_reader
 from stream_infer.app.kit.writers import gated, writer_schemas
 from stream_infer.app.label_format import label_format
+from stream_infer.app.monitor_clock import clock_watches
 from stream_infer.app.offset_reporter import offset_reporters
 from stream_infer.app.package_references import PackagedReferences
 from stream_infer.app.schema_registry import monitoring_event_id
-from stream_infer.app.silence import SilenceWatch, labels_feed, observations_feed
 from stream_infer.avro.record import RecordWriter
-from stream_infer.common.clock import unix_ms
 from stream_infer.config.settings import Settings
 from stream_infer.drift.budget import AlarmBudget, change_detectors
 from stream_infer.drift.detector_bank import DetectionPolicy
@@ -55,7 +53,6 @@ from stream_infer.ops.progress import LoopState
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.stop import Stop
-from stream_infer.steps.monitoring.event_output import event_output
 from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, RecordCodec
 from stream_infer.steps.monitoring.state_documents import StateDocuments
 
@@ -169,7 +166,11 @@ def run_monitoring(settings: Settings, stop: Stop, topics: Mapping[str, Topic]) 
             stop=stop,
             pace=Pace(_PACING),
             observe=Fanout(
-                [observe, label_join.LabelCounts(step, shown.metrics), *_silence(settings, step, stack)]
+                [
+                    observe,
+                    label_join.LabelCounts(step, shown.metrics),
+                    *clock_watches(settings, member, step, shown.metrics, stack),
+                ]
             ),
         )
         shown.progress.enter(LoopState.DRAINING)
@@ -187,29 +188,6 @@ def _following_limits(settings: Settings, session: Session, shapes: TopicShapes)
 def _record_limits(settings: Settings, shapes: TopicShapes) -> Sequence[int]:
     known = shapes.facts.max_message_bytes
     return [known[topic] for topic in _channels(settings).values() if topic in known]
-
-
-def _silence(settings: Settings, step: MonitorStep, stack: ExitStack) -> Iterator[SilenceWatch]:
-    """Yield the watches that tell when nothing comes to monitor; their events go beside the transactions."""
-    topic, member = settings.monitoring.topic or "", _member(settings)
-    publisher = stack.enter_context(closing(member.best_effort_publisher("silence")))
-    publisher.open()
-    writer = event_writer(settings, monitoring_event_id(settings))
-
-    def post(event: Mapping[str, object]) -> None:
-        output = event_output(settings.pipeline, [event], writer)
-        for key, value, headers in zip(output.keys, output.values, output.headers, strict=True):
-            publisher.post(topic, key or b"", value, headers or ())
-
-    limit_s = settings.monitoring.max_silence_ms / 1_000
-    for feed in [observations_feed(step), *([] if step.label_join is None else [labels_feed(step)])]:
-        yield SilenceWatch(
-            settings.pipeline, feed, post, limit_s=limit_s, clock=time.monotonic, now_ms=unix_ms
-        )
-
-
-def _member(settings: Settings) -> GroupMember:
-    return GroupMember(settings.kafka, settings.monitor_group_id, settings.worker.slot)
 
 
 def _channels(settings: Settings) -> Mapping[Channel, str]:
@@ -251,6 +229,7 @@ def _step(settings: Settings, writers: WriterSchemas | None, shapes: TopicShapes
             settings.monitoring.observations_topic,
             monitor_policy(settings),
             state_limit=lambda: shapes.facts.max_message_bytes.get(state, DEFAULT_MAX_MESSAGE_BYTES),
+            events=settings.monitoring.topic or "",
         ),
         PackagedReferences(settings),
         RecordCodec(frame_reader(), _event_writer(settings)),
@@ -289,7 +268,8 @@ def _session(
     observe: Observer,
     health: TopicHealth,
 ) -> Session:
-    inputs, companions = [settings.monitoring.observations_topic], label_join.companion_inputs(settings)
+    inputs = [settings.monitoring.observations_topic]
+    companions = [settings.monitoring.topic or "", *label_join.companion_inputs(settings)]
     plan = SessionPlan(
         input_topics=inputs,
         companions=companions,

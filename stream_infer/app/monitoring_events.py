@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from stream_infer.avro import topic_schemas
-from stream_infer.avro.framing import HEAD_SIZE, MAGIC, Framing, head
-from stream_infer.avro.record import RecordReader
-from stream_infer.common.clock import to_unix_ms
 from stream_infer.config.settings import Settings
+from stream_infer.flow.codes import EventType
 from stream_infer.flow.errors import BrokerUnreachable, Misconfigured, Problem
 from stream_infer.kafka import client
 from stream_infer.kafka.standalone_reader import Tail, tail
+from stream_infer.steps.monitoring.event_record import Event, event_type_of, parse_event
 
 _ASK_S = 10.0
 _WAIT_S = 0.5
 
-_MARKED = (Framing.SINGLE_OBJECT, Framing.CONFLUENT)
 
-Event = Mapping[str, Any]
-"""The fields of `MonitoringEvent.avsc`, with times in Unix milliseconds."""
+ROUTINE = frozenset({EventType.PERFORMANCE, EventType.HEARTBEAT})
+"""The types of events that come all the time, whether something is wrong or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events: those at or after `since_ms`, of one of `types`; without types, of all."""
+    """Which events: those at or after `since_ms`, of one of `types`; without types, of all but `hidden`."""
 
     since_ms: int = 0
     types: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
 
     def has(self, event: Event) -> bool:
         """Return whether `event` is one of them."""
-        return event["time"] >= self.since_ms and (not self.types or event["type"] in self.types)
+        return bool(event["time"] >= self.since_ms and self.may_have(event["type"]))
+
+    def may_have(self, event_type: str | None) -> bool:
+        """Return whether events of a type are among them; None is a type that is not known yet."""
+        if event_type is None:
+            return True
+        return event_type in self.types if self.types else event_type not in self.hidden
 
 
 def read_events(settings: Settings, wanted: EventFilter) -> Iterator[Event | None]:
@@ -46,6 +49,12 @@ def read_events(settings: Settings, wanted: EventFilter) -> Iterator[Event | Non
         yield from _there(reading, wanted)
 
 
+def logged_events(settings: Settings, wanted: EventFilter) -> Sequence[Event]:
+    """Return the matching events of the topic now, in the order of the log. Raises as `read_events` does."""
+    with tail(_config(settings), _topic(settings), within_s=_ASK_S) as reading:
+        return [event for event in _to_end(reading, wanted) if event is not None]
+
+
 def follow_events(settings: Settings, wanted: EventFilter) -> Iterator[Event | None]:
     """Yield the matching events of the topic, then new ones as they arrive."""
     with tail(_config(settings), _topic(settings), within_s=_ASK_S) as reading:
@@ -54,25 +63,13 @@ def follow_events(settings: Settings, wanted: EventFilter) -> Iterator[Event | N
             yield from _read(reading, wanted)
 
 
-def parse_event(value: bytes) -> Event | None:
-    """Return the event in a record's value; None when it is none that this version can read.
-
-    Which framing it has shows in its first bytes: an event without one begins with the length of its id,
-    which is neither 0 nor negative, as the first bytes of the other two would have it.
-    """
-    schema = topic_schemas.topic_schema("MonitoringEvent")
-    framing = next((f for f in _MARKED if value.startswith(MAGIC[f])), Framing.NONE)
-    if framing is Framing.SINGLE_OBJECT and not value.startswith(head(framing, schema)):
-        return None
-    try:
-        record = RecordReader(schema, Framing.NONE).read(value[HEAD_SIZE[framing] :])
-    except ValueError:
-        return None
-    return {**record, "time": to_unix_ms(record["time"])}
-
-
 def _there(reading: Tail, wanted: EventFilter) -> list[Event | None]:
     """Return the events up to the end of the topic, in the order of their time."""
+    return sorted(_to_end(reading, wanted), key=lambda event: event["time"] if event else 0)
+
+
+def _to_end(reading: Tail, wanted: EventFilter) -> list[Event | None]:
+    """Return the events up to the end of the topic, in the order of the log."""
     found: list[Event | None] = []
     silent_since = time.monotonic()
     while not reading.caught_up:
@@ -82,11 +79,12 @@ def _there(reading: Tail, wanted: EventFilter) -> list[Event | None]:
             silent_since = time.monotonic()
         elif time.monotonic() - silent_since > _ASK_S:
             raise BrokerUnreachable(f"the monitoring topic was not read to its end: {_ASK_S:g} s of silence")
-    return sorted(found, key=lambda event: event["time"] if event else 0)
+    return found
 
 
 def _read(reading: Tail, wanted: EventFilter) -> list[Event | None]:
-    values = [entry.value for entry in reading.read(_WAIT_S) if entry.value is not None]
+    entries = [entry for entry in reading.read(_WAIT_S) if wanted.may_have(event_type_of(entry.headers))]
+    values = [entry.value for entry in entries if entry.value is not None]
     return [event for value in values if (event := parse_event(value)) is None or wanted.has(event)]
 
 

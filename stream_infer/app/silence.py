@@ -40,7 +40,8 @@ class SilenceWatch:
     """An `Observer` of the monitor's loop.
 
     It alarms after `limit_s` without anything of `feed`, and not before twice the longest of the last gaps: a
-    slow stream is no silent one. A monitor without partitions has nothing to wait for.
+    slow stream is no silent one. A monitor without partitions has nothing to wait for. `open_ms` is when the
+    monitor before this one told a silence that is not over.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class SilenceWatch:
         limit_s: float,
         clock: Callable[[], float],
         now_ms: Callable[[], int],
+        open_ms: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._pipeline = pipeline
         self._feed = feed
@@ -59,10 +61,12 @@ class SilenceWatch:
         self._limit_s = limit_s
         self._clock = clock
         self._now_ms = now_ms
+        self._open_ms = open_ms
         self._gaps: deque[float] = deque(maxlen=_GAPS)
         self._count = 0
         self._last: float | None = None
         self._told_ms: int | None = None
+        self._ended_ms: int | None = None
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -74,12 +78,15 @@ class SilenceWatch:
     def _read(self, gap: float) -> None:
         """Look at what was read before the newest read, which no step has taken yet."""
         feed, before, self._count = self._feed, self._count, self._feed.count()
+        told_before = self._open_ms()
+        if self._told_ms is None and told_before != self._ended_ms:
+            self._told_ms = told_before
         if self._count != before:
             self._gaps.append(gap)
             self._last = self._clock()
             if self._told_ms is not None:
                 self._tell(self._told_ms, "resolved", f"{feed.goes_on}, after {_minutes(gap)}")
-                self._told_ms = None
+                self._told_ms, self._ended_ms = None, self._told_ms
             return
         longest = max([*self._gaps, feed.gap_s()])
         if self._told_ms is None and feed.awaited() and gap >= max(self._limit_s, _LONGER * longest):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from stream_infer.app.event_text import format_time
 from stream_infer.cli.model import ModelOptions, RollbackOptions
 from stream_infer.cli.output import say, say_json
 from stream_infer.cli.printing import Row, table
+from stream_infer.cli.requester import user_at_host
 from stream_infer.common.clock import unix_ms
 from stream_infer.config.sections import Follow
 from stream_infer.config.settings import Settings, load_settings
@@ -69,7 +68,7 @@ def wait_options(options: ModelOptions, target: DeploymentTarget) -> WaitOptions
 
 def make_request(options: RollbackOptions) -> Request:
     """Return requester and reason; the default requester is USER@HOST."""
-    return Request(options.by or _user_at_host(), options.reason)
+    return Request(options.by or user_at_host(), options.reason)
 
 
 def promote(target: DeploymentTarget, package: Path, request: Request) -> Deployment:
@@ -223,14 +222,6 @@ def _show_desired(where: str, found: Deployment | StoreProblem) -> None:
 def _package_before(store: ModelStore, deployment: Deployment) -> PackageRef | None:
     """Return the package that was desired before `deployment`."""
     return next((one.package for one in store.history() if one.generation < deployment.generation), None)
-
-
-def _user_at_host() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        user = "unknown"
-    return f"{user}@{platform.node() or 'unknown'}"
 
 
 def _facts(deployment: Deployment) -> list[Row]:

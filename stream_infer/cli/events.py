@@ -31,6 +31,12 @@ class EventsOptions:
     """The options of `events`."""
 
     config: ConfigFile = DEFAULT_CONFIG
+    only_open: Annotated[
+        bool, typer.Option("--open", help="The incidents that are open now, the newest first.")
+    ] = False
+    everything: Annotated[
+        bool, typer.Option("--all", help="Routine events too: performance and heartbeat.")
+    ] = False
     follow: Annotated[bool, typer.Option("--follow", help="Continue with new events until Ctrl-C.")] = False
     types: Annotated[
         list[str] | None,
@@ -64,19 +70,49 @@ class BacktestOptions:
 
 @takes_options
 def events_command(options: EventsOptions) -> None:
-    """Show the monitoring events of the pipeline: drift, quality, model changes."""
+    """Show the monitoring events of the pipeline: drift, quality, model changes.
+
+    Routine events are hidden unless --all or their --type asks for them. --open shows the incidents that are
+    open, each with its id for `stream-infer incident`.
+    """
     from stream_infer.app.event_text import event_text  # noqa: PLC0415 - as the readers of events
-    from stream_infer.app.monitoring_events import EventFilter, follow_events, read_events  # noqa: PLC0415 - imports fastavro
+    from stream_infer.app.monitoring_events import ROUTINE, EventFilter, follow_events, read_events  # noqa: PLC0415 - imports fastavro
     from stream_infer.config.settings import load_settings  # noqa: PLC0415 - imports the Kafka client
 
+    if options.only_open:
+        _show_open(options)
+        return
     settings = load_settings(options.config, os.environ)
     since_ms = 0 if options.since is None else moment_ms(options.since, unix_ms())
-    selected = EventFilter(since_ms, frozenset(options.types or ()))
+    hidden = frozenset() if options.everything else ROUTINE
+    selected = EventFilter(since_ms, frozenset(options.types or ()), hidden)
     for event in (follow_events if options.follow else read_events)(settings, selected):
         if event is None:
             say("warning: unreadable record: not a monitoring event of this version", err=True)
         else:
             say(as_line(event) if options.as_json else event_text(event))
+
+
+def _show_open(options: EventsOptions) -> None:
+    """Print the open incidents. Raises `Misconfigured` for options that say something else."""
+    from stream_infer.app.incidents import read_incidents  # noqa: PLC0415 - imports the Kafka client
+    from stream_infer.app.open_incident_text import incident_document, open_incidents_text  # noqa: PLC0415 - as above
+    from stream_infer.config.settings import load_settings  # noqa: PLC0415 - as above
+
+    also = {"--follow": options.follow, "--type": options.types, "--since": options.since}
+    problems = [
+        Problem(name, "", "does not go with --open", "leave it out") for name, given in also.items() if given
+    ]
+    if problems:
+        raise Misconfigured(problems)
+    settings, now_ms = load_settings(options.config, os.environ), unix_ms()
+    known = read_incidents(settings)
+    if options.as_json:
+        for one in known.newest_first:
+            typer.echo(as_line(incident_document(one, now_ms)))
+        return
+    for line in open_incidents_text(settings.pipeline, known, now_ms):
+        typer.echo(line)
 
 
 @takes_options
@@ -123,6 +159,14 @@ def moment_ms(when: str, now_ms: int, option: str = "--since") -> int:
         what = "is neither an age nor a time" if moment is None else "has no time zone"
         raise Misconfigured([Problem(option, when, what, "for example 15m, 2h, 7d, 2026-01-31T00:00:00Z")])
     return round(moment.timestamp() * 1000)
+
+
+def lasting_ms(text: str, option: str = "--for") -> int:
+    """Return the milliseconds of a time span such as 2h. Raises `Misconfigured` for any other text."""
+    span = _AGE.fullmatch(text)
+    if span is None or not int(span[1]):
+        raise Misconfigured([Problem(option, text, "is no time span", "for example 30m, 2h, 7d")])
+    return int(span[1]) * _SECONDS[span[2]] * 1000
 
 
 def as_line(event: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import stream_infer
-from stream_infer.cli import model, offsets, package, topics
+from stream_infer.cli import incident, model, offsets, package, topics
 from stream_infer.cli.check import check_command
 from stream_infer.cli.dashboard import dashboard_command
 from stream_infer.cli.demo import demo_command
@@ -43,6 +43,7 @@ app.command("dashboard")(dashboard_command)
 app.command("send")(send_command)
 app.command("events")(events_command)
 app.command("backtest")(backtest_command)
+app.add_typer(incident.app)
 app.add_typer(topics.app)
 app.add_typer(offsets.app)
 app.add_typer(package.app, name="package")

@@ -94,6 +94,21 @@ class MonitoringSection(Section):
         "or `d`. After it, and after twice the longest of the last 100 gaps, the monitor tells.",
         examples=["1h"],
     )
+    remind_every_ms: Milliseconds = Field(
+        default="4h",
+        validate_default=True,
+        alias="remind_every",
+        description="How often an open incident of severity warning or critical is told again, until someone "
+        "acknowledges it: a number and `s`, `m`, `h` or `d`, by the monitor's clock.",
+        examples=["30m"],
+    )
+    heartbeat_every_ms: Milliseconds = Field(
+        default="5m",
+        validate_default=True,
+        alias="heartbeat_every",
+        description="How often the monitor writes that it lives: a number and `s`, `m`, `h` or `d`.",
+        examples=["1m"],
+    )
 
 
 class LabelsSection(Section):

@@ -17,12 +17,12 @@ import fastavro
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from stream_infer.app.monitoring_events import parse_event
 from stream_infer.avro import topic_schemas
 from stream_infer.common.clock import unix_ms
 from stream_infer.demo.phishing import Pages, World
 from stream_infer.demo.tally import Event, Tally
 from stream_infer.kafka.client import SILENT
+from stream_infer.steps.monitoring.event_record import parse_event
 
 RATE = 3_000
 BROKEN_EVERY = 100

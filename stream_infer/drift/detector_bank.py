@@ -29,7 +29,7 @@ from stream_infer.drift.frames import (
 )
 from stream_infer.drift.reference import Reference, ReferenceColumn
 from stream_infer.drift.reference_comparison import ReferenceComparison
-from stream_infer.drift.series import Detection, Series
+from stream_infer.drift.series import ORIGINAL, Detection, Series
 from stream_infer.drift.zscores import zscores
 
 _SIGNALS_OF = {FEATURE_NUMBER: 6, FEATURE_CATEGORY: 4, OUTPUT_NUMBER: 3}
@@ -76,7 +76,7 @@ class DetectorBank:
         self.onsets: list[Onset] = []
         self._baseline = baseline
         self._own_baseline: LearnedBaseline | None = None
-        self._comparison = ReferenceComparison(reference, policy.compare)
+        self.comparison = ReferenceComparison(reference, policy.compare)
         self.series: dict[Signal, Series] = {}
 
     @property
@@ -111,7 +111,7 @@ class DetectorBank:
                 self.series[score.signal] = Series(self._policy.detectors(self._run_length))
             found = self.series[score.signal].update(score.value)
             alarms += [self._alarm(score.signal, score.value, one) for one in found]
-        for signal, value, alarm in self._comparison.add(window, chance=0.5 / self._run_length):
+        for signal, value, alarm in self.comparison.add(window, chance=0.5 / self._run_length):
             values[signal] = max(value, values.get(signal, 0.0))
             alarms += [] if alarm is None else [alarm]
         candidates = [
@@ -131,20 +131,23 @@ class DetectorBank:
             "times_ms": [onset.time_ms for onset in self.onsets],
             "places": [[list(place) for place in onset.places] for onset in self.onsets],
             "learned": baseline_to_document(self._own_baseline),
-            **self._comparison.to_document(),
+            **self.comparison.to_document(),
         }
 
     def column_document(self, kind: str, name: str) -> dict[str, object]:
         """Return the series of one column as JSON values."""
         of_column = {s.aspect: list(v.values) for s, v in self.series.items() if s[:2] == (kind, name)}
-        return {"column": [kind, name], "series": of_column}
+        own = {s.aspect: v.normal for s, v in self.series.items() if s[:2] == (kind, name)}
+        accepted = {aspect: list(normal) for aspect, normal in own.items() if normal != ORIGINAL}
+        return {"column": [kind, name], "series": of_column} | ({"normal": accepted} if accepted else {})
 
     def restore_column(self, document: Mapping[str, Any]) -> None:
         """Take over the series that `column_document` wrote."""
         kind, name = document["column"]
         specs = self._policy.detectors(self._run_length)
         for aspect, values in document["series"].items():
-            self.series[Signal(kind, name, Aspect(aspect))] = Series(specs, values=values)
+            normal = document.get("normal", {}).get(aspect, ORIGINAL)
+            self.series[Signal(kind, name, Aspect(aspect))] = Series(specs, values=values, normal=normal)
 
     @staticmethod
     def from_document(
@@ -170,7 +173,7 @@ class DetectorBank:
             for offset, time_ms, of_window in zip(offsets, times, places, strict=True)
         ]
         bank._own_baseline = baseline_from_document(document["learned"])
-        bank._comparison.restore(document)
+        bank.comparison.restore(document)
         return bank
 
     def _begin(
@@ -187,7 +190,8 @@ class DetectorBank:
                 if signal.kind.startswith("feature") and _baseline_of(self, signal) == _baseline_of(
                     before, signal
                 ):
-                    self.series[signal] = Series(specs, values=before.series[signal].values)
+                    known = before.series[signal]
+                    self.series[signal] = Series(specs, values=known.values, normal=known.normal)
         earlier = self.onsets[-(_REMEMBERED_PLACES if places else _REMEMBERED_WINDOWS) + 1 :]
         self.onsets = [*earlier, Onset(window.window_first_offset, window.first_time_ms, places)]
 

@@ -14,7 +14,7 @@ from stream_infer.drift.alarms import Place, WindowResult
 from stream_infer.drift.baseline import BaselineLearner, LearnedBaseline
 from stream_infer.drift.detector_bank import DetectionPolicy, DetectorBank
 from stream_infer.drift.frames import ObservationFrame
-from stream_infer.drift.incident import IncidentResolved, IncidentSettled
+from stream_infer.drift.incident import Incident, IncidentResolved, IncidentSettled
 from stream_infer.drift.incident_documents import stream_from_document, stream_to_document
 from stream_infer.drift.reference import Reference
 from stream_infer.drift.windows import StreamKey
@@ -81,6 +81,20 @@ class DetectorBanks:
             else:
                 self._banks[stream].restart(column, _KEPT_RESOLVED, window)
             self._mark_changed(stream)
+
+    def accept(self, incident: Incident) -> None:
+        """Begin the series of the columns of an incident with its values alone: they are normal now."""
+        kept: dict[tuple[StreamKey, tuple[str, str]], int] = {}
+        for key, track in incident.tracks.items():
+            place = key.stream, (key.signal.kind, key.signal.name)
+            kept[place] = max(len(track.recent), kept.get(place, 0))
+        for (stream, column), count in kept.items():
+            if stream in self._banks:
+                for signal, series in self._banks[stream].series.items():
+                    if signal[:2] == column:
+                        series.accept(count)
+                self._banks[stream].comparison.accept(column)
+                self._mark_changed(stream)
 
     def changed(self) -> Mapping[str, Callable[[], Document | None]]:
         """Return makers of the documents that changed since the last call, by key; of None for one gone."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stream_infer.drift.class_errors import CHANCE, MissedClass
+from stream_infer.drift.class_errors import CHANCE, ErrorsByClass, MissedClass
 from stream_infer.drift.detectors import DetectorSpec
 from stream_infer.drift.error_samples import ErrorSample, block_zscore, breaks_promise, is_notable, sample_of
 from stream_infer.drift.error_state import ErrorState
@@ -140,6 +140,18 @@ class ErrorMonitor:
         if state.block.labels >= self._policy.block:
             yield from self._evaluated(window, rate=bool(wrong))
 
+    def accept(self, incident_id: str) -> bool:
+        """End an incident whose errors are normal from now on; return whether it is open here."""
+        state = self._state
+        if state.incident != incident_id:
+            return False
+        self._series = Series(self._policy.detectors)
+        self._label_series = Series(self._policy.label_detectors, limit=_LONGEST_SERIES)
+        state.incident, state.origin, state.settled, state.accepted = None, None, False, True
+        state.baseline, state.baseline_blocks, state.away = ErrorSample(), 0, []
+        state.classes = ErrorsByClass()
+        return True
+
     def to_document(self) -> Mapping[str, Any]:
         """Return the whole state as JSON values."""
         state = replace(
@@ -240,7 +252,7 @@ class ErrorMonitor:
         """Compare the first labels with the errors in training; what is promised is the level of before."""
         state = self._state
         so_far = state.baseline.plus(state.block)
-        first = state.baseline_blocks < _BASELINE_BLOCKS and state.origin is None
+        first = state.baseline_blocks < _BASELINE_BLOCKS and state.origin is None and not state.accepted
         if not first or not so_far.labels or not breaks_promise(so_far, promise):
             return
         state.origin = promise

@@ -18,7 +18,7 @@ class ErrorState:
     `expected` are the sums of the errors to expect in the open block, now and at first. `origin` is the
     baseline before errors settled at another level, `away` how far the newest blocks are from it.
     `longest_delay_ms` is the longest delay of the labels of the baseline. `one_class` is the class of all
-    labels, where that is told.
+    labels, where that is told. `accepted`: someone took other errors than the promised ones as normal.
     """
 
     block: ErrorSample = field(default_factory=ErrorSample)
@@ -34,6 +34,7 @@ class ErrorState:
     settled: bool = False
     longest_delay_ms: int = 0
     one_class: str | None = None
+    accepted: bool = False
     classes: ErrorsByClass = field(default_factory=ErrorsByClass)
 
     def to_document(self) -> Mapping[str, Any]:
@@ -53,6 +54,7 @@ class ErrorState:
                 "settled": self.settled,
                 "longest_delay_ms": self.longest_delay_ms,
                 "one_class": self.one_class,
+                "accepted": self.accepted,
             },
             "classes": self.classes.to_document(),
         }
@@ -76,5 +78,6 @@ class ErrorState:
             state.origin = level["origin"] and ErrorSample.from_document(level["origin"])
             state.settled, state.one_class = level["settled"], level["one_class"]
             state.longest_delay_ms = level["longest_delay_ms"]
+            state.accepted = level.get("accepted", False)
             state.classes = ErrorsByClass.from_document(document["classes"])
         return state

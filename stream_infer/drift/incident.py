@@ -28,6 +28,8 @@ class Ending(StrEnum):
 
     RETURNED = "returned"
     REPLACED = "replaced"
+    ACCEPTED = "accepted"
+    IGNORED = "ignored"
 
 
 class State(StrEnum):

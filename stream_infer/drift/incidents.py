@@ -87,6 +87,17 @@ class Incidents:
             changes += self._followed(incident, told, stream, result)
         return changes
 
+    def end(self, incident_id: str) -> Incident | None:
+        """End an incident because someone says so; return it, None where it is not open."""
+        ended = next((one for one in self._open if one.id == incident_id), None)
+        if ended is not None:
+            self._open.remove(ended)
+        return ended
+
+    def resume(self, incident: Incident) -> None:
+        """Go on with an incident that `end` returned."""
+        self._open.append(incident)
+
     def to_document(self) -> dict[str, object]:
         """Return the state as JSON values."""
         return {"open": [incident_to_document(incident) for incident in self._open]}

@@ -26,7 +26,8 @@ from stream_infer.drift.detector_banks import (
 )
 from stream_infer.drift.distance import INSUFFICIENT_REFERENCE, MIN_REFERENCE_ROWS
 from stream_infer.drift.frames import ObservationFrame
-from stream_infer.drift.incident import IncidentChange, IncidentResolved, IncidentSettled
+from stream_infer.drift.ignored import IgnoredSignals, drop_ignored
+from stream_infer.drift.incident import Incident, IncidentChange, IncidentResolved, IncidentSettled
 from stream_infer.drift.incident_documents import stream_from_document
 from stream_infer.drift.incidents import IncidentPolicy, Incidents
 from stream_infer.drift.model_states import ModelStates
@@ -62,9 +63,12 @@ class Monitor:
         self._references = references
         self._windows = Windows(policy.windows)
         self._streams = ModelStates("stream/", _new_stream, MODELS_KEPT)
-        self._banks = DetectorBanks(policy.detection, references, self._baseline_of)
+        self._banks = DetectorBanks(
+            policy.detection, references, lambda digest: self._streams.of(digest).baseline
+        )
         self._levels = ModelStates("levels/", self._new_levels, MODELS_KEPT)
         self._incidents = Incidents(pipeline, policy.incidents)
+        self._ignored = IgnoredSignals()
         self._pipeline = pipeline
         self._records: dict[str, int] = {}
         self._changed: dict[str, Callable[[], Document | None]] = {}
@@ -92,12 +96,43 @@ class Monitor:
         changes += self._whole(frame, now_ms)
         for window in complete:
             changes += self._decided(self._banks.evaluate(window))
-        self._changed |= {**self._levels.changed(), **self._streams.changed(), **self._banks.changed()}
         return changes
+
+    def accept(self, incident_id: str) -> bool:
+        """End an incident whose values are normal from now on; return whether it was open."""
+        incident = self._incidents.end(incident_id)
+        if incident is None:
+            return False
+        self._changed["incidents"] = self._incidents.to_document
+        self._banks.accept(incident)
+        columns = {(key.signal.kind, key.signal.name) for key in incident.tracks}
+        for digest in {key.stream.digest for key in incident.tracks}:
+            self._levels.of(digest).accept(columns)
+            self._levels.mark_changed(digest)
+        return True
+
+    def ignore(self, incident_id: str) -> Incident | None:
+        """Ignore the signal that an incident is named after; return the incident if it goes on without."""
+        incident = self._incidents.end(incident_id)
+        if incident is None:
+            return None
+        self._ignored.ignore(incident_id, incident.alarm.signal)
+        drop_ignored(incident, self._ignored)
+        if incident.tracks:
+            self._incidents.resume(incident)
+        self._changed |= {"incidents": self._incidents.to_document, "ignored": self._ignored.to_document}
+        return incident if incident.tracks else None
+
+    def watch(self, incident_id: str) -> None:
+        """Watch the signal again that was ignored with an incident."""
+        self._ignored.watch(incident_id)
+        self._changed["ignored"] = self._ignored.to_document
 
     def changed(self) -> Mapping[str, Document | None]:
         """Return the documents that changed since the last call, None for those that are gone."""
-        changed, self._changed = self._changed, {}
+        parts = self._levels.changed(), self._streams.changed(), self._banks.changed()
+        changed = self._changed | {key: maker for part in parts for key, maker in part.items()}
+        self._changed = {}
         return {key: document() for key, document in sorted(changed.items())}
 
     def restore(self, documents: Mapping[str, Document]) -> None:
@@ -107,6 +142,8 @@ class Monitor:
                 self._records = dict(document)
             elif key == "incidents":
                 self._incidents = Incidents.from_document(document, self._pipeline, self._policy.incidents)
+            elif key == "ignored":
+                self._ignored = IgnoredSignals.from_document(document)
             elif key.startswith("window/"):
                 self._windows.restore(
                     stream_from_document(document["lane"]), windows.pending_from_document(document)
@@ -132,18 +169,16 @@ class Monitor:
 
     def _decided(self, result: WindowResult) -> Sequence[IncidentChange]:
         """Return what a window changes in the incidents."""
-        changes = self._incidents.take(result)
+        changes = self._incidents.take(self._ignored.without(result))
         self._changed["incidents"] = self._incidents.to_document
         for change in changes:
             if isinstance(change, IncidentSettled | IncidentResolved):
                 self._banks.restart(change)
         return changes
 
-    def _baseline_of(self, digest: str) -> BaselineLearner:
-        return self._streams.of(digest).baseline
-
     def _new_levels(self, digest: str, _before: PipelineLevels | None) -> PipelineLevels:
-        return PipelineLevels(self._policy.levels, self._references(digest), self._baseline_of(digest))
+        baseline = self._streams.of(digest).baseline
+        return PipelineLevels(self._policy.levels, self._references(digest), baseline)
 
     def _new_model(self, frame: ObservationFrame) -> Sequence[ReferenceMissing]:
         """Report a model that is new and has a reference too small to compare with."""

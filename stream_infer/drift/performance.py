@@ -109,6 +109,14 @@ class Performance:
             yield from _metrics(model, state, outcomes, window)
             yield from state.errors.take(outcomes, window)
 
+    def accept(self, incident_id: str) -> bool:
+        """End an incident of a model's errors, which are normal from now on; return whether it was open."""
+        for model, state in self._models.items():
+            if state.errors.accept(incident_id):
+                self._changed.add(model)
+                return True
+        return False
+
     def changed(self) -> Mapping[str, Any]:
         """Return the documents that changed since the last call, by name."""
         changed, self._changed = self._changed, set()

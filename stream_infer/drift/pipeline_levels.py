@@ -8,7 +8,7 @@ that is judged after `look_ms`, so that total failure is seen at once. Time is t
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +75,12 @@ class PipelineLevels:
         if now_ms - short.opened_ms >= policy.look_ms and short.frame.records >= policy.look_records:
             self._short = None
             yield self._judged(short, closed=False)
+
+    def accept(self, columns: Collection[tuple[str, str]]) -> None:
+        """Raise no alarm about the levels of columns before they were left again."""
+        for signal, values in self._history.items():
+            if signal[:2] in columns and values[-1]:
+                self._exceeded.setdefault(signal, values[-1])
 
     def to_document(self) -> dict[str, object]:
         """Return the state as JSON values."""

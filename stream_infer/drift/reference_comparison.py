@@ -49,6 +49,11 @@ class ReferenceComparison:
                     signal = Signal(summary.kind, summary.name, Aspect.DISTRIBUTION)
                     yield self._result(signal, found, pool)
 
+    def accept(self, column: tuple[str, str]) -> None:
+        """Raise no alarm about a column before it was near the reference again."""
+        kind, name = column
+        self._far |= {(f"{kind}/{measure}", name) for measure in self._measures}
+
     def to_document(self) -> dict[str, object]:
         """Return the state as JSON values."""
         return {

@@ -21,6 +21,10 @@ CLIP = 12.0
 """Detectors see standardised values up to here: beyond it, further is not more certain."""
 LARGEST = 10_000.0
 """Values are kept up to here, so that a change from large to larger is known."""
+ORIGINAL = (0.0, 1.0)
+"""Centre and spread of standardised values, before someone accepts others."""
+_ENOUGH, _WIDER = 10, 1.3
+"""A new normal is learned from so many values, whose spread is taken for so much wider: they are few."""
 _FEW = 8
 _UNKNOWN_SPREAD = 2.0
 """Values differ by 1 while they are independent; of a few it is not known that they are."""
@@ -56,16 +60,25 @@ def to_steps(value: float) -> int | None:
 class Series:
     """The recent values of one signal, and the detectors that have seen exactly these, in order.
 
+    After `accept` detectors see values relative to those of a new normal: its centre and its spread, in
+    `normal`. Until enough of it is known, `normal` is empty and they see none.
+
     Over `limit` values the older half is dropped and the detectors begin again with the rest, so the list of
     values is the whole state: everything else is computed from it.
     """
 
     def __init__(
-        self, specs: Sequence[DetectorSpec], *, limit: int = 128, values: Sequence[int] = ()
+        self,
+        specs: Sequence[DetectorSpec],
+        *,
+        limit: int = 128,
+        values: Sequence[int] = (),
+        normal: Sequence[float] = ORIGINAL,
     ) -> None:
         self._specs = tuple(specs)
         self._limit = limit
         self._values = list(values)
+        self.normal = tuple(normal)
         self._detectors = self._replayed()
 
     @property
@@ -87,7 +100,10 @@ class Series:
             self._values = self._values[-self._limit // 2 :]
             self._detectors = self._replayed()
         self._values.append(step)
-        changes = [detector.update(_seen(step)) for detector in self._detectors]
+        if not self.normal:
+            self._learn_normal()
+            return ()
+        changes = [detector.update(self._seen(step)) for detector in self._detectors]
         return [
             Detection(spec, detector.statistic)
             for spec, detector, change in zip(self._specs, self._detectors, changes, strict=True)
@@ -100,12 +116,18 @@ class Series:
         self._values = before + self._values[-kept:]
         self._detectors = self._replayed()
 
+    def accept(self, kept: int) -> None:
+        """Begin again with the newest `kept` values alone, as the new normal."""
+        self._values = self._values[-kept:]
+        self.normal = ()
+        self._learn_normal()
+
     def change(self) -> SeriesChange:
         """Return the change up to the newest value that divides the series best (least squares).
 
         The values since are on the side of the newest one; those before it are the baseline.
         """
-        seen = [_seen(step) for step in self._values]
+        seen = [self._seen(step) for step in self._values]
         best, at = 0.0, max(0, len(seen) - 1)
         total, sum_before = math.fsum(seen), 0.0
         for count, value in enumerate(seen[:-1], start=1):
@@ -117,8 +139,9 @@ class Series:
                 best, at = gain, count
         before = [step / STEPS_PER_UNIT for step in self._values[:at]]
         known = at >= _FEW
-        spread = statistics.pstdev(_seen(step) for step in self._values[:at]) if known else _UNKNOWN_SPREAD
-        return SeriesChange(statistics.median(before) if before else 0.0, max(1.0, spread), len(seen) - at)
+        spread = statistics.pstdev(seen[:at]) if known else _UNKNOWN_SPREAD
+        spread = max(1.0, spread) * (self.normal[1] if self.normal else 1.0)
+        return SeriesChange(statistics.median(before) if before else 0.0, spread, len(seen) - at)
 
     @staticmethod
     def _lasts(seen: Sequence[float], count: int, step: float) -> bool:
@@ -129,11 +152,20 @@ class Series:
 
     def _replayed(self) -> list[Detector]:
         detectors = [make_detector(spec) for spec in self._specs]
-        for step in self._values:
+        for step in self._values if self.normal else ():
             for detector in detectors:
-                detector.update(_seen(step))
+                detector.update(self._seen(step))
         return detectors
 
+    def _seen(self, step: int) -> float:
+        """Return what detectors see of a value."""
+        centre, spread = self.normal or ORIGINAL
+        return max(-CLIP, min(CLIP, (step / STEPS_PER_UNIT - centre) / spread))
 
-def _seen(step: int) -> float:
-    return max(-CLIP, min(CLIP, step / STEPS_PER_UNIT))
+    def _learn_normal(self) -> None:
+        """Learn the new normal where there are enough values of it, and begin the detectors with them."""
+        if len(self._values) >= _ENOUGH:
+            units = [step / STEPS_PER_UNIT for step in self._values]
+            spread = max(1.0, _WIDER * statistics.pstdev(units))
+            self.normal = round(statistics.median(units), 3), round(spread, 3)
+        self._detectors = self._replayed()

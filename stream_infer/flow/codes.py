@@ -184,6 +184,16 @@ class EventType(DocumentedEnum):
         "liveness",
         "The monitor has had no observation or label for long, by its clock; or has some again.",
     )
+    INCIDENT_COMMAND = (
+        "incident.command",
+        "Someone acknowledges, silences, accepts, ignores or watches: what `stream-infer incident` writes.",
+    )
+    INCIDENT_REPLY = "incident.reply", "The monitor has taken a command, or says why it cannot."
+    INCIDENT_REMINDER = (
+        "incident.reminder",
+        "An incident is still open and not acknowledged, or goes on after a silence; by the clock.",
+    )
+    HEARTBEAT = "heartbeat", "The monitor lives; by its clock."
 
 
 class LogEvent(DocumentedEnum):

@@ -202,6 +202,13 @@ TABLE: tuple[Metric, ...] = (
         "Memory that they take, with their stored state: an estimate, bounded by `max_pending_bytes`.",
     ),
     Metric(
+        "stream_infer_open_incidents",
+        MetricKind.GAUGE,
+        "incidents",
+        "Incidents that are not over, of a monitor. Kinds: drift, quality, errors, liveness.",
+        ("kind", "severity"),
+    ),
+    Metric(
         "stream_infer_request_duration_seconds",
         MetricKind.HISTOGRAM,
         "seconds",

@@ -99,6 +99,7 @@ class Metrics:
         self._label_coverage = families.gauge("stream_infer_label_coverage_ratio").labels(pipeline)
         self._label_pending = families.gauge("stream_infer_label_pending_records").labels(pipeline)
         self._label_pending_bytes = families.gauge("stream_infer_label_pending_bytes").labels(pipeline)
+        self._open_incidents = families.gauge("stream_infer_open_incidents")
         families.gauge("stream_infer_build_info").labels(pipeline, build.version, build.python).set(1)
 
     def __call__(self, event: Event) -> None:
@@ -147,6 +148,11 @@ class Metrics:
         self._label_coverage.set(waiting.coverage)
         self._label_pending.set(waiting.records)
         self._label_pending_bytes.set(waiting.size_bytes)
+
+    def incidents(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Set the number of open incidents by kind and severity."""
+        for (kind, severity), count in counts.items():
+            self._open_incidents.labels(self._pipeline, kind, severity).set(count)
 
     def _read(self, event: ReadFinished) -> None:
         self._last_read.set(self._clock())

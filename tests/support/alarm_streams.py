@@ -163,12 +163,16 @@ def tell(line: Line, policy: MonitorPolicy | None = None, step: MonitorStep | No
 
 def monitor_step(policy: MonitorPolicy | None, known: Reference | None) -> MonitorStep:
     """Return a monitor of the pipeline."""
-    codec = RecordCodec(
+    settings = MonitorSettings(PIPELINE, _FRAMES.topic, policy or MonitorPolicy())
+    return MonitorStep(settings, lambda _: known, codec())
+
+
+def codec() -> RecordCodec:
+    """Return the reader of frames and the writer of events."""
+    return RecordCodec(
         RecordReader(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE),
         RecordWriter(topic_schemas.topic_schema("MonitoringEvent"), Framing.NONE),
     )
-    settings = MonitorSettings(PIPELINE, _FRAMES.topic, policy or MonitorPolicy())
-    return MonitorStep(settings, lambda _: known, codec)
 
 
 @cache

@@ -67,7 +67,10 @@ def opened_event(
         f"{said}, model {incident.version}" + (f"; with it: {also}" if also else ""),
         "ranges": _ranges(incident, {}),
         "drift": _drift(incident.alarm, frame, context),
-        "attributes": attributes | ({"also": also} if also else {}) | {"state": "open"},
+        "attributes": attributes
+        | {"state": "open", "subject": subject(alarm.signal)}
+        | ({} if alarm.since_ms is None else {"since_ms": str(alarm.since_ms)})
+        | ({"also": also} if also else {}),
     }
 
 

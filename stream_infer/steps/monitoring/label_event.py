@@ -109,7 +109,7 @@ def _error_drift_event(pipeline: str, change: ErrorDrift) -> dict[str, object]:
         f"offset {window.first_offset}",
         "ranges": [_range(window.log, window.first_offset, None)],
         "drift": _drift(change) | detector,
-        "attributes": {"state": "open" if change.opens else "updated"}
+        "attributes": {"state": "open" if change.opens else "updated", "subject": f"{what} of the model"}
         | ({} if change.class_name is None else {"class": change.class_name}),
     }
 

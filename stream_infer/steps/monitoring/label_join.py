@@ -63,7 +63,7 @@ class LabelJoinStep:
         self._prediction_clock, self._label_clock = TopicClock(), TopicClock()
         self._feed = LabelFeed()
         self._join = Join(settings.join)
-        self._performance = Performance(settings.errors, settings.meaning_of, window=settings.join.window)
+        self.performance = Performance(settings.errors, settings.meaning_of, window=settings.join.window)
 
     @property
     def totals(self) -> Mapping[str, int]:
@@ -102,20 +102,20 @@ class LabelJoinStep:
             changes += self._take_prediction(batch, row, predicted)
         self._take_labels(batch, truths, bad_labels)
         for window in self._join.advance(self._progress(batch)):
-            changes += self._performance.closed(window)
+            changes += self.performance.closed(window)
         events = [label_event.performance_event(self._pipeline, change) for change in changes]
         return events, [*bad_predictions, *bad_labels]
 
     def changed(self) -> Mapping[str, Any]:
         """Return the documents that changed since the last call, None for those that are gone."""
         joined = {_JOIN + name: document for name, document in self._join.changed().items()}
-        joined |= {_PERFORMANCE + name: one for name, one in self._performance.changed().items()}
+        joined |= {_PERFORMANCE + name: one for name, one in self.performance.changed().items()}
         return joined | ({_FEED: self._feed.to_document()} if self._feed.count else {})
 
     def restore(self, documents: Mapping[str, Any]) -> None:
         """Take over the state in `documents`; those of others are left alone."""
         self._join.restore(_under(_JOIN, documents))
-        self._performance.restore(_under(_PERFORMANCE, documents))
+        self.performance.restore(_under(_PERFORMANCE, documents))
         if _FEED in documents:
             self._feed = LabelFeed(*documents[_FEED])
 
@@ -123,7 +123,7 @@ class LabelJoinStep:
         partition = batch.source(row)
         self._prediction_clock.observe(partition.index, predicted.time_ms)
         self._join.predicted(predicted)
-        return list(self._performance.predicted(_log(partition), batch.offset[row], predicted))
+        return list(self.performance.predicted(_log(partition), batch.offset[row], predicted))
 
     def _take_labels(
         self, batch: Batch, truths: Sequence[tuple[int, Truth]], rejected: Sequence[Rejected]

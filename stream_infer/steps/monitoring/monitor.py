@@ -26,6 +26,7 @@ from stream_infer.flow.records import Batch, Outcome, Partition, Rejected, Stage
 from stream_infer.steps.monitoring import drift_event
 from stream_infer.steps.monitoring.event_context import EventContext
 from stream_infer.steps.monitoring.event_output import event_output
+from stream_infer.steps.monitoring.incident_desk import DOCUMENT, IncidentDesk
 from stream_infer.steps.monitoring.label_join import LabelJoinSettings, LabelJoinStep, rows_of
 from stream_infer.steps.monitoring.refused_frames import RefusedFrames
 from stream_infer.steps.monitoring.state_documents import StateDocuments
@@ -40,6 +41,7 @@ _REFUSED = "refused"
 class MonitorSettings:
     """The pipeline, its topic of observation frames, and the policy of detection.
 
+    `events` is the topic of monitoring events, which commands come on; without it there are none.
     `state_limit` is asked for the most bytes that the state topic takes as one record.
     """
 
@@ -47,6 +49,7 @@ class MonitorSettings:
     observations: str
     policy: MonitorPolicy = field(default_factory=MonitorPolicy)
     state_limit: Callable[[], int] = lambda: 1_000_000
+    events: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class MonitorStep:
         self._refused = RefusedFrames(self._settings.pipeline)
         if _REFUSED in state:
             self._refused.restore(state[_REFUSED])
+        self.desk = IncidentDesk(self._settings.pipeline, self._settings.events, state.get(DOCUMENT))
         self._label_join: LabelJoinStep | None = None
         if self._labels is not None:
             self._label_join = LabelJoinStep(self._settings.pipeline, self._labels)
@@ -104,16 +108,17 @@ class MonitorStep:
     def __call__(self, batch: Batch) -> Outcome:
         """Take the records of `batch`.
 
-        1. count the last outcome as committed; 2. take each frame in order; 3. tell of the refused ones;
-        4. take predictions and labels; 5. write the events that follow; 6. write the documents that changed,
-        and the positions.
+        1. count the last outcome as committed; 2. take commands; 3. take each frame in order; 4. tell of the
+        refused ones; 5. take predictions and labels; 6. write the events that follow; 7. write the documents
+        that changed, and the positions.
         """
         self._documents.commit()
-        events: list[MonitoringEvent] = []
+        settings, desk = self._settings, self.desk
+        events = list(desk.take(batch, settings.observations, self._monitor, self._label_join))
         rejected: list[Rejected] = []
-        for row in rows_of(batch, self._settings.observations):
+        for row in rows_of(batch, settings.observations):
             self._take_frame(batch, row, events, rejected)
-        changed: dict[str, object] = {**self._monitor.changed()}
+        changed: dict[str, object] = {**self._monitor.changed(), **desk.changed()}
         if rejected:
             events += self._refused.take(batch, rejected)
             changed[_REFUSED] = self._refused.to_document()
@@ -124,7 +129,7 @@ class MonitorStep:
             changed |= self._label_join.changed()
         rejected.sort(key=lambda reject: reject.row)
         outputs = [
-            event_output(self._settings.pipeline, events, self._codec.events),
+            event_output(settings.pipeline, [desk.toned(event) for event in events], self._codec.events),
             self._documents.change(changed, batch),
         ]
         return Outcome(

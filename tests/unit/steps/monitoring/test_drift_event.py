@@ -196,6 +196,7 @@ def test_an_opened_incident_is_a_warning_with_statistic_range_and_both_distribut
         "value": "8.25",
         "also": "mean of the score",
         "state": "open",
+        "subject": "mean of feature 'amount'",
     }
 
 

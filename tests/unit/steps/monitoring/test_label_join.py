@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_infer.app.label_format import label_format
-from stream_infer.app.monitoring_events import parse_event
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.decode import Decoder
 from stream_infer.avro.framing import Framing
@@ -26,6 +25,7 @@ from stream_infer.flow.records import Channel, Partition
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.pacing import Pace, Pacing
 from stream_infer.runtime.stop import Stop
+from stream_infer.steps.monitoring.event_record import parse_event
 from stream_infer.steps.monitoring.label_join import LabelJoinSettings
 from stream_infer.steps.monitoring.label_readers import (
     PREDICTION_FIELDS,
