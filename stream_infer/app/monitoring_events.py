@@ -51,8 +51,13 @@ def read_events(settings: Settings, wanted: EventFilter) -> Iterator[Event | Non
 
 def logged_events(settings: Settings, wanted: EventFilter) -> Sequence[Event]:
     """Return the matching events of the topic now, in the order of the log. Raises as `read_events` does."""
+    return [event for event, _ in logged_records(settings, wanted)]
+
+
+def logged_records(settings: Settings, wanted: EventFilter) -> Sequence[tuple[Event, bytes]]:
+    """Return the same as `logged_events`, each with the value of its record."""
     with tail(_config(settings), _topic(settings), within_s=_ASK_S) as reading:
-        return [event for event in _to_end(reading, wanted) if event is not None]
+        return [(event, value) for event, value in _to_end(reading, wanted) if event is not None]
 
 
 def follow_events(settings: Settings, wanted: EventFilter) -> Iterator[Event | None]:
@@ -60,17 +65,18 @@ def follow_events(settings: Settings, wanted: EventFilter) -> Iterator[Event | N
     with tail(_config(settings), _topic(settings), within_s=_ASK_S) as reading:
         yield from _there(reading, wanted)
         while True:
-            yield from _read(reading, wanted)
+            yield from (event for event, _ in _read(reading, wanted))
 
 
 def _there(reading: Tail, wanted: EventFilter) -> list[Event | None]:
     """Return the events up to the end of the topic, in the order of their time."""
-    return sorted(_to_end(reading, wanted), key=lambda event: event["time"] if event else 0)
+    found = [event for event, _ in _to_end(reading, wanted)]
+    return sorted(found, key=lambda event: event["time"] if event else 0)
 
 
-def _to_end(reading: Tail, wanted: EventFilter) -> list[Event | None]:
+def _to_end(reading: Tail, wanted: EventFilter) -> list[tuple[Event | None, bytes]]:
     """Return the events up to the end of the topic, in the order of the log."""
-    found: list[Event | None] = []
+    found: list[tuple[Event | None, bytes]] = []
     silent_since = time.monotonic()
     while not reading.caught_up:
         came = _read(reading, wanted)
@@ -82,10 +88,10 @@ def _to_end(reading: Tail, wanted: EventFilter) -> list[Event | None]:
     return found
 
 
-def _read(reading: Tail, wanted: EventFilter) -> list[Event | None]:
+def _read(reading: Tail, wanted: EventFilter) -> list[tuple[Event | None, bytes]]:
     entries = [entry for entry in reading.read(_WAIT_S) if wanted.may_have(event_type_of(entry.headers))]
-    values = [entry.value for entry in entries if entry.value is not None]
-    return [event for value in values if (event := parse_event(value)) is None or wanted.has(event)]
+    read = [(parse_event(entry.value), entry.value) for entry in entries if entry.value is not None]
+    return [(event, value) for event, value in read if event is None or wanted.has(event)]
 
 
 def _topic(settings: Settings) -> str:

@@ -114,6 +114,8 @@ class OnCallWatch:
                 "cause": cause,
                 "kind": incident.kind,
                 "since_ms": str(incident.since_ms),
+                "subject": incident.subject,
+                "detector": incident.detector,
                 "clock": "monitor",
             },
         }

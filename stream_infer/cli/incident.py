@@ -15,6 +15,7 @@ import typer
 from stream_infer.cli.events import lasting_ms, moment_ms
 from stream_infer.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, takes_options
 from stream_infer.common.clock import unix_ms
+from stream_infer.flow.errors import Misconfigured, Problem
 
 app = typer.Typer(
     name="incident",
@@ -63,8 +64,10 @@ def silence_command(options: SilenceOptions) -> None:
     now_ms = unix_ms()
     until_ms = None if options.until is None else moment_ms(options.until, now_ms, "--until")
     if options.lasting is not None:
+        if options.until is not None:
+            raise Misconfigured([Problem("--for", options.lasting, "does not go with --until", "give one")])
         until_ms = now_ms + lasting_ms(options.lasting)
-    _give("silence", options, until_ms)
+    _give("silence", options, until_ms, now_ms)
 
 
 @app.command("accept")
@@ -88,7 +91,9 @@ def watch_command(options: IncidentOptions) -> None:
     _give("watch", options)
 
 
-def _give(action: str, options: IncidentOptions, until_ms: int | None = None) -> None:
+def _give(
+    action: str, options: IncidentOptions, until_ms: int | None = None, now_ms: int | None = None
+) -> None:
     from stream_infer.app.event_text import printable  # noqa: PLC0415 - imports the Kafka client
     from stream_infer.app.incidents import IncidentRequest, give_command  # noqa: PLC0415 - as above
     from stream_infer.cli.requester import user_at_host  # noqa: PLC0415 - as above
@@ -99,7 +104,7 @@ def _give(action: str, options: IncidentOptions, until_ms: int | None = None) ->
     asked = IncidentRequest(
         Action(action), options.name, options.by or user_at_host(), options.reason, until_ms
     )
-    given = give_command(settings, asked, unix_ms())
+    given = give_command(settings, asked, now_ms or unix_ms())
     if options.as_json:
         typer.echo(json.dumps(asdict(given)))
         return

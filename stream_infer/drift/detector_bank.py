@@ -139,7 +139,8 @@ class DetectorBank:
         of_column = {s.aspect: list(v.values) for s, v in self.series.items() if s[:2] == (kind, name)}
         own = {s.aspect: v.normal for s, v in self.series.items() if s[:2] == (kind, name)}
         accepted = {aspect: list(normal) for aspect, normal in own.items() if normal != ORIGINAL}
-        return {"column": [kind, name], "series": of_column} | ({"normal": accepted} if accepted else {})
+        document: dict[str, object] = {"column": [kind, name], "series": of_column}
+        return document | ({"normal": accepted} if accepted else {})
 
     def restore_column(self, document: Mapping[str, Any]) -> None:
         """Take over the series that `column_document` wrote."""

@@ -145,8 +145,7 @@ class ErrorMonitor:
         state = self._state
         if state.incident != incident_id:
             return False
-        self._series = Series(self._policy.detectors)
-        self._label_series = Series(self._policy.label_detectors, limit=_LONGEST_SERIES)
+        self._series, self._label_series = _new_series(self._policy)
         state.incident, state.origin, state.settled, state.accepted = None, None, False, True
         state.baseline, state.baseline_blocks, state.away = ErrorSample(), 0, []
         state.classes = ErrorsByClass()
@@ -289,8 +288,7 @@ class ErrorMonitor:
         if not back and (state.settled or state.calm_blocks < _SETTLE_BLOCKS):
             return
         # New detectors: the old ones would see the way back, or the way there, once more.
-        self._series = Series(self._policy.detectors)
-        self._label_series = Series(self._policy.label_detectors, limit=_LONGEST_SERIES)
+        self._series, self._label_series = _new_series(self._policy)
         yield ErrorRecovered(
             state.incident, self._model, block.figure, origin.figure, block.labels, not back, window
         )
@@ -302,3 +300,8 @@ class ErrorMonitor:
             state.origin, state.settled = origin, True
             state.baseline, state.baseline_blocks = ErrorSample(), 0
             state.classes.settle()
+
+
+def _new_series(policy: ErrorPolicy) -> tuple[Series, Series]:
+    """Return the series of blocks and of labels, which have seen nothing yet."""
+    return Series(policy.detectors), Series(policy.label_detectors, limit=_LONGEST_SERIES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from stream_infer.drift.alarms import Alarm, WindowResult
 from stream_infer.drift.aspects import Aspect, Signal
 from stream_infer.drift.incident import Incident, group_of
 
+DOCUMENT = "ignored"
 _OF_VALUES = frozenset(
     {
         Aspect.MEAN,
@@ -28,14 +29,17 @@ class IgnoredSignals:
 
     def __init__(self, signals: Mapping[str, Signal] | None = None) -> None:
         self._signals = dict(signals or {})
+        self._is_changed = False
 
     def ignore(self, incident_id: str, signal: Signal) -> None:
         """Raise no alarms about `signal` any more."""
         self._signals[incident_id] = signal
+        self._is_changed = True
 
     def watch(self, incident_id: str) -> None:
         """Raise alarms again about the signal that was ignored with an incident."""
         self._signals.pop(incident_id, None)
+        self._is_changed = True
 
     def has(self, signal: Signal) -> bool:
         """Whether `signal` is ignored."""
@@ -51,8 +55,12 @@ class IgnoredSignals:
 
         return replace(result, alarms=watched(result.alarms), candidates=watched(result.candidates))
 
-    def to_document(self) -> dict[str, Any]:
-        """Return the state as JSON values."""
+    def changed(self) -> Mapping[str, Callable[[], dict[str, Any]]]:
+        """Return the maker of the document under its key, if it has changed since the last call."""
+        changed, self._is_changed = self._is_changed, False
+        return {DOCUMENT: self._document} if changed else {}
+
+    def _document(self) -> dict[str, Any]:
         return {incident_id: list(signal) for incident_id, signal in self._signals.items()}
 
     @staticmethod

@@ -68,7 +68,7 @@ class Monitor:
         )
         self._levels = ModelStates("levels/", self._new_levels, MODELS_KEPT)
         self._incidents = Incidents(pipeline, policy.incidents)
-        self._ignored = IgnoredSignals()
+        self.ignored = IgnoredSignals()
         self._pipeline = pipeline
         self._records: dict[str, int] = {}
         self._changed: dict[str, Callable[[], Document | None]] = {}
@@ -116,21 +116,16 @@ class Monitor:
         incident = self._incidents.end(incident_id)
         if incident is None:
             return None
-        self._ignored.ignore(incident_id, incident.alarm.signal)
-        drop_ignored(incident, self._ignored)
+        self.ignored.ignore(incident_id, incident.alarm.signal)
+        drop_ignored(incident, self.ignored)
         if incident.tracks:
             self._incidents.resume(incident)
-        self._changed |= {"incidents": self._incidents.to_document, "ignored": self._ignored.to_document}
+        self._changed["incidents"] = self._incidents.to_document
         return incident if incident.tracks else None
-
-    def watch(self, incident_id: str) -> None:
-        """Watch the signal again that was ignored with an incident."""
-        self._ignored.watch(incident_id)
-        self._changed["ignored"] = self._ignored.to_document
 
     def changed(self) -> Mapping[str, Document | None]:
         """Return the documents that changed since the last call, None for those that are gone."""
-        parts = self._levels.changed(), self._streams.changed(), self._banks.changed()
+        parts = (part.changed() for part in (self._levels, self._streams, self._banks, self.ignored))
         changed = self._changed | {key: maker for part in parts for key, maker in part.items()}
         self._changed = {}
         return {key: document() for key, document in sorted(changed.items())}
@@ -143,7 +138,7 @@ class Monitor:
             elif key == "incidents":
                 self._incidents = Incidents.from_document(document, self._pipeline, self._policy.incidents)
             elif key == "ignored":
-                self._ignored = IgnoredSignals.from_document(document)
+                self.ignored = IgnoredSignals.from_document(document)
             elif key.startswith("window/"):
                 self._windows.restore(
                     stream_from_document(document["lane"]), windows.pending_from_document(document)
@@ -169,7 +164,7 @@ class Monitor:
 
     def _decided(self, result: WindowResult) -> Sequence[IncidentChange]:
         """Return what a window changes in the incidents."""
-        changes = self._incidents.take(self._ignored.without(result))
+        changes = self._incidents.take(self.ignored.without(result))
         self._changed["incidents"] = self._incidents.to_document
         for change in changes:
             if isinstance(change, IncidentSettled | IncidentResolved):

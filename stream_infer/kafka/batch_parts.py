@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stream_infer.flow.records import Batch, Span
@@ -15,9 +15,14 @@ def rows_before(batch: Batch, first: Mapping[int, int]) -> Batch | None:
         return None
     stops = {batch.partitions[p]: batch.offset[row] for p, row in first.items()}
     spans = {p: Span(s.first, stops.get(p, s.next)) for p, s in batch.cursor.spans.items()}
+    cursor = replace(batch.cursor, spans={p: span for p, span in spans.items() if span.first < span.next})
+    return replace(batch_of_rows(batch, rows), cursor=cursor)
+
+
+def batch_of_rows(batch: Batch, rows: Sequence[int]) -> Batch:
+    """Return some rows of `batch`, with its cursor."""
     return replace(
         batch,
-        cursor=replace(batch.cursor, spans={p: span for p, span in spans.items() if span.first < span.next}),
         partition=[batch.partition[row] for row in rows],
         offset=[batch.offset[row] for row in rows],
         timestamp_ms=[batch.timestamp_ms[row] for row in rows],

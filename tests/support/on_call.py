@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stream_infer.avro import topic_schemas
@@ -42,14 +42,26 @@ class OnCall:
         self._frames, self._events = 0, 0
         self._unread: list[tuple[bytes, int]] = []
         self._given = 0
+        self._seen: list[tuple[bytes, int]] = []
+        self.written: list[bytes] = []
         self.restart()
 
     def restart(self) -> None:
         """Begin a new monitor with the state that the one before has committed."""
+        self.step = self.new_step()
+        self.step.restore(self.state)
+
+    def new_step(self) -> MonitorStep:
+        """Return a monitor that knows nothing."""
         settings = MonitorSettings(PIPELINE, OBSERVATIONS.topic, self.policy, events=MONITORING.topic)
         codecs: RecordCodec = codec()
-        self.step = MonitorStep(settings, lambda _: self._known, codecs)
-        self.step.restore(self.state)
+        return MonitorStep(settings, lambda _: self._known, codecs)
+
+    @property
+    def observed(self) -> Batch:
+        """All observations so far, as one batch."""
+        whole = self.batch(OBSERVATIONS, 0, [value for value, _ in self._seen])
+        return replace(whole, timestamp_ms=[time_ms for _, time_ms in self._seen], positions={})
 
     def run(self, sayings: Mapping[int, Saying] | None = None) -> None:
         """Let the stream run to its end; a person says what is to be said after so many events."""
@@ -58,7 +70,8 @@ class OnCall:
         for at, seen in frames(self.line, self._known):
             self.at = at
             values = list(encoder.encode(frame_columns(PIPELINE, seen)))
-            self._take(self._batch(OBSERVATIONS, self._frames, values))
+            self._seen += [(value, self.now_ms) for value in values]
+            self._take(self.batch(OBSERVATIONS, self._frames, values))
             self._frames += len(values)
             self.read_back()
             for due in [number for number in left if number <= at]:
@@ -78,7 +91,8 @@ class OnCall:
         """Let the monitor read what was written to the monitoring topic."""
         while self._unread:
             unread, self._unread = self._unread, []
-            self._take(self._batch(MONITORING, self._events, [value for value, _ in unread]))
+            self.written += [value for value, _ in unread]
+            self._take(self.batch(MONITORING, self._events, [value for value, _ in unread]))
             self._events += len(unread)
 
     @property
@@ -114,7 +128,7 @@ class OnCall:
                     self.told.append((self.at, event))
                     self._unread.append((value or b"", self.now_ms))
 
-    def _batch(self, partition: Partition, first: int, values: Sequence[bytes]) -> Batch:
+    def batch(self, partition: Partition, first: int, values: Sequence[bytes]) -> Batch:
         count = len(values)
         return Batch(
             cursor=Cursor({partition: Span(first, first + count)}),

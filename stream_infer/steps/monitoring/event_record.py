@@ -10,7 +10,6 @@ from typing import Any
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.framing import HEAD_SIZE, MAGIC, Framing, head
 from stream_infer.avro.record import RecordReader
-from stream_infer.common.clock import to_unix_ms
 from stream_infer.flow.records import Headers
 
 _TYPE = re.compile(r"io\.streaminfer\.(.+)\.v\d+")
@@ -34,7 +33,7 @@ def parse_event(value: bytes) -> Event | None:
         record = _reader().read(value[HEAD_SIZE[framing] :])
     except ValueError:
         return None
-    return {**record, "time": to_unix_ms(record["time"])}
+    return {**record, "time": round(record["time"].timestamp() * 1000)}
 
 
 def event_type_of(headers: Headers | None) -> str | None:

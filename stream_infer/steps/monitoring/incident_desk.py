@@ -79,7 +79,7 @@ class IncidentDesk:
         if problem is None and incident is not None and command.action in _ENDINGS:
             yield self._changed(command, incident, _act(command, incident, monitor, labels))
         if problem is None and command.action == Action.WATCH:
-            monitor.watch(command.incident_id)
+            monitor.ignored.watch(command.incident_id)
         yield self._reply(command, before, problem)
 
     def _changed(

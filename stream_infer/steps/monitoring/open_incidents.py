@@ -205,7 +205,7 @@ class OpenIncidents:
 
 def _opened(incident_id: str, event: Mapping[str, Any], logged_ms: int) -> OpenIncident:
     drift, attributes = event["drift"], event["attributes"]
-    members = [] if drift is None else [attributes.get("subject") or _subject(drift)]
+    subject = attributes.get("subject") or ("" if drift is None else _subject(drift))
     return OpenIncident(
         incident_id,
         _kind(event),
@@ -214,8 +214,8 @@ def _opened(incident_id: str, event: Mapping[str, Any], logged_ms: int) -> OpenI
         logged_ms,
         event["summary"],
         event["summary"],
-        members=members + _texts(attributes.get("also", "")),
-        detector="" if drift is None else drift["detector"],
+        members=[one for one in (subject, *_texts(attributes.get("also", ""))) if one],
+        detector=attributes.get("detector", "") if drift is None else drift["detector"],
         version=event["model_version"] or "",
         digest=event["model_digest"] or "",
     )

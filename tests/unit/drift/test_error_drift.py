@@ -201,3 +201,26 @@ def test_errors_of_a_regressor_that_are_larger_than_in_training_are_told_within_
     assert isinstance(first, ErrorDrift)
     assert (first.detector, first.window.last_offset < 400) == ("Promise", True)
     assert incidents(sized(list(rng.lognormal(0.1, 1, 2_000))), promise=promise) == []
+
+
+@pytest.mark.parametrize("promised", [False, True])
+def test_errors_that_are_accepted_are_normal_and_more_of_them_are_told(*, promised: bool) -> None:
+    outcomes = flips(3, (6_000, 0.1), (4_000, 0.4), (20_000, 0.4), (6_000, 0.75))
+    promise = sample_of([0.0] * 900 + [1.0] * 100, sizes=False) if promised else None
+    errors, told = ErrorMonitor(error_detectors(), MODEL, None, promise), list[tuple[int, ErrorChange]]()
+    for number, (begin, end) in enumerate(pairwise(range(0, len(outcomes) + 1, WINDOW))):
+        told += [(begin, one) for one in errors.take(outcomes[begin:end], window(number))]
+        if begin == 10_000 - WINDOW:
+            [opened] = [one for _, one in told if isinstance(one, ErrorDrift) and one.opens]
+            assert not errors.accept("another")
+            assert errors.accept(opened.incident)
+            document = json.loads(json.dumps(errors.to_document()))
+            errors = ErrorMonitor(error_detectors(), MODEL, ErrorState.from_document(document), promise)
+
+    after = [(at, one) for at, one in told if at >= 10_000 and isinstance(one, ErrorDrift | ErrorRecovered)]
+    assert after
+    first, drift = after[0]
+    assert 30_000 <= first < 33_000
+    assert isinstance(drift, ErrorDrift)
+    assert drift.opens
+    assert drift.baseline == pytest.approx(0.4, abs=0.06)

@@ -99,3 +99,39 @@ def test_a_series_restored_from_its_values_continues_as_the_one_before(spec: Det
         assert [bool(second.update(v)) for v in values()[cut:]] == [
             bool(whole.update(v)) for v in values()[cut:]
         ]
+
+
+def test_after_acceptance_only_what_leaves_the_new_normal_is_seen() -> None:
+    rng = np.random.default_rng(7)
+    series = Series(SPECS, values=[0] * 20)
+    for _ in range(5):
+        series.update(200 + rng.normal(0, 8))
+    series.accept(5)
+
+    seen = [series.update(200 + rng.normal(0, 8)) for _ in range(60)]
+
+    assert not any(seen)
+    assert series.normal[0] == pytest.approx(200, abs=10)
+    assert any(series.update(320 + rng.normal(0, 8)) for _ in range(8))
+
+
+def test_a_series_that_was_accepted_is_restored_exactly() -> None:
+    series = Series(SPECS)
+    for step in range(30):
+        series.update(100.0 + step % 3)
+    series.accept(12)
+
+    again = Series(SPECS, values=series.values, normal=series.normal)
+
+    assert [again.update(130.0) for _ in range(5)] == [series.update(130.0) for _ in range(5)]
+
+
+def test_a_new_normal_of_few_values_is_learned_from_the_next_ones() -> None:
+    series = Series(SPECS)
+    series.update(50.0)
+    series.accept(1)
+
+    assert [bool(series.normal)] + [bool(series.update(50.0)) or bool(series.normal) for _ in range(9)] == [
+        *[False] * 9,
+        True,
+    ]
