@@ -48,7 +48,6 @@ from stream_infer.kafka.topics import (
     facts_of,
 )
 from stream_infer.kafka.writer_schemas import WriterSchemas
-from stream_infer.ops.fanout import Fanout
 from stream_infer.ops.progress import LoopState
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.pacing import Pace, Pacing
@@ -150,12 +149,16 @@ def run_monitoring(settings: Settings, stop: Stop, topics: Mapping[str, Topic]) 
             observability(settings, settings.monitor_group_id, rejected=LogEvent.RECORDS_REFUSED)
         )
         member = GroupMember(settings.kafka, settings.monitor_group_id, settings.worker.slot)
-        observe = shown.observer(*offset_reporters(settings, member, partial(_event_writer, settings)))
-        session = stack.enter_context(closing(_session(settings, member, shapes, stop, observe, health)))
         writers = stack.enter_context(
             writer_schemas(settings.schema_registry, label_join.label_framings(settings))
         )
         step = _step(settings, writers, shapes)
+        observe = shown.observer(
+            *offset_reporters(settings, member, partial(_event_writer, settings)),
+            label_join.LabelCounts(step, shown.metrics),
+            *clock_watches(settings, member, step, shown.metrics, stack),
+        )
+        session = stack.enter_context(closing(_session(settings, member, shapes, stop, observe, health)))
         session.open()
         shown.progress.serve("monitor")
         shown.progress.enter(LoopState.RUNNING)
@@ -165,13 +168,7 @@ def run_monitoring(settings: Settings, stop: Stop, topics: Mapping[str, Topic]) 
             ReportingSink(_following_limits(settings, session, shapes), health, observe),
             stop=stop,
             pace=Pace(_PACING),
-            observe=Fanout(
-                [
-                    observe,
-                    label_join.LabelCounts(step, shown.metrics),
-                    *clock_watches(settings, member, step, shown.metrics, stack),
-                ]
-            ),
+            observe=observe,
         )
         shown.progress.enter(LoopState.DRAINING)
 
