@@ -109,10 +109,9 @@ def _show_open(options: EventsOptions) -> None:
     known = read_incidents(settings)
     if options.as_json:
         for one in known.newest_first:
-            typer.echo(as_line(incident_document(one, now_ms)))
+            say_json(incident_document(one, now_ms))
         return
-    for line in open_incidents_text(settings.pipeline, known, now_ms):
-        typer.echo(line)
+    say(*open_incidents_text(settings.pipeline, known, now_ms))
 
 
 @takes_options

@@ -5,7 +5,6 @@ The work is in `app.incidents`, imported inside the commands, so that `--help` a
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, dataclass
 from typing import Annotated
@@ -14,6 +13,7 @@ import typer
 
 from stream_infer.cli.events import lasting_ms, moment_ms
 from stream_infer.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, takes_options
+from stream_infer.cli.output import say, say_json
 from stream_infer.common.clock import unix_ms
 from stream_infer.flow.errors import Misconfigured, Problem
 
@@ -94,8 +94,7 @@ def watch_command(options: IncidentOptions) -> None:
 def _give(
     action: str, options: IncidentOptions, until_ms: int | None = None, now_ms: int | None = None
 ) -> None:
-    from stream_infer.app.event_text import printable  # noqa: PLC0415 - imports the Kafka client
-    from stream_infer.app.incidents import IncidentRequest, give_command  # noqa: PLC0415 - as above
+    from stream_infer.app.incidents import IncidentRequest, give_command  # noqa: PLC0415 - imports the Kafka client
     from stream_infer.cli.requester import user_at_host  # noqa: PLC0415 - as above
     from stream_infer.config.settings import load_settings  # noqa: PLC0415 - as above
     from stream_infer.steps.monitoring.incident_command import DONE, Action  # noqa: PLC0415 - as above
@@ -106,6 +105,6 @@ def _give(
     )
     given = give_command(settings, asked, now_ms or unix_ms())
     if options.as_json:
-        typer.echo(json.dumps(asdict(given)))
+        say_json(asdict(given))
         return
-    typer.echo(printable(f"{given.command.incident_id} is {DONE[asked.action]}: {given.subject}"))
+    say(f"{given.command.incident_id} is {DONE[asked.action]}: {given.subject}")
