@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,13 +54,17 @@ def run_dashboard(settings: Settings, options: DashboardOptions) -> int:
 
 
 class PreparedPage:
-    """A page that is not shown yet. Raises `Misconfigured` for its address, its token or its port."""
+    """A page that is not shown yet. Raises `Misconfigured` for its address or its token.
+
+    `has_charts` is whether the chart library is installed.
+    """
 
     def __init__(self, settings: Settings, options: DashboardOptions) -> None:
         self._settings = settings
         self._options = options
         self._cell = PageCell()
         files = load_page_files()
+        self.has_charts = files.has_charts
         access = page_access(options.where.host, options.token_file)
         self._server = HttpServer(page_application(self._cell, files, access), options.where)
         references = PackagedReferences(settings)
@@ -72,8 +76,11 @@ class PreparedPage:
         """The address of the page; the port is known once it is shown."""
         return f"{self._server.url}/"
 
-    def show(self, stop: Stop) -> None:
-        """Read the topics and show them until `stop` is requested."""
+    def show(self, stop: Stop, answers: Callable[[], object] = bool) -> None:
+        """Read the topics and show them until `stop` is requested; call `answers` once the port answers.
+
+        Raises `Misconfigured` for the port.
+        """
         settings, options = self._settings, self._options
         watched = watched_topics(settings)
         since = None if options.history_ms is None else unix_ms() - options.history_ms
@@ -87,6 +94,7 @@ class PreparedPage:
             topic_history(config, wanted, f"{settings.pipeline}.dashboard") as history,
             asking_about_group(inquiry),
         ):
+            answers()
             _LOG.info(LogEvent.DASHBOARD, extra={"url": self.url, "pipeline": settings.pipeline})
             while not stop.requested:
                 now_ms = unix_ms()

@@ -22,6 +22,9 @@ class DemoOptions:
     once: Annotated[bool, typer.Option("--once", help="Exit after the last chapter.")] = False
     as_json: AsJson = False
     seed: Annotated[int, typer.Option(help="Seed for the order of events.")] = 0
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the live page where there is a browser.")
+    ] = True
 
 
 @takes_options
@@ -31,8 +34,16 @@ def demo_command(options: DemoOptions) -> None:
     Needs no installed broker and no download.
     """
     with without_collections():
-        from stream_infer.demo.main import run_demo  # noqa: PLC0415 - imports scikit-learn and river
+        from stream_infer.demo.main import DemoPlan, run_demo  # noqa: PLC0415 - imports scikit-learn and river
 
     raise typer.Exit(
-        run_demo(broker=options.broker, once=options.once, as_json=options.as_json, seed=options.seed)
+        run_demo(
+            DemoPlan(
+                broker=options.broker,
+                once=options.once,
+                as_json=options.as_json,
+                seed=options.seed,
+                opens_browser=options.browser,
+            )
+        )
     )

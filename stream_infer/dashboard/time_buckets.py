@@ -71,6 +71,12 @@ class TimeBuckets:
         ordered = kept[np.argsort(self._starts[kept], kind="stable")]
         return self._starts[ordered] * self._resolution.width_ms, self._values[ordered]
 
+    def whole_points(self, now_ms: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the same without the bucket that `now_ms` is in: its time is not over."""
+        starts, values = self.points(now_ms)
+        over = starts + self._resolution.width_ms <= now_ms
+        return starts[over], values[over]
+
     def total(self, since_ms: int, now_ms: int) -> NDArray[np.float64]:
         """Return the values of all buckets that begin from `since_ms` on, added up or maximal."""
         starts, values = self.points(now_ms)

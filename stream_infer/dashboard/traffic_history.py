@@ -49,8 +49,11 @@ class TrafficHistory:
         }
 
     def series(self, span: Resolution, now_ms: int) -> Mapping[str, list[float]]:
-        """Return the buckets of a span: start times (ms), rates (per second) and latencies (ms)."""
-        starts, values = self._buckets[span].points(now_ms)
+        """Return the buckets of a span whose time is over: start times, rates (per second), latencies.
+
+        Times are in milliseconds.
+        """
+        starts, values = self._buckets[span].whole_points(now_ms)
         records, seconds = values[:, _RECORDS], span.width_ms / 1000
         typical = values[:, _LATENCY] / records.clip(min=1)
         return {

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from stream_infer.app.worker import run_scoring
 from stream_infer.config.settings import Settings, load_settings
 from stream_infer.demo import phishing
 from stream_infer.demo.chapters import DemoRun, Interrupted, run_chapters
+from stream_infer.demo.page import demo_page, free_port
 from stream_infer.demo.phishing import World
 from stream_infer.demo.report import ChapterResult, DemoReport
 from stream_infer.demo.screen import Screen, screen_for
@@ -88,8 +88,22 @@ class _Broker:
     next_step: str
 
 
-def run_demo(broker: str, *, once: bool, as_json: bool, seed: int) -> int:
-    """Run the chapters on `broker` ("mock" or HOST:PORT); without `once`, continue with traffic until Ctrl-C.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoPlan:
+    """How the demo runs: on `broker` ("mock" or HOST:PORT); without `once`, on and on with traffic.
+
+    With `as_json` there is no page; `opens_browser` opens it where there is a browser.
+    """
+
+    broker: str = _MOCK
+    once: bool = False
+    as_json: bool = False
+    seed: int = 0
+    opens_browser: bool = False
+
+
+def run_demo(plan: DemoPlan) -> int:
+    """Run the chapters, and without `once` continue with traffic until Ctrl-C.
 
     Returns 0 when every chapter observed its effect and every page has exactly one answer, 130 after an
     interrupt before that, else 1.
@@ -98,19 +112,20 @@ def run_demo(broker: str, *, once: bool, as_json: bool, seed: int) -> int:
     stop, started = Stop(), time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="si-demo-") as folder,
-        _broker(broker) as where,
+        _broker(plan.broker) as where,
         on_signals(stop),
-        screen_for(as_json=as_json) as screen,
+        screen_for(as_json=plan.as_json) as screen,
     ):
         screen.say(where.introduction)
         # Nobody uses the probes of a run that ends by itself: any port is right.
-        port = 0 if once else _free_port(_PORT)
+        port = 0 if plan.once else free_port(_PORT)
         config = _config(Path(folder), where.servers, port)
-        with _started(where, config, seed, screen, stop) as run:
+        page = nullcontext() if plan.as_json else demo_page(config, screen, opens_browser=plan.opens_browser)
+        with page, _started(where, config, plan.seed, screen, stop) as run:
             results = run_chapters(run, CHAPTERS)
-            if not once and sum(one.happened for one in results) == len(CHAPTERS):
+            if not plan.once and sum(one.happened for one in results) == len(CHAPTERS):
                 _continue(run, config, port)
-        report = _report(results, run.tally, where, seed, time.monotonic() - started)
+        report = _report(results, run.tally, where, plan.seed, time.monotonic() - started)
         screen.summary(report, (where.next_step, *_NEXT_STEPS))
     if report.ok:
         return ExitCode.OK
@@ -187,14 +202,6 @@ def _config(folder: Path, servers: str, port: int) -> Path:
     pipeline = f"demo.{uuid.uuid4().hex[:8]}"
     config.write_text(_SETTINGS.format(pipeline=pipeline, servers=servers, port=port))
     return config
-
-
-def _free_port(preferred: int) -> int:
-    """Return `preferred`; when it is busy, a port that the system chooses."""
-    with suppress(OSError), socket.create_server(("127.0.0.1", preferred)):
-        return preferred
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from stream_infer.kafka.standalone_reader import standalone_consumer
 
 _ASK_S = 10.0
 _LOOK_AGAIN_S = 10.0
+_MISSING_LOOK_AGAIN_S = 2.0
 _MANY = 1_000
 
 
@@ -85,7 +86,6 @@ class TopicHistory:
             reason = f"was not found: no broker answers: {error_of(exception).str()}"
             self._troubles.update((t, reason) for t in self._since_ms if not self._is_read(t))
             return
-        self._look_at_s = time.monotonic() + _LOOK_AGAIN_S
         for topic, since_ms in self._since_ms.items():
             found = known.get(topic)
             if found is None or found.error is not None:
@@ -95,6 +95,8 @@ class TopicHistory:
             self._troubles.pop(topic, None)
             new = [Partition(topic, index) for index in sorted(found.partitions)]
             self._begin([p for p in new if p not in self._read], since_ms)
+        again_s = _MISSING_LOOK_AGAIN_S if self._troubles else _LOOK_AGAIN_S
+        self._look_at_s = time.monotonic() + again_s
 
     def _begin(self, new: Sequence[Partition], since_ms: int | None) -> None:
         if not new:

@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -90,12 +90,16 @@ def application(
     foreign_members: Callable[[], Sequence[str]] = tuple,
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
-    """Return the application with the three endpoints. `clock` is that of `Progress.active_at`.
+    """Return the application with the three endpoints, and a line about them at `/`.
 
+    `clock` is that of `Progress.active_at`.
     `foreign_members` returns the consumers in the group that are no worker. `max_idle_s` is the longest time
     without an event in which the loop counts as alive. Use `max.poll.interval.ms`: after it the broker
     removes the worker from the group.
     """
+
+    async def about(_: Request) -> Response:
+        return PlainTextResponse(f"stream_infer: {', '.join(answers)}\n")
 
     async def livez(_: Request) -> Response:
         idle_s = clock() - progress().active_at
@@ -124,7 +128,8 @@ def application(
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"content-type": content_type})
 
-    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])
+    answers = {"/livez": livez, "/readyz": readyz, "/metrics": metrics}
+    return Starlette(routes=[Route(path, answer) for path, answer in {"/": about, **answers}.items()])
 
 
 def _told(trouble: ClientTrouble | None, now: float) -> dict[str, object] | None:

@@ -21,7 +21,8 @@ from tests.architecture.tree import ROOT, fenced
 PAGES = pages.pages()
 every_page = pytest.mark.parametrize("page", PAGES, ids=pages.name)
 ORDINARY = {
-    ".", "cat", "cd", "curl", "docker", "make", "mkdir", "pip", "pre-commit", "pytest", "python", "python3",
+    ".", "cat", "cd", "curl", "docker", "make", "mkdir", "npm", "pip", "pre-commit", "pytest", "python",
+    "python3",
 }  # fmt: skip
 CHECKED = {*pages.SHELLS, "avro", "json", "python", "toml", "yaml"}
 SHOWN = {"text"}

@@ -13,7 +13,7 @@ def test_the_two_commands_are_there_once_and_ready_to_copy() -> None:
     lines = [line for shell in SHELLS for block in fenced(README, shell) for line in block.splitlines()]
 
     for install, then in (
-        ("pip install -c constraints.txt .", "stream-infer demo"),
+        ("pip install -c constraints.txt '.[dashboard]'", "stream-infer demo"),
         ("pip install -c constraints.txt -e '.[test]'", "pytest"),
     ):
         command = f"python3 -m venv .venv && . .venv/bin/activate && {install} && {then}"

@@ -119,7 +119,7 @@ window.addEventListener("hashchange", () => {
 const SPANS = [["15m", "15 minutes"], ["1d", "a day"], ["7d", "a week"]];
 const listeners = [];
 export const currentSpan = () => span;
-export const clockFormat = () => (span === "7d" ? "%b %d" : "%H:%M");
+export const clockFormat = () => ({ "15m": "%H:%M:%S", "1d": "%H:%M", "7d": "%b %d" })[span];
 export function onSpan(listener) {
   listeners.push(listener);
 }
@@ -146,7 +146,7 @@ export function traffic(found) {
   const over = SPANS.find(([name]) => name === span)[1];
   const lines = (keys, names) => (colour) => ({
     traces: keys.map((key, at) => ({ type: "scatter", mode: "lines", name: names[at], x: times(now.time_ms), y: now[key], line: { color: colour(PALETTE[at]), width: 1.8, dash: at ? "dot" : "solid" } })),
-    layout: { xaxis: { type: "date", nticks: 6, tickformat: clockFormat() }, yaxis: { rangemode: "tozero" } },
+    layout: { xaxis: { type: "date", nticks: 5, tickangle: 0, tickformat: clockFormat() }, yaxis: { rangemode: "tozero" } },
   });
   const empty = now.time_ms.length ? "" : " Nothing was observed in this time.";
   chart(byId("rate"), `Over ${over}: now ${number(last(now.records_per_s) ?? 0, 3)} events and ${number(last(now.dead_letters_per_s) ?? 0, 3)} dead letters per second.${empty}`, lines(["records_per_s", "dead_letters_per_s"], ["events", "dead letters"]));
@@ -155,7 +155,7 @@ export function traffic(found) {
   const totals = letters.map(([reason, one]) => `${reason} ${count(one.count.reduce((sum, n) => sum + n, 0))}`);
   chart(byId("letter-chart"), letters.length ? `Over ${over}: ${totals.join(", ")}.` : `Over ${over}: no dead letters.`, (colour) => ({
     traces: letters.map(([reason, one], at) => ({ type: "bar", name: plain(reason), x: times(one.time_ms), y: one.count, marker: { color: colour(PALETTE[at % PALETTE.length]) } })),
-    layout: { barmode: "stack", showlegend: letters.length > 0, xaxis: { type: "date", nticks: 6, tickformat: clockFormat() }, yaxis: { rangemode: "tozero" } },
+    layout: { barmode: "stack", showlegend: letters.length > 0, xaxis: { type: "date", nticks: 5, tickangle: 0, tickformat: clockFormat() }, yaxis: { rangemode: "tozero" } },
   }));
 }
 

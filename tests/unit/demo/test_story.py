@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from stream_infer.demo.chapters import Chapter, DemoRun, Interrupted, NotObserved, run_chapters
-from stream_infer.demo.main import _free_port
+from stream_infer.demo.page import free_port, has_browser
 from stream_infer.demo.report import ChapterResult, DemoReport
 from stream_infer.demo.screen import JsonScreen, TextScreen
 from stream_infer.demo.story import check_switch
@@ -118,7 +118,7 @@ def test_a_busy_port_makes_the_demo_take_another() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         busy = other.getsockname()[1]
 
-        assert _free_port(busy) != busy
+        assert free_port(busy) != busy
 
 
 def drift() -> dict[str, Any]:
@@ -172,3 +172,21 @@ def test_machines_get_one_object_and_nothing_else(capsys: pytest.CaptureFixture[
     assert document["problems"] == ["Chapter 'Chapter 1' failed: nothing came."]
     assert [one["happened"] for one in document["chapters"]] == [True, False]
     assert document["chapters"][0]["facts"] == {"pages": 3}
+
+
+@pytest.mark.parametrize(
+    ("output", "environ", "there"),
+    [
+        ("terminal", {"DISPLAY": ":0"}, True),
+        ("terminal", {"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ("terminal", {}, False),
+        ("file", {"DISPLAY": ":0"}, False),
+    ],
+)
+def test_a_browser_is_opened_only_where_somebody_looks(
+    monkeypatch: pytest.MonkeyPatch, output: str, environ: dict[str, str], *, there: bool
+) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: output == "terminal")
+
+    assert has_browser(environ) is there

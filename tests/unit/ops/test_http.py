@@ -65,6 +65,15 @@ def http_threads() -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t.name == "stream-infer-http"]
 
 
+def test_the_root_says_what_is_there(worker: Worker) -> None:
+    status, kind, body = worker.get("/")
+
+    assert status == 200
+    assert kind.startswith("text/plain")
+    assert body == "stream_infer: /livez, /readyz, /metrics\n"
+    assert all(worker.get(path)[0] == 200 for path in body.rstrip("\n").partition(": ")[2].split(", "))
+
+
 def test_livez_follows_the_last_sign_of_the_loop(worker: Worker) -> None:
     worker.now = 130.0
     assert worker.get("/livez")[0] == 200
