@@ -19,6 +19,7 @@ from stream_infer.cli.demo import demo_command
 from stream_infer.cli.events import backtest_command, events_command
 from stream_infer.cli.output import say_json
 from stream_infer.cli.run import run_command
+from stream_infer.cli.score import score_command
 from stream_infer.cli.send import send_command
 from stream_infer.cli.serve import serve_command
 from stream_infer.common.printable import printable
@@ -40,6 +41,7 @@ app.command("check")(check_command)
 app.command("run")(run_command)
 app.command("serve")(serve_command)
 app.command("dashboard")(dashboard_command)
+app.command("score")(score_command)
 app.command("send")(send_command)
 app.command("events")(events_command)
 app.command("backtest")(backtest_command)

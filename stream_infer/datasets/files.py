@@ -22,7 +22,7 @@ DataRow = Mapping[str, object]
 """Values by column name. A CSV has text and None, the other kinds have values of their own types."""
 
 # What `pd.read_csv` takes for a missing value: the sample of `package create` is read with its defaults.
-_CSV_NULLS = frozenset(
+CSV_NULLS = frozenset(
     (
         "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
         "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
@@ -85,7 +85,7 @@ def _csv(path: Path, layout: CsvLayout) -> Iterator[DataRow]:
     rows = csv_rows(path, layout)
     header = next(rows)
     for cells in rows:
-        yield {name: None if cell in _CSV_NULLS else cell for name, cell in zip(header, cells, strict=True)}
+        yield {name: None if cell in CSV_NULLS else cell for name, cell in zip(header, cells, strict=True)}
 
 
 def _parquet(path: Path) -> Iterator[DataRow]:

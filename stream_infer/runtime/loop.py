@@ -8,14 +8,37 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from stream_infer.flow.errors import Aborted
 from stream_infer.flow.events import BatchAborted, BatchCommitted, Paced, ReadFinished
 from stream_infer.flow.ports import Observer, Sink, Source, Step
 from stream_infer.flow.records import Batch, Outcome
-from stream_infer.runtime.pacing import Decision, Pace
+from stream_infer.runtime.pacing import Decision, Pacing
 from stream_infer.runtime.stop import Stop
+
+
+class Pacer(Protocol):
+    """How much to read and when: `pacing` for a stream, `steady_pace` for a finite input."""
+
+    policy: Pacing
+    decision: Decision
+
+    def pause_s(self, now: float) -> float:
+        """Return how many seconds to wait before the next read."""
+
+    def wait_s(self, now: float) -> float:
+        """Return how many seconds a read may wait for records."""
+
+    def was_read(self, values: Sequence[bytes | None], now: float) -> None:
+        """Take note that a batch of `values` was read at `now`."""
+
+    def was_committed(self, now: float) -> None:
+        """Take note that the batch became durable at `now`."""
+
+    def was_aborted(self, now: float) -> None:
+        """Take note that the batch was aborted at `now`."""
 
 
 def run(
@@ -24,7 +47,7 @@ def run(
     sink: Sink,
     *,
     stop: Stop,
-    pace: Pace,
+    pace: Pacer,
     observe: Observer,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:

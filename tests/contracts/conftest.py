@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.conftest import Topics
+from tests.contracts.file_rig import FileRig
 from tests.contracts.kafka_rig import KafkaRig, at_least_once, transactions
 from tests.contracts.memory_rig import MemoryRig
 from tests.contracts.rigs import Rig
@@ -23,6 +24,8 @@ def make_rig(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Rig]]:
         def make(name: str) -> Rig:
             if name == "memory":
                 return MemoryRig()
+            if name == "files":
+                return FileRig(request.getfixturevalue("tmp_path"))
             broker: Broker = request.getfixturevalue("broker")
             topics: Topics = request.getfixturevalue("topics")
             publisher = transactions if name == "transactions" else at_least_once
@@ -31,9 +34,15 @@ def make_rig(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Rig]]:
         yield make
 
 
-@pytest.fixture(params=_ALL)
+@pytest.fixture(params=[*_ALL, "files"])
 def rig(request: pytest.FixtureRequest, make_rig: Callable[[str], Rig]) -> Rig:
     """Return each implementation of the session in turn."""
+    return make_rig(request.param)
+
+
+@pytest.fixture(params=_ALL)
+def endless_rig(request: pytest.FixtureRequest, make_rig: Callable[[str], Rig]) -> Rig:
+    """Return each implementation whose input grows while it is read: all but files."""
     return make_rig(request.param)
 
 

@@ -28,24 +28,24 @@ def remaining(source: PausableSource, least: int = 0) -> dict[int, list[bytes | 
     return values_by_partition(batches)
 
 
-def test_a_paused_partition_is_not_read_while_the_others_are(rig: Rig) -> None:
-    rig.append(0, [b"a0", b"a1", b"a2"])
-    rig.append(1, [b"b0"])
-    source = opened(rig)
+def test_a_paused_partition_is_not_read_while_the_others_are(endless_rig: Rig) -> None:
+    endless_rig.append(0, [b"a0", b"a1", b"a2"])
+    endless_rig.append(1, [b"b0"])
+    source = opened(endless_rig)
     _, partitions = read_first(source, 4)
 
     source.pause({partitions[0]: 1})
-    rig.append(0, [b"a3"])
-    rig.append(1, [b"b1"])
+    endless_rig.append(0, [b"a3"])
+    endless_rig.append(1, [b"b1"])
 
     assert remaining(source, 1) == {1: [b"b1"]}
     assert set(source.paused) == {partitions[0]}
 
 
-def test_a_resumed_partition_is_read_from_the_paused_offset(rig: Rig) -> None:
-    rig.append(0, [b"a0", b"a1", b"a2"])
-    rig.append(1, [b"b0"])
-    source = opened(rig)
+def test_a_resumed_partition_is_read_from_the_paused_offset(endless_rig: Rig) -> None:
+    endless_rig.append(0, [b"a0", b"a1", b"a2"])
+    endless_rig.append(1, [b"b0"])
+    source = opened(endless_rig)
     _, partitions = read_first(source, 4)
     source.pause({partitions[0]: 1})
     assert remaining(source) == {}
@@ -56,9 +56,9 @@ def test_a_resumed_partition_is_read_from_the_paused_offset(rig: Rig) -> None:
     assert not source.paused
 
 
-def test_a_paused_partition_that_is_rewound_is_read_from_there_once_resumed(rig: Rig) -> None:
-    rig.append(0, [b"a0", b"a1", b"a2"])
-    source = opened(rig)
+def test_a_paused_partition_that_is_rewound_is_read_from_there_once_resumed(endless_rig: Rig) -> None:
+    endless_rig.append(0, [b"a0", b"a1", b"a2"])
+    source = opened(endless_rig)
     batches, partitions = read_first(source, 3)
     source.pause({partitions[0]: 2})
 
@@ -90,9 +90,9 @@ def test_a_partition_that_was_revoked_and_assigned_again_is_not_paused(atomic_ri
     assert not {partitions[index] for index in seen} & set(source.paused)
 
 
-def test_a_partition_of_another_member_cannot_be_paused(rig: Rig) -> None:
-    rig.append(0, [b"a0"])
-    source = opened(rig)
+def test_a_partition_of_another_member_cannot_be_paused(endless_rig: Rig) -> None:
+    endless_rig.append(0, [b"a0"])
+    source = opened(endless_rig)
     read_first(source, 1)
 
     source.pause({Partition("elsewhere", 0): 5})

@@ -65,8 +65,12 @@ def test_a_partition_has_ended_only_when_all_of_it_was_read(rig: Rig) -> None:
         read = {p.index: span.next for p, span in batch.cursor.spans.items()}
         assert read[0] == 40 or {p.index for p in batch.ended} <= {1}
 
+
+def test_an_empty_partition_ends_while_another_grows(endless_rig: Rig) -> None:
+    source, _ = endless_rig.open()
+
     for _ in range(100):  # the broker reports the end of a partition with a later fetch
-        rig.append(0, [b"b"])
+        endless_rig.append(0, [b"b"])
         [batch] = read_all(source, 1)
         if any(p.index == 1 for p in batch.ended):
             return
