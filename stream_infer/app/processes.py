@@ -1,13 +1,15 @@
 """`run --workers N`: the same worker in N processes, each with a slot, and so a transactional id, of its own.
 
-The consumer group divides the partitions among them, as it does among machines.
+The consumer group divides the partitions among them, as it does among machines. `serve --workers N`: the same
+server in N processes, which accept from one socket.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +18,12 @@ import structlog
 from stream_infer.config.settings import Settings
 from stream_infer.flow.codes import LogEvent
 from stream_infer.ops import logs
+from stream_infer.ops.http import Listening, listen
 from stream_infer.runtime.stop import Stop, on_signals
 from stream_infer.runtime.supervisor import ProcessEnded, ProcessEvent, ProcessStarted, Program, supervise
+
+SERVER_SOCKET = "STREAM_INFER_SERVER_SOCKET"
+"""The environment variable with the descriptor of the socket that several servers accept from."""
 
 
 def run_workers(
@@ -76,6 +82,49 @@ def monitor_program(settings: Settings, config: Path, environ: Mapping[str, str]
         },
         final=frozenset(),
     )
+
+
+def run_servers(
+    where: Listening, arguments: Sequence[str], environ: Mapping[str, str], ports: ServerPorts
+) -> int:
+    """Keep `ports.count` servers running, on one socket at `where`, until SIGTERM or SIGINT.
+
+    `arguments` are those of `stream-infer serve` for each of them. Returns the exit code for all. Raises
+    `Misconfigured` for the port.
+    """
+    logs.configure(sys.stderr, os.environ)
+    stop = Stop()
+    with on_signals(stop), listen(where) as bound:
+        say = partial(_log, structlog.get_logger("stream_infer.workers"))
+        return supervise(server_programs(bound.fileno(), arguments, environ, ports), stop=stop, say=say)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPorts:
+    """The number of servers, the name of their slots, and the first port of their own metrics, if any."""
+
+    count: int
+    slot: str | None = None
+    metrics: int | None = None
+
+
+def server_programs(
+    descriptor: int, arguments: Sequence[str], environ: Mapping[str, str], ports: ServerPorts
+) -> list[Program]:
+    """Return servers that accept from the socket `descriptor`, with the slots `<slot>-<i>`."""
+    programs = []
+    for index in range(ports.count):
+        own = [] if ports.metrics is None else ["--metrics-port", str(ports.metrics + index)]
+        slot = {} if ports.slot is None else {"STREAM_INFER_WORKER__SLOT": f"{ports.slot}-{index}"}
+        programs.append(
+            Program(
+                name=f"serve-{index}",
+                command=(sys.executable, "-m", "stream_infer.cli.main", "serve", *arguments, *own),
+                environment={**environ, **slot, SERVER_SOCKET: str(descriptor)},
+                descriptors=(descriptor,),
+            )
+        )
+    return programs
 
 
 def _command(config: Path, role: str) -> tuple[str, ...]:

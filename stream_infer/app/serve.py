@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import resource
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from ssl import SSLContext
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
@@ -25,14 +26,19 @@ from stream_infer.ops.tls import tls_context
 from stream_infer.packaging.scorer import Scorer, make_scorer
 from stream_infer.rollout.golden_check import check_golden
 from stream_infer.runtime.stop import Stop
-from stream_infer.serving.access import Guarded, TokenFile
-from stream_infer.serving.application import RequestLimits, Scoring, serving_application
+from stream_infer.serving.access import Admits, Guarded, TokenFile
+from stream_infer.serving.application import own_application, serving_application
 from stream_infer.serving.batching import Batcher, Limits
 from stream_infer.serving.connections import ConnectionLimits, Connections, guarded_protocol
 from stream_infer.serving.metrics import ServingMetrics
+from stream_infer.serving.row_scorer import RequestLimits, RowScorer, Scoring
+
+if TYPE_CHECKING:
+    from stream_infer.serving.grpc_server import GrpcServer
 
 _LOG = logging.getLogger("stream_infer.serve")
 _DRAIN_S = 8
+_STARTS_WITHIN_S = 30
 _OTHER_FILES = 256
 
 
@@ -41,7 +47,8 @@ class Front:
     """Where a server listens, and whom it answers.
 
     `tokens` is a file of bearer tokens. `certificate` and `key` are the PEM files of TLS. Beyond this machine
-    it answers without tokens only where it `is_open` to all.
+    it answers without tokens only where it `is_open` to all. `grpc` is the port of gRPC, `metrics` that of
+    probes and metrics of this process alone. With `shared` the port of gRPC is that of several processes.
     """
 
     where: Listening
@@ -49,6 +56,9 @@ class Front:
     certificate: Path | None = None
     key: Path | None = None
     is_open: bool = False
+    grpc: int | None = None
+    metrics: int | None = None
+    shared: bool = False
 
 
 def run_serve(package: Path, front: Front) -> int:
@@ -71,12 +81,15 @@ def serve_package(front: Front, served: Scorer, stop: Stop) -> None:
 
 
 def serve(front: Front, current: Callable[[], Scorer], stop: Stop, *, pipeline: str) -> None:
-    """Answer until `stop` is requested, then what is in flight. Raises `Misconfigured` for the port."""
+    """Answer until `stop` is requested, then what is in flight. Raises `Misconfigured` for a port."""
     metrics = ServingMetrics(pipeline, Build(__version__))
     batcher = Batcher(Scoring(), Limits(), metrics.scored)
-    application: ASGIApp = serving_application(current, batcher, RequestLimits(), metrics)
-    if front.tokens is not None:
-        application = Guarded(application, TokenFile(front.tokens).admits, metrics)
+    scorer = RowScorer(current, batcher, RequestLimits(), metrics)
+    admits = None if front.tokens is None else TokenFile(front.tokens).admits
+    grpc = None if front.grpc is None else _grpc_server(front, scorer, admits)
+    application: ASGIApp = serving_application(scorer, None if grpc is None else grpc.running)
+    if admits is not None:
+        application = Guarded(application, admits, metrics)
     server = HttpServer(
         application,
         front.where,
@@ -84,19 +97,58 @@ def serve(front: Front, current: Callable[[], Scorer], stop: Stop, *, pipeline: 
         protocol=guarded_protocol(Connections(_connection_limits(), metrics), fastest=True),
         fastest=True,
         tls=_tls(front),
+        lifespan=grpc is not None,
     )
-    first = current().model
-    with server, closing(batcher):
-        _LOG.info(
-            LogEvent.SERVING,
-            extra={
-                "url": server.url,
-                "model": first.manifest.name,
-                "model_version": first.manifest.version,
-                "digest": first.digest,
-            },
-        )
+    with ExitStack() as stack:
+        stack.callback(batcher.close)
+        stack.enter_context(server)
+        if grpc is not None:
+            stack.callback(grpc.begin_stop)
+        if front.metrics is not None:
+            own = Listening(front.where.host, front.metrics, host_key="--host", port_key="--metrics-port")
+            stack.enter_context(HttpServer(own_application(scorer), own))
+        _announce(server.url, current(), None if grpc is None else _started(grpc, front))
         stop.wait(None)
+
+
+def _announce(url: str, first: Scorer, grpc_port: int | None) -> None:
+    extra = {
+        "url": url,
+        "model": first.model.manifest.name,
+        "model_version": first.model.manifest.version,
+        "digest": first.model.digest,
+    }
+    _LOG.info(LogEvent.SERVING, extra=extra if grpc_port is None else extra | {"grpc_port": grpc_port})
+
+
+def _grpc_server(front: Front, scorer: RowScorer, admits: Admits | None) -> GrpcServer:
+    try:
+        from stream_infer.serving.grpc_server import GrpcServer, tls_credentials  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        fix = "pip install 'stream-infer-worker[grpc]'"
+        message = f"needs the extra grpc, and {error.name} is not installed"
+        raise Misconfigured([Problem("--grpc-port", str(front.grpc), message, fix)]) from error
+    host = f"[{front.where.host}]" if ":" in front.where.host else front.where.host
+    pair = (front.certificate, front.key)
+    return GrpcServer(
+        scorer,
+        f"{host}:{front.grpc}",
+        admits=admits,
+        credentials=None if pair[0] is None or pair[1] is None else tls_credentials(pair[0], pair[1]),
+        grace_s=_DRAIN_S,
+        shared=front.shared,
+    )
+
+
+def _started(grpc: GrpcServer, front: Front) -> int:
+    """Return the bound port of gRPC. Raises `Misconfigured`."""
+    try:
+        return grpc.started.result(_STARTS_WITHIN_S)
+    except (RuntimeError, TimeoutError) as error:
+        fix = "stop the process that has it, or set another --grpc-port (0: any free one)"
+        raise Misconfigured(
+            [Problem("--grpc-port", str(front.grpc), "cannot be listened on", fix)]
+        ) from error
 
 
 def require_guarded(front: Front) -> None:

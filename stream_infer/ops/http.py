@@ -138,12 +138,16 @@ def _told(trouble: ClientTrouble | None, now: float) -> dict[str, object] | None
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where to listen (port 0: any free one), and the names of both for whoever has set them."""
+    """Where to listen (port 0: any free one), and the names of both for whoever has set them.
+
+    `descriptor` is that of a socket which listens already, for several processes.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8900
     host_key: str = "http.host"
     port_key: str = "http.port"
+    descriptor: int | None = None
 
 
 def listen(where: Listening) -> socket.socket:
@@ -152,6 +156,8 @@ def listen(where: Listening) -> socket.socket:
     uvicorn is given the socket: by itself it would find a busy port only on its thread, and call `sys.exit`
     there.
     """
+    if where.descriptor is not None:
+        return socket.socket(fileno=where.descriptor)
     family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
     try:
         return socket.create_server((where.host, where.port), family=family, backlog=_BACKLOG)
@@ -178,7 +184,8 @@ class HttpServer:
     `start()` returns when the port is bound. `close()` ends the thread within a second after `grace_s`, and
     does not raise; a second call does nothing. A request that still runs after `grace_s` is cut off.
     `protocol` makes uvicorn's protocol of a connection; `fastest` uses the event loop of the extra `fast`,
-    where it is installed. With `tls` it speaks HTTPS.
+    where it is installed. With `tls` it speaks HTTPS. With
+    `lifespan` the application is told when it begins and ends.
     """
 
     def __init__(
@@ -190,6 +197,7 @@ class HttpServer:
         protocol: Callable[..., asyncio.Protocol] = H11Protocol,
         fastest: bool = False,
         tls: ssl.SSLContext | None = None,
+        lifespan: bool = False,
     ) -> None:
         self._where = where
         self._port = where.port
@@ -197,7 +205,7 @@ class HttpServer:
         self._close_s = grace_s + _BEYOND_GRACE_S
         config = uvicorn.Config(
             application,
-            lifespan="off",
+            lifespan="on" if lifespan else "off",
             loop="auto" if fastest else "asyncio",
             http=protocol,  # type: ignore[arg-type]  # any callable will do
             ws="none",

@@ -28,13 +28,15 @@ _TICK_S = 0.05
 class Program:
     """The program of one process: a name, the command line, the whole environment.
 
-    Ending with a code in `final` ends the whole; after any other, and without any, it is started again.
+    Ending with a code in `final` ends the whole; after any other, and without any, it is started again. The
+    process inherits the file `descriptors`.
     """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     final: frozenset[int] = FINAL
+    descriptors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,9 @@ class _Seat:
     def _start(self, now: float) -> None:
         command = list(self._program.command)
         environment = {**self._program.environment, SUPERVISED: "1"}
-        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)  # noqa: S603 - our own program
+        self.process = subprocess.Popen(  # noqa: S603 - our own program
+            command, env=environment, stdin=subprocess.PIPE, pass_fds=self._program.descriptors
+        )
         self._started = now
         self._say(ProcessStarted(self._program.name, self.process.pid))
 

@@ -82,7 +82,11 @@ class Guarded:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _is_open(scope["path"]) or self._admits(_authorization(scope["headers"])):
+        if (
+            scope["type"] != "http"
+            or _is_open(scope["path"])
+            or self._admits(_authorization(scope["headers"]))
+        ):
             await self._application(scope, receive, send)
             return
         self._metrics.begin()

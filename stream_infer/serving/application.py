@@ -6,102 +6,74 @@ It holds no model of its own: `current` names the one that serves now, and each 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import TypeAlias
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Lifespan
 
-import stream_infer
 from stream_infer.packaging.scorer import Scorer
 from stream_infer.serving.answer_forms import answer_form, write_answers
 from stream_infer.serving.answering import answering
-from stream_infer.serving.batching import Batcher
 from stream_infer.serving.bodies import Bodies
 from stream_infer.serving.connections import watch_caller
 from stream_infer.serving.descriptions import Descriptions
 from stream_infer.serving.documents import json_answer
-from stream_infer.serving.inference import HEADER_LENGTH, model_metadata, read_inference, write_inference
-from stream_infer.serving.metrics import ServingMetrics
+from stream_infer.serving.inference import (
+    HEADER_LENGTH,
+    model_metadata,
+    read_inference,
+    require_named,
+    server_metadata,
+    write_inference,
+)
 from stream_infer.serving.predictions import events_in_body
-from stream_infer.serving.requests import BadRequest, require_rows
-from stream_infer.steps.scoring.answers import RowAnswer, ScoringRequest, answer_requests, row_count
-from stream_infer.steps.scoring.isolate import Expired
+from stream_infer.serving.row_scorer import RowScorer
+from stream_infer.steps.scoring.answers import RowAnswer, ScoringRequest
 
-ModelBatcher: TypeAlias = Batcher[tuple[Scorer, ScoringRequest], list[RowAnswer]]
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLimits:
-    """The largest request, in bytes and rows, and the seconds after which it is given up.
-
-    `bodies_bytes` is the size of all bodies that are read at the same time.
-    """
-
-    body_bytes: int = 64 * 2**20
-    bodies_bytes: int = 256 * 2**20
-    rows: int = 20_000
-    seconds: float = 30.0
-
-
-class Scoring:
-    """Scores several requests in one pass for each model that they were read for."""
-
-    def __call__(
-        self, asked: Sequence[tuple[Scorer, ScoringRequest]], expired: Expired
-    ) -> list[list[RowAnswer]]:
-        """Return the answers to each request. Raises `Aborted` once nobody waits any more."""
-        answers: list[list[RowAnswer]] = [[] for _ in asked]
-        by_model: dict[str, list[int]] = {}
-        for at, (served, _) in enumerate(asked):
-            by_model.setdefault(served.model.digest, []).append(at)
-        for places in by_model.values():
-            served = asked[places[0]][0]
-            found = answer_requests(served.model, served.plan, [asked[at][1] for at in places], expired)
-            for at, one in zip(places, found, strict=True):
-                answers[at] = one
-        return answers
+T = TypeVar("T")
+_SHORT_BYTES = 64 * 2**10  # read in about 5 ms
 
 
 class Endpoints:
-    """What the application answers. `current` returns the model that serves now."""
+    """What the application answers."""
 
-    def __init__(
-        self,
-        current: Callable[[], Scorer],
-        batcher: ModelBatcher,
-        limits: RequestLimits,
-        metrics: ServingMetrics,
-    ) -> None:
-        self._current = current
-        self._batcher = batcher
-        self._limits = limits
-        self._bodies = Bodies(limits.body_bytes, limits.bodies_bytes)
-        self._metrics = metrics
+    def __init__(self, scorer: RowScorer) -> None:
+        self._scorer = scorer
+        self._current = scorer.current
+        self._bodies = Bodies(scorer.limits.body_bytes, scorer.limits.bodies_bytes)
+        self._metrics = scorer.metrics
 
     async def predictions(self, request: Request) -> Response:
         """Answer one event, or a list of events."""
         served = self._current()
         form = answer_form(request.headers.get("accept", ""))
         async with self._bodies.read(request) as body:
-            events = events_in_body(body, served.schema, served.model.manifest, self._limits.rows)
+            read = partial(
+                events_in_body, body, served.schema, served.model.manifest, self._scorer.limits.rows
+            )
+            events = await _beside(len(body), read)
             answers = events.in_order(await self._ask(request, served, events.rows))
         self._metrics.answered(served.model.manifest.version, answers)
-        return write_answers(answers, served.model, form, is_single=events.is_single)
+        write = partial(write_answers, answers, served.model, form, is_single=events.is_single)
+        return await _beside(len(body), write)
 
     async def infer(self, request: Request) -> Response:
         """Answer tensors."""
         served = _named(self._current(), request)
         async with self._bodies.read(request) as body:
-            asked = read_inference(body, request.headers.get(HEADER_LENGTH), served.model.manifest)
+            length = request.headers.get(HEADER_LENGTH)
+            read = partial(read_inference, body, length, served.model.manifest)
+            asked = await _beside(len(body), read)
             answers = await self._ask(request, served, asked.columns)
         self._metrics.answered(served.model.manifest.version, answers)
-        content, headers = write_inference(asked, answers, served.model.manifest)
+        write = partial(write_inference, asked, answers, served.model.manifest)
+        content, headers = await _beside(len(body), write)
         return Response(content, headers=headers)
 
     async def metadata(self, request: Request) -> Response:
@@ -115,8 +87,7 @@ class Endpoints:
 
     async def server(self, _: Request) -> Response:
         """Describe the server."""
-        about = {"version": stream_infer.__version__, "extensions": ["binary_tensor_data"]}
-        return json_answer({"name": "stream-infer", **about})
+        return json_answer(server_metadata())
 
     async def live(self, _: Request) -> Response:
         """Tell that the event loop turns."""
@@ -128,27 +99,23 @@ class Endpoints:
 
     async def metrics(self, request: Request) -> Response:
         """Return the metrics."""
-        self._metrics.show(self._current().model, self._batcher.waiting_rows)
+        self._metrics.show(self._current().model, self._scorer.waiting_rows)
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(self._metrics.registry), headers={"content-type": content_type})
 
     async def _ask(self, request: Request, served: Scorer, rows: ScoringRequest) -> list[RowAnswer]:
-        count = row_count(rows)
-        require_rows(count, self._limits.rows)
-        if not count:
-            return []
-        answer = self._batcher.submit((served, rows), count)
-        watch_caller(request.scope, answer)
-        async with asyncio.timeout(self._limits.seconds):
-            return await answer
+        return await self._scorer.ask(served, rows, partial(watch_caller, request.scope))
 
 
-def serving_application(
-    current: Callable[[], Scorer], batcher: ModelBatcher, limits: RequestLimits, metrics: ServingMetrics
-) -> Starlette:
-    """Return the application of `Endpoints`."""
-    of = Endpoints(current, batcher, limits, metrics)
-    about = Descriptions(current, limits.rows)
+async def _beside(body_bytes: int, work: Callable[[], T]) -> T:
+    """Return what `work` returns; on a thread where a large body makes it long, so that probes answer."""
+    return work() if body_bytes <= _SHORT_BYTES else await asyncio.to_thread(work)
+
+
+def serving_application(scorer: RowScorer, lifespan: Lifespan[Starlette] | None = None) -> Starlette:
+    """Return the application that answers with `scorer`; `lifespan` is what runs beside it."""
+    of, metrics = Endpoints(scorer), scorer.metrics
+    about = Descriptions(scorer.current, scorer.limits.rows)
     routes = [
         Route("/", answering(about.page, metrics)),
         Route("/page/{file}", answering(about.page, metrics)),
@@ -166,16 +133,18 @@ def serving_application(
             Route(f"{path}/ready", answering(of.model_ready, metrics)),
             Route(f"{path}/infer", answering(of.infer, metrics), methods=["POST"]),
         ]
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def own_application(scorer: RowScorer) -> Starlette:
+    """Return the application of one process among several: its probes and its metrics."""
+    of = Endpoints(scorer)
+    return Starlette(
+        routes=[Route("/livez", of.live), Route("/readyz", of.ready), Route("/metrics", of.metrics)]
+    )
 
 
 def _named(served: Scorer, request: Request) -> Scorer:
     """Return `served` when the path names it. Raises `BadRequest` (404)."""
-    manifest = served.model.manifest
-    name, version = request.path_params["model"], request.path_params.get("version")
-    if name != manifest.name or version not in (None, manifest.version):
-        asked = name if version is None else f"{name} {version}"
-        raise BadRequest(
-            f"there is no model {asked}; {manifest.name} {manifest.version} serves", HTTPStatus.NOT_FOUND
-        )
+    require_named(served.model.manifest, request.path_params["model"], request.path_params.get("version"))
     return served

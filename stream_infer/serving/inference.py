@@ -10,8 +10,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
+import stream_infer
 from stream_infer.flow.records import Rejected
 from stream_infer.models.frame_builder import Columns
 from stream_infer.models.manifest import Manifest
@@ -41,7 +43,33 @@ class Inference:
     binary: bool
 
 
-def model_metadata(manifest: Manifest) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class OutputTensors:
+    """The wanted outputs, each with whether it is wanted in binary; `errors` are those of rows, as JSON."""
+
+    tensors: Sequence[tuple[Tensor, bool]]
+    errors: str | None
+
+
+def server_metadata() -> Mapping[str, Any]:
+    """Return the document that describes the server."""
+    return {
+        "name": "stream-infer",
+        "version": stream_infer.__version__,
+        "extensions": ["binary_tensor_data"],
+    }
+
+
+def require_named(manifest: Manifest, name: str, version: str | None) -> None:
+    """Raise `BadRequest` (404) unless the model that serves is `name`, of `version` if there is one."""
+    if name != manifest.name or version not in (None, manifest.version):
+        asked = name if version is None else f"{name} {version}"
+        raise BadRequest(
+            f"there is no model {asked}; {manifest.name} {manifest.version} serves", HTTPStatus.NOT_FOUND
+        )
+
+
+def model_metadata(manifest: Manifest) -> dict[str, Any]:
     """Return the document that describes the model: its tensors, named as the features."""
     return {
         "name": manifest.name,
@@ -99,17 +127,25 @@ def _tensors(inputs: Sequence[object], binary: bytes) -> list[Tensor]:
     return tensors
 
 
-def write_inference(
-    asked: Inference, answers: Sequence[RowAnswer], manifest: Manifest
-) -> tuple[bytes, dict[str, str]]:
-    """Return body and headers of the answer. Raises `BadRequest` for bad rows, unless `partial` was asked."""
+def wanted_tensors(asked: Inference, answers: Sequence[RowAnswer], manifest: Manifest) -> OutputTensors:
+    """Return the outputs that `asked` wants. Raises `BadRequest` for bad rows, unless `partial` was asked."""
     errors = [answer for answer in answers if isinstance(answer, Rejected)]
     if errors and not asked.partial:
         shown = "; ".join(f"row {one.row}: {one.message}" for one in errors[:_SHOWN_ERRORS])
         more = len(errors) - _SHOWN_ERRORS
         raise BadRequest(shown + (f"; and {more} more rows" if more > 0 else ""))
+    listed = [{"row": one.row, **answer_document(one)["error"]} for one in errors]
+    tensors = _wanted(asked, output_tensors(answers, manifest))
+    return OutputTensors(tensors, json.dumps(listed) if listed else None)
+
+
+def write_inference(
+    asked: Inference, answers: Sequence[RowAnswer], manifest: Manifest
+) -> tuple[bytes, dict[str, str]]:
+    """Return body and headers of the answer. Raises `BadRequest` as `wanted_tensors` does."""
+    found = wanted_tensors(asked, answers, manifest)
     parts, binaries = [], []
-    for tensor, binary in _wanted(asked, output_tensors(answers, manifest)):
+    for tensor, binary in found.tensors:
         part: dict[str, Any] = {
             "name": tensor.name,
             "datatype": tensor.datatype,
@@ -129,10 +165,8 @@ def write_inference(
     }
     if asked.id is not None:
         document["id"] = asked.id
-    if errors:
-        document["parameters"] = {
-            "errors": json.dumps([{"row": one.row, **answer_document(one)["error"]} for one in errors])
-        }
+    if found.errors is not None:
+        document["parameters"] = {"errors": found.errors}
     head = json.dumps(document).encode()
     headers = {"content-type": "application/json"}
     if binaries:

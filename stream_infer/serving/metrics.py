@@ -48,7 +48,7 @@ class ServingMetrics:
         """Take note that a request is in flight."""
         self._in_flight.inc()
 
-    def end(self, endpoint: str, status: int, seconds: float) -> None:
+    def end(self, endpoint: str, status: int | str, seconds: float) -> None:
         """Take note that a request was answered."""
         self._in_flight.dec()
         self._request_s.labels(self._pipeline, endpoint, str(status)).observe(seconds)

@@ -88,15 +88,31 @@ def read_tensor(document: Mapping[str, Any], binary: bytes | None) -> Tensor:
     name, datatype, shape = (document.get(key) for key in ("name", "datatype", "shape"))
     if not isinstance(name, str):
         raise BadRequest("an input has no name")
-    if datatype not in (*_NUMPY, "BYTES"):
-        raise BadRequest(f"input '{name}': datatype {datatype!r} is none of {', '.join((*_NUMPY, 'BYTES'))}")
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
         raise BadRequest(f"input '{name}': shape {shape!r} is no list of whole numbers")
     parameters = parameters_of(document, f"input '{name}'")
-    data = _flat(document.get("data")) if binary is None else _from_binary(name, datatype, binary)
-    if len(data) != math.prod(shape):
-        raise BadRequest(f"input '{name}': {len(data)} elements do not fill the shape {shape}")
-    return Tensor(name, datatype, tuple(shape), data, parameters)
+    data = _flat(document.get("data")) if binary is None else binary
+    return make_tensor(name, datatype, tuple(shape), data, parameters)
+
+
+def make_tensor(
+    name: str,
+    datatype: object,
+    shape: tuple[int, ...],
+    data: Sequence[Any] | bytes,
+    parameters: Mapping[str, Any],
+) -> Tensor:
+    """Return a tensor of `data`: its elements, or their bytes in the protocol's binary form.
+
+    Raises `BadRequest`.
+    """
+    if datatype not in (*_NUMPY, "BYTES"):
+        raise BadRequest(f"input '{name}': datatype {datatype!r} is none of {', '.join((*_NUMPY, 'BYTES'))}")
+    kind = str(datatype)
+    elements = _from_binary(name, kind, data) if isinstance(data, bytes) else data
+    if len(elements) != math.prod(shape):
+        raise BadRequest(f"input '{name}': {len(elements)} elements do not fill the shape {list(shape)}")
+    return Tensor(name, kind, shape, elements, parameters)
 
 
 def parameters_of(document: Mapping[str, Any], owner: str) -> Mapping[str, Any]:

@@ -38,7 +38,7 @@ sys.stdout.write(
             "label": [one.decode() for one in answer.as_numpy("label").tolist()],
             "score": answer.as_numpy("score").tolist(),
             "class_scores": answer.as_numpy("class_scores").tolist(),
-            "chosen": chosen["outputs"],
+            "chosen": [one["name"] for one in chosen["outputs"]],
             "refused": refused,
         }
     )

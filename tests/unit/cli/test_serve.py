@@ -8,13 +8,21 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import joblib
+import psutil
 import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from tests.support.package import Package
+from tests.support.ports import free_ports
 from tests.support.worker_process import until
+from tests.unit.packaging.workshop import Workshop, frame_of, target, trips
 from tests.unit.serving.served import Client
 from tests.unit.serving.test_answering import samples
 
@@ -116,3 +124,99 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
 
     assert process.returncode == 2
     assert "nothing" in said
+
+
+def test_a_missing_token_for_other_machines_is_named(package: Package) -> None:
+    with serve("--package", str(package.path), "--host", "0.0.0.0", "--port", "0") as process:  # noqa: S104 - refused
+        _, said = process.communicate(timeout=READY_WITHIN_S)
+
+    assert process.returncode == 2
+    assert "--token-file FILE, or --insecure" in said
+
+
+SLOW = """
+import pathlib, time
+def wait(frame):
+    started = pathlib.Path({started!r})
+    if len(frame) > 1050:  # more than in the proof of a package
+        started.touch()
+        while started.exists():
+            time.sleep(0.01)
+    return frame
+"""
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Return a package whose model answers large batches only once a file is gone, and that file."""
+    modules, started = tmp_path / "src", tmp_path / "started"
+    modules.mkdir()
+    (modules / "own_wait.py").write_text(SLOW.format(started=str(started)))
+    shop = Workshop(tmp_path)
+    frame = frame_of(trips(), ["stops"])
+    with monkeypatch.context() as training:
+        training.syspath_prepend(modules)
+        import own_wait  # type: ignore[import-not-found]  # noqa: PLC0415 - exists from here on
+
+        model = make_pipeline(FunctionTransformer(own_wait.wait), LinearRegression()).fit(
+            frame, target(trips())
+        )
+        joblib.dump(model, tmp_path / "model.joblib")
+        del sys.modules["own_wait"]
+    shop.create(tmp_path / "model.joblib", frame, code=modules)
+    return shop.package, started
+
+
+@pytest.mark.slow
+def test_sigterm_answers_the_request_that_is_being_scored(slow: tuple[Path, Path]) -> None:
+    package, started = slow
+    with serve("--package", str(package), "--port", "0") as process, ThreadPoolExecutor(1) as caller:
+        client = client_of(process)
+        answer = caller.submit(client.post, "/v1/predictions", trips() * 9)
+        until("the model is asked", started.exists)
+        assert client.get("/livez").status == 200
+        process.send_signal(signal.SIGTERM)
+        until("no new caller is taken", lambda: not is_listening(client.port))
+        started.unlink()
+        code = process.wait(READY_WITHIN_S)
+
+    assert answer.result().status == 200
+    assert len(answer.result().document["predictions"]) == 9 * len(trips())
+    assert code == 0
+
+
+def is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_several_processes_answer_on_one_socket_and_a_dead_one_is_replaced(package: Package) -> None:
+    port, metrics, _ = free_ports(3)
+    options = ("--port", str(port), "--workers", "2", "--metrics-port", str(metrics))
+    with serve("--package", str(package.path), *options) as process:
+        own = [Client(metrics), Client(metrics + 1)]
+        children = psutil.Process(process.pid).children
+        until("both are ready", lambda: all(is_ready(one) for one in own))
+        before = {child.pid for child in children()}
+        for _ in range(20):
+            assert Client(port).get("/v2").status == 200
+        min(children(), key=lambda child: child.create_time()).kill()
+        until("another one", lambda: len({child.pid for child in children()} | before) == 3)
+        assert Client(port).get("/v2").status == 200
+        until("both are ready again", lambda: all(is_ready(one) for one in own))
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(READY_WITHIN_S)
+
+    assert code == 0
+    assert not is_listening(port)
+
+
+def is_ready(client: Client) -> bool:
+    try:
+        return client.get("/readyz").status == 200 and bool(samples(client))
+    except OSError:
+        return False

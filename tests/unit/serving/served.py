@@ -17,10 +17,12 @@ from stream_infer.ops.http import HttpServer, Listening
 from stream_infer.ops.metrics import Build
 from stream_infer.packaging.scorer import Scorer
 from stream_infer.serving.access import Admits, Guarded
-from stream_infer.serving.application import RequestLimits, Scoring, serving_application
+from stream_infer.serving.application import serving_application
 from stream_infer.serving.batching import Batcher, Limits
 from stream_infer.serving.connections import ConnectionLimits, Connections, guarded_protocol
+from stream_infer.serving.grpc_server import GrpcServer
 from stream_infer.serving.metrics import ServingMetrics
+from stream_infer.serving.row_scorer import RequestLimits, RowScorer, Scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Client:
 
     port: int
     tls: ssl.SSLContext | None = None
+    grpc_port: int = 0
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         return self._ask("GET", path, None, headers)
@@ -75,15 +78,22 @@ def serving(
     fastest: bool = False,
     admits: Admits | None = None,
     tls: ssl.SSLContext | None = None,
+    with_grpc: bool = False,
 ) -> Iterator[Client]:
     """Serve the model of `current` while the block runs."""
     metrics = ServingMetrics("trips", Build("0.1.0"))
     batcher = Batcher(Scoring(), queue, metrics.scored)
-    application: ASGIApp = serving_application(current, batcher, limits, metrics)
+    scorer = RowScorer(current, batcher, limits, metrics)
+    grpc = GrpcServer(scorer, "127.0.0.1:0", admits=admits) if with_grpc else None
+    application: ASGIApp = serving_application(scorer, None if grpc is None else grpc.running)
     if admits is not None:
         application = Guarded(application, admits, metrics)
     protocol = guarded_protocol(Connections(connections, metrics), fastest=fastest)
     where = Listening(port=0)
-    with HttpServer(application, where, protocol=protocol, fastest=fastest, tls=tls) as server:
-        yield Client(server.port)
+    with HttpServer(
+        application, where, protocol=protocol, fastest=fastest, tls=tls, lifespan=with_grpc
+    ) as server:
+        yield Client(server.port, grpc_port=0 if grpc is None else grpc.started.result(60))
+        if grpc is not None:
+            grpc.begin_stop()
     batcher.close()

@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from stream_infer.packaging.scorer import Scorer
-from stream_infer.serving.application import RequestLimits
 from stream_infer.serving.connections import ConnectionLimits
+from stream_infer.serving.row_scorer import RequestLimits
 from tests.support.worker_process import until
 from tests.unit.serving.conftest import EVENTS
 from tests.unit.serving.served import Client, serving

@@ -12,7 +12,7 @@ import stream_infer
 from stream_infer.avro.framing import Framing, head
 from stream_infer.packaging.datum import encode_datum
 from stream_infer.packaging.scorer import Scorer
-from stream_infer.serving.application import RequestLimits
+from stream_infer.serving.row_scorer import RequestLimits
 from tests.unit.packaging.workshop import TRIP
 from tests.unit.serving.conftest import EVENTS
 from tests.unit.serving.served import Answer, Client, serving
