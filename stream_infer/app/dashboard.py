@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,9 @@ from stream_infer.app.kit.lifetime import run_until_signal
 from stream_infer.app.package_references import PackagedReferences
 from stream_infer.common.clock import unix_ms
 from stream_infer.config.settings import Settings
-from stream_infer.dashboard import column_documents, documents
-from stream_infer.dashboard.documents import Document, ReadingProgress
+from stream_infer.dashboard.documents import ReadingProgress
 from stream_infer.dashboard.page_access import page_access
+from stream_infer.dashboard.page_documents import figure_documents, page_documents
 from stream_infer.dashboard.page_files import load_page_files
 from stream_infer.dashboard.page_server import page_application
 from stream_infer.dashboard.pipeline_state import PipelineState, empty_state
@@ -140,36 +140,11 @@ class _Publisher:
               for name, reason in sorted(history.troubles.items())),
         )  # fmt: skip
         state = self._state
-        sections: dict[str, Document] = {
-            "head": documents.head_document(state, self._pipeline, reading, now_ms),
-            "workers": documents.workers_document(state),
-            "timeline": documents.timeline_document(state),
-            "incidents": documents.incidents_document(state),
-            "metrics": documents.metrics_document(state),
-            "letters": documents.letters_document(state),
-        }
-        details: list[Document] | None = None
-        if now_s >= self._columns_due_s:
-            self._columns_due_s = now_s + _COLUMNS_EVERY_S
-            sections["series"] = documents.series_document(state, now_ms)
-            sections["columns"], details = self._columns(now_ms)
-        self._cell.publish(sections, details)
-
-    def _columns(self, now_ms: int) -> tuple[Document, list[Document]]:
-        head, details = column_documents.columns_document(self._state)
-        return head, [
-            {**detail, **self._strip(line, now_ms)}
-            for line, detail in zip(head["columns"], details, strict=True)
-        ]
-
-    def _strip(self, line: Mapping[str, str], now_ms: int) -> Document:
-        name = line["kind"], line["name"]
-        return {
-            "kind": name[0],
-            "name": name[1],
-            "strip": column_documents.strip_document(self._state, name, now_ms),
-            "bands": column_documents.column_bands(self._state, name[1]),
-        }
+        if now_s < self._columns_due_s:
+            self._cell.publish(figure_documents(state, self._pipeline, reading, now_ms))
+            return
+        self._columns_due_s = now_s + _COLUMNS_EVERY_S
+        self._cell.publish(*page_documents(state, self._pipeline, reading, now_ms))
 
 
 def _missing(settings: Settings) -> tuple[str, ...]:

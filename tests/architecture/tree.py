@@ -14,7 +14,7 @@ def files() -> Iterator[Path]:
     yield from (p for p in ROOT.iterdir() if p.is_file())
     for folder in _FOLDERS:
         for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".png":
                 yield path
 
 

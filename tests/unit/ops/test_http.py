@@ -189,7 +189,7 @@ def test_metrics_are_openmetrics_for_a_scraper_that_asks(worker: Worker) -> None
 
 
 def test_nothing_else_is_served_and_nothing_can_be_written(worker: Worker) -> None:
-    assert worker.get("/")[0] == 404
+    assert worker.get("/other")[0] == 404
     connection = http.client.HTTPConnection("127.0.0.1", worker.server.port, timeout=10)
     connection.request("POST", "/livez", body=b"{}")
     assert connection.getresponse().status == 405
