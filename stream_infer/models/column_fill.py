@@ -58,9 +58,15 @@ def _bool(array: pa.Array, feature: Feature, column: InputColumn, dtype: Dtype) 
 def _extension(array: pa.Array, feature: Feature, column: InputColumn, dtype: Dtype) -> Cells:
     del feature, dtype
     target = pd.api.types.pandas_dtype(column.dtype)
+    if isinstance(target, pd.ArrowDtype):
+        return target.__from_arrow__(_numeric(array).cast(target.pyarrow_dtype, safe=False))
     if isinstance(target, pd.StringDtype):
         return target.__from_arrow__(array)
     return target.__from_arrow__(pc.cast(array, pa.from_numpy_dtype(target.numpy_dtype)))
+
+
+def _numeric(array: pa.Array) -> pa.Array:
+    return pc.cast(array, pa.int8()) if pa.types.is_boolean(array.type) else array
 
 
 def _object(array: pa.Array, feature: Feature, column: InputColumn, dtype: Dtype) -> Cells:
@@ -119,6 +125,7 @@ _FILLS: Mapping[Family, _Fill] = {
     Family.BOOL: _bool,
     Family.TEXT: _extension,
     Family.MASKED: _extension,
+    Family.ARROW: _extension,
     Family.OBJECT: _object,
     Family.CATEGORY: _category,
     Family.DATETIME: _datetime,

@@ -39,6 +39,7 @@ class Family(StrEnum):
     BOOL = "bool"
     TEXT = "text"
     MASKED = "masked"
+    ARROW = "arrow"
     OBJECT = "object"
     CATEGORY = "category"
     DATETIME = "datetime"
@@ -66,6 +67,10 @@ _TABLE: tuple[tuple[str, Family, Null | None, frozenset[str]], ...] = (
     (r"U?Int(8|16|32|64)", Family.MASKED, "na", _INTEGERS),
     (r"Float(32|64)", Family.MASKED, "na", _NUMBERS),
     (r"boolean", Family.MASKED, "na", frozenset({"boolean"})),
+    (r"u?int(8|16|32|64)\[pyarrow\]", Family.ARROW, "na", _INTEGERS),
+    (r"(float|double)\[pyarrow\]", Family.ARROW, "na", _NUMBERS),
+    (r"bool\[pyarrow\]", Family.ARROW, "na", frozenset({"boolean"})),
+    (r"(large_)?string\[pyarrow\]", Family.ARROW, "na", _TEXTS),
     (r"object", Family.OBJECT, None, _NUMBERS | _TEXTS),
     (r"category", Family.CATEGORY, "nan", _INTEGERS | _TEXTS),
     (rf"datetime64\[{_UNIT}(, (?P<zone>.+))?\]", Family.DATETIME, "nat", frozenset(INSTANT_NS)),

@@ -107,8 +107,9 @@ def _pipeline(part: _Part, steps: _Part, names: _Names) -> _Search:
             if len(step.get_feature_names_out()) != len(names):
                 return
             continue
+        # A null that the imputer left for the encoder (None, where NaN is filled) is the one of the training.
         yield from (
-            found._replace(known=replace(found.known, null=null)) if null else found
+            found._replace(known=replace(found.known, null=found.known.null or null))
             for found in _search(step, names)
         )
         return

@@ -55,10 +55,11 @@ def _odd(array: pa.Array, feature: Feature, column: InputColumn) -> pa.Array | N
 def _bounds(feature: Feature, column: InputColumn) -> tuple[int, int]:
     dtype = dtype_of(column.dtype)
     family = None if dtype is None else dtype.family
-    if family is Family.FLOAT or column.dtype.startswith("Float"):
+    name = column.dtype.removesuffix("[pyarrow]").lower()
+    if name.startswith(("float", "double")):
         return -_EXACT, _EXACT
-    if family in {Family.INT, Family.MASKED} and column.dtype != "boolean":
-        limits = np.iinfo(column.dtype.lower())
+    if family in {Family.INT, Family.MASKED, Family.ARROW} and "int" in name:
+        limits = np.iinfo(name)
         return int(limits.min), int(limits.max)
     if dtype is not None and dtype.unit:
         furthest = _INT64_MAX // max(1, _nanoseconds(feature) // UNIT_NS[dtype.unit])

@@ -41,6 +41,8 @@ def cast_column(column: pd.Series, kind: ColumnType) -> pd.Series:
         return pd.Series(codes, column.index, name=column.name)
     if dtype.family is Family.DATETIME:
         return read_dates(column, dtype)
+    if dtype.family is Family.TIMEDELTA:
+        return pd.to_timedelta(column).astype(kind.dtype)
     if dtype.family is Family.OBJECT:
         return column.astype(object).where(column.notna(), _NULLS[kind.null or "nan"])
     if dtype.family in {Family.INT, Family.MASKED} and column.dtype.kind != "b":
@@ -62,6 +64,11 @@ def _codes(column: pd.Series, kind: ColumnType) -> NDArray[np.intp]:
     """Return the places of cells among the categories, or -1. As in Python, 1, 1.0 and True are equal."""
     places = {value: place for place, value in enumerate(kind.categories)}
     return np.array([places.get(cell, -1) for cell in column.astype(object)], dtype=np.intp)
+
+
+def are_unread_durations(column: pd.Series) -> bool:
+    """Return whether `column` has text alone: where a duration is meant, nothing tells its unit."""
+    return bool(column.dtype.kind != "m" and pd.api.types.infer_dtype(column, skipna=True) == "string")
 
 
 def are_unread_dates(column: pd.Series) -> bool:

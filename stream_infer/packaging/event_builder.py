@@ -97,6 +97,11 @@ def is_instant(leaf: Leaf) -> bool:
     return leaf.logical is not None and (leaf.logical == "date" or "timestamp" in leaf.logical)
 
 
+def is_duration(leaf: Leaf) -> bool:
+    """Return whether `leaf` is a time of day, which a frame holds as timedelta64."""
+    return leaf.logical is not None and leaf.logical.startswith("time-")
+
+
 def rounded(bound: Sequence[Bound], frame: pd.DataFrame) -> list[str]:
     """Return a note for each column whose field, a 32-bit float or a decimal, rounds its values."""
     notes = []
@@ -170,7 +175,7 @@ def raw_instants(column: pd.Series, leaf: Leaf) -> pd.Series:
 
 def raw_durations(column: pd.Series, leaf: Leaf) -> pd.Series:
     """Return durations as the integers of the field (objects, so that empty cells stay empty)."""
-    if not str(leaf.logical).startswith("time-"):
+    if not is_duration(leaf):
         raise ValueError("the column holds durations, and the field is no time-millis or time-micros")
     unit = _UNITS[str(leaf.logical).removeprefix("time-")]
     raw = column.dropna().astype(f"timedelta64[{unit}]").astype("int64")

@@ -1,11 +1,11 @@
-"""Types that neither the model nor the samples tell: dates from text, booleans with empty cells.
+"""Types that neither the model nor the samples tell: times from text, booleans with empty cells.
 
 The model is asked whether it matters. If its answers depend on it, the user has to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +14,11 @@ import pandas as pd
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.packaging import casting
 from stream_infer.packaging.binding import Bound
-from stream_infer.packaging.event_builder import is_instant
+from stream_infer.packaging.event_builder import is_duration, is_instant
 from stream_infer.packaging.inputs import Samples
 from stream_infer.packaging.trials import Trials
 
+_Read = Callable[[str, pd.Series], pd.Series | Problem]
 _UNITS = ("ns", "us", "ms", "s")
 # Far apart, and one of them with minutes: an hour of the day is another one in each.
 _ZONES = ("UTC", "Pacific/Auckland", "Asia/Kathmandu", "America/New_York")
@@ -45,53 +46,76 @@ def settle(
         for one in columns
         if is_instant(one.leaf) and casting.are_unread_dates(samples.golden[one.name])
     ]
-    read = _with_dates(samples, dates, problems)
+    spans = [
+        one.name
+        for one in columns
+        if is_duration(one.leaf) and casting.are_unread_durations(samples.golden[one.name])
+    ]
+    read = _with_read(samples, dates, _read_dates, problems)
+    read = _with_read(read, spans, _read_durations, problems)
     if problems:
         raise Misconfigured(problems)
     read = _with_booleans(estimator, read, names)
     trials = Trials(estimator, read.golden, names)
     notes = [f"column '{name}' is read as dates, because its field is a timestamp" for name in dates]
-    for name in dates:
+    notes += [f"column '{name}' is read as durations, because its field is a time" for name in spans]
+    for name in (*dates, *spans):
         problems += _matter_of_unit(trials, read.golden[name])
+    for name in dates:
         problems += _matter_of_zone(trials, read.golden[name], notes)
     if problems:
         raise Misconfigured(problems)
     return Settled(read, tuple(notes))
 
 
-def _with_dates(samples: Samples, names: Sequence[str], problems: list[Problem]) -> Samples:
-    def read(option: str, frame: pd.DataFrame) -> pd.DataFrame:
-        columns = {}
-        for name in names:
-            try:
-                columns[name] = casting.read_dates(frame[name])
-            except (ValueError, TypeError) as error:
-                what = f"column '{name}' goes to a timestamp, and pandas cannot read it as one: {error}"
-                fix = (
-                    "write all of them in one form, such as ISO 8601, or, for several offsets from UTC, name"
-                    f" the zone of the training data: --dtype '{name}=datetime64[us, ZONE]'"
-                )
-                problems.append(Problem(option, name, what, fix))
-        return frame.assign(**columns)
+def _with_read(samples: Samples, names: Sequence[str], read: _Read, problems: list[Problem]) -> Samples:
+    """Return `samples` with columns `names` as `read` makes them; or with problems."""
+
+    def all_read(option: str, frame: pd.DataFrame) -> pd.DataFrame:
+        found = {name: read(option, frame[name]) for name in names}
+        problems.extend(one for one in found.values() if isinstance(one, Problem))
+        return frame.assign(**{name: one for name, one in found.items() if not isinstance(one, Problem)})
 
     reference = samples.reference
     return replace(
         samples,
-        golden=read("--golden", samples.golden),
-        reference=None if reference is None else read("--reference", reference),
+        golden=all_read("--golden", samples.golden),
+        reference=None if reference is None else all_read("--reference", reference),
     )
+
+
+def _read_dates(option: str, column: pd.Series) -> pd.Series | Problem:
+    try:
+        return casting.read_dates(column)
+    except (ValueError, TypeError) as error:
+        what = f"column '{column.name}' goes to a timestamp, and pandas cannot read it as one: {error}"
+        fix = (
+            "write all of them in one form, such as ISO 8601, or, for several offsets from UTC, name"
+            f" the zone of the training data: --dtype '{column.name}=datetime64[us, ZONE]'"
+        )
+        return Problem(option, str(column.name), what, fix)
+
+
+def _read_durations(option: str, column: pd.Series) -> pd.Series | Problem:
+    try:
+        return pd.to_timedelta(column)
+    except ValueError as error:
+        what = f"column '{column.name}' goes to a time of day, and has text that is no duration: {error}"
+        fix = "write hours, minutes and seconds, such as 07:30:00, or give the sample as Parquet"
+        return Problem(option, str(column.name), what, fix)
 
 
 def _matter_of_unit(trials: Trials, column: pd.Series) -> list[Problem]:
-    zone = f", {column.dt.tz}" if column.dt.tz is not None else ""
+    zone = f", {column.dt.tz}" if column.dtype.kind == "M" and column.dt.tz is not None else ""
     others = [unit for unit in _UNITS if unit != column.dt.unit]
     if not any(trials.differs_with(column.dt.as_unit(unit)) for unit in others):
         return []
+    kind, said = ("timedelta64", "durations") if column.dtype.kind == "m" else ("datetime64", "dates")
     what = (
-        f"the model's answers depend on the unit of the dates in column '{column.name}', which text does not"
+        f"the model's answers depend on the unit of the {said} in column '{column.name}', which text does not"
         " tell (pandas 2 has ns, pandas 3 has us)"
     )
-    fix = f"give that of the training data: --dtype '{column.name}=datetime64[ns{zone}]', or Parquet"
+    fix = f"give that of the training data: --dtype '{column.name}={kind}[ns{zone}]', or Parquet"
     return [Problem("--golden", str(column.name), what, fix)]
 
 

@@ -119,6 +119,13 @@ def test_a_null_that_is_a_category_is_told_apart(null: object, spelled: str) -> 
     assert found["plan"].known == PLANS
 
 
+def test_a_null_that_an_imputer_leaves_is_that_of_the_encoder() -> None:
+    frame = pd.DataFrame({"plan": pd.Series(["gold", None, "basic"], dtype=object)})
+    filled = make_pipeline(SimpleImputer(strategy="constant", fill_value="?"), OneHotEncoder())
+
+    assert known_categories(filled.fit(frame), ["plan"])["plan"].null == "none"
+
+
 def test_the_stricter_of_two_encoders_decides() -> None:
     ignoring = OneHotEncoder(handle_unknown="ignore", categories=[["basic", "gold", "lead"]])
     both = make_column_transformer((OneHotEncoder(), ["plan"]), (ignoring, ["plan"]))

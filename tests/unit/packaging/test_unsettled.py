@@ -146,3 +146,38 @@ def test_booleans_with_empty_cells_get_a_dtype_that_the_model_takes(workshop: Wo
 
     answers = workshop.answers([{"at": 0, "vip": value} for value in (None, True, False)])
     assert column(answers, "value") == [7.0, 1.0, 0.0]
+
+
+TIMED = {
+    "type": "record",
+    "name": "Timed",
+    "fields": [{"name": "took", "type": {"type": "int", "logicalType": "time-millis"}}],
+}
+TOOK = pd.DataFrame({"took": pd.to_timedelta(np.arange(12) * 600, "s").astype("timedelta64[ns]")})
+
+
+def _seconds(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[["took"]].apply(lambda column: column.dt.total_seconds())
+
+
+def _ticks(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[["took"]].astype("int64") / 1e9
+
+
+def test_durations_of_a_csv_are_read_and_said(workshop: Workshop) -> None:
+    report = workshop.create(_model(_seconds, TOOK), TOOK.head(6), schema=TIMED)
+
+    assert "column 'took' is read as durations, because its field is a time" in report.notes
+    answers = workshop.answers([{"took": 600_000 * row} for row in range(12)])
+    assert_close(column(answers, "value"), np.arange(12.0))
+
+
+def test_a_unit_of_durations_that_matters_is_asked_for(workshop: Workshop) -> None:
+    model = _model(_ticks, TOOK)
+    with pytest.raises(Misconfigured, match="the unit of the durations in column 'took'") as refused:
+        workshop.create(model, TOOK.head(6), schema=TIMED)
+    assert "--dtype 'took=timedelta64[ns]'" in refused.value.problems[0].fix
+
+    workshop.create(model, TOOK.head(6), schema=TIMED, dtypes=("took=timedelta64[ns]",))
+
+    assert_close(column(workshop.answers([{"took": 600_000}]), "value"), [1.0])

@@ -197,6 +197,18 @@ def text_that_is_no_date(bench: Bench, _: Patch) -> Steps:
 
 
 @case
+def text_that_is_no_duration(bench: Bench, _: Patch) -> Steps:
+    schema = event(at={"type": "int", "logicalType": "time-millis"})
+    spans = pd.DataFrame({"at": pd.to_timedelta(np.arange(40), "min")})
+    model = _of(_ones, spans)
+    yield (
+        "write hours, minutes and seconds",
+        lambda: bench.make(model, spans.assign(at="soon"), schema=schema),
+    )
+    yield DONE, lambda: bench.make(model, spans.head(12), schema=schema)
+
+
+@case
 def a_field_that_rounds(bench: Bench, _: Patch) -> Steps:
     model = LinearRegression().fit(NUMBERS, SUM * 1e6)
     fix = "make it a double, or allow the difference with --relative-tolerance"
