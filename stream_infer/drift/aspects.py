@@ -21,6 +21,12 @@ class Aspect(StrEnum):
     DISTRIBUTION = "distribution"
 
 
+QUALITY = frozenset({Aspect.NON_FINITE, Aspect.DEAD_LETTERS})
+"""Values that should not be there at all."""
+RATES = QUALITY | {Aspect.NULLS, Aspect.UNSEEN, Aspect.OUT_OF_RANGE}
+"""Of these less than before, or than in training, is no worse: a fall may end an incident, and opens none."""
+
+
 class Signal(NamedTuple):
     """One monitored quantity: an aspect of a column. Kind and name are empty for all records of a stream."""
 

@@ -42,6 +42,15 @@ def naming_alarm(alarms: Sequence[Alarm], result: WindowResult, nature: Nature) 
     return naming, f"{raised.detector} on {raised.signal.name or 'records'}"
 
 
+def with_means(result: WindowResult) -> Sequence[Alarm]:
+    """Return the alarms of a window; the mean, where it moved, is before what it moves too."""
+    alarms: list[Alarm] = []
+    for alarm in result.alarms:
+        mean = _mean_first(alarm, result.alarms, result)
+        alarms += [mean, alarm] if mean.signal not in {one.signal for one in result.alarms} else [alarm]
+    return alarms
+
+
 def _mean_first(most: Alarm, alarms: Sequence[Alarm], result: WindowResult) -> Alarm:
     """Return the mean of the column of `most` where it moved too, else `most`."""
     if most.signal.aspect not in CONSEQUENCES:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from stream_infer.drift.alarms import Alarm, Place, WindowResult
-from stream_infer.drift.aspects import Aspect, Signal
+from stream_infer.drift.aspects import RATES, Aspect, Signal
 from stream_infer.drift.baseline import (
     BaselineLearner,
     LearnedBaseline,
@@ -29,11 +30,12 @@ from stream_infer.drift.frames import (
 )
 from stream_infer.drift.reference import Reference, ReferenceColumn
 from stream_infer.drift.reference_comparison import ReferenceComparison
-from stream_infer.drift.series import ORIGINAL, Detection, Series
+from stream_infer.drift.series import ORIGINAL, Detection, Scaling, Series
 from stream_infer.drift.zscores import zscores
 
 _SIGNALS_OF = {FEATURE_NUMBER: 6, FEATURE_CATEGORY: 4, OUTPUT_NUMBER: 3}
 _REMEMBERED_WINDOWS, _REMEMBERED_PLACES = 128, 16
+_MISSING = frozenset({Aspect.NULLS, Aspect.NON_FINITE, Aspect.DEAD_LETTERS})
 _ONSET = 3
 """A change begins up to so many windows before its alarm."""
 
@@ -108,16 +110,24 @@ class DetectorBank:
         for score in zscores(window, self.reference, self.learned):
             values[score.signal] = score.value
             if score.signal not in self.series:
-                self.series[score.signal] = Series(self._policy.detectors(self._run_length))
+                self.series[score.signal] = Series(
+                    self._policy.detectors(self._run_length), scaling=_scaling(score.signal)
+                )
             found = self.series[score.signal].update(score.value)
-            alarms += [self._alarm(score.signal, score.value, one) for one in found]
-        for signal, value, alarm in self.comparison.add(window, chance=0.5 / self._run_length):
+            alarms += [
+                self._alarm(score.signal, score.value, one)
+                for one in found
+                if _is_worse(score.signal, self.series[score.signal])
+            ]
+        for signal, value, alarm in self.comparison.add(
+            window, chance=0.5 / self._run_length, inflation=partial(_inflation, self.series)
+        ):
             values[signal] = max(value, values.get(signal, 0.0))
             alarms += [] if alarm is None else [alarm]
         candidates = [
             self._alarm(signal, values[signal], Detection(self.series[signal].specs[0], None))
             for signal in _possible_causes(alarms, self.series)
-            if signal in values
+            if signal in values and _is_worse(signal, self.series[signal])
         ]
         return WindowResult(self._windows, window, alarms, values, candidates, places)
 
@@ -148,7 +158,9 @@ class DetectorBank:
         specs = self._policy.detectors(self._run_length)
         for aspect, values in document["series"].items():
             normal = document.get("normal", {}).get(aspect, ORIGINAL)
-            self.series[Signal(kind, name, Aspect(aspect))] = Series(specs, values=values, normal=normal)
+            self.series[Signal(kind, name, Aspect(aspect))] = Series(
+                specs, values=values, normal=normal, scaling=_scaling(Signal(kind, name, Aspect(aspect)))
+            )
 
     @staticmethod
     def from_document(
@@ -191,8 +203,10 @@ class DetectorBank:
                 if signal.kind.startswith("feature") and _baseline_of(self, signal) == _baseline_of(
                     before, signal
                 ):
-                    known = before.series[signal]
-                    self.series[signal] = Series(specs, values=known.values, normal=known.normal)
+                    known, scaling = before.series[signal], _scaling(signal)
+                    self.series[signal] = Series(
+                        specs, values=known.values, normal=known.normal, scaling=scaling
+                    )
         earlier = self.onsets[-(_REMEMBERED_PLACES if places else _REMEMBERED_WINDOWS) + 1 :]
         self.onsets = [*earlier, Onset(window.window_first_offset, window.first_time_ms, places)]
 
@@ -229,6 +243,22 @@ def _baseline_of(bank: DetectorBank, signal: Signal) -> ReferenceColumn | Column
     column = signal.kind, signal.name
     known = None if bank.reference is None else bank.reference.column(*column)
     return known or (None if bank.learned is None else bank.learned.columns.get(column))
+
+
+def _inflation(known: Mapping[Signal, Series], column: tuple[str, str]) -> float:
+    """Return the number of sampled values of a column for each one that counts."""
+    of_values = (Signal(*column, aspect) for aspect in (Aspect.MEAN, Aspect.SPREAD, Aspect.CATEGORIES))
+    return max((known[one].scale ** 2 for one in of_values if one in known), default=1.0)
+
+
+def _is_worse(signal: Signal, series: Series) -> bool:
+    """Whether a change of `signal` is one to tell: a rate that falls is none."""
+    return signal.aspect not in RATES or series.change().is_rise
+
+
+def _scaling(signal: Signal) -> Scaling:
+    """Return how detectors see a signal: missing values are told in bursts too, each of them is a fault."""
+    return Scaling.CENTERED if signal.aspect in _MISSING else Scaling.MEASURED
 
 
 def _run_length(policy: DetectionPolicy, size: tuple[int, int]) -> float:

@@ -44,11 +44,14 @@ def is_sufficient(column: ReferenceColumn | None) -> bool:
     return column is not None and bool(column.shares) and column.rows - column.nulls >= MIN_REFERENCE_ROWS
 
 
-def psi(sample: ColumnSummary, column: ReferenceColumn, *, chance: float) -> Distance | None:
+def psi(
+    sample: ColumnSummary, column: ReferenceColumn, *, chance: float, inflation: float = 1.0
+) -> Distance | None:
     """Return the population stability index, or None when rows or bins are too few.
 
     Without drift, PSI over (1 / sample + 1 / reference) is about chi-squared with bins - 1 degrees of freedom
     (Yurdakul and Naranjo 2020); the threshold is its upper quantile at `chance`, at least `NOTABLE_PSI`.
+    `inflation` is the number of values for each one that counts.
     """
     if not _comparable(sample, column):
         return None
@@ -60,11 +63,13 @@ def psi(sample: ColumnSummary, column: ReferenceColumn, *, chance: float) -> Dis
     shares = [((observed + 0.5) / total, (expected + 0.5) / reference_total) for observed, expected in pairs]
     statistic = sum((p - q) * math.log(p / q) for p, q in shares)
     quantile = float(chdtri(max(1, len(pairs) - 1), max(chance, _LEAST_CHANCE)))
-    threshold = max(NOTABLE_PSI, quantile * (1 / sample.count + 1 / rows))
+    threshold = max(NOTABLE_PSI, quantile * inflation * (1 / sample.count + 1 / rows))
     return Distance("PSI", statistic, threshold, {"bins": len(pairs), "chance": chance})
 
 
-def ks(sample: ColumnSummary, column: ReferenceColumn, *, chance: float) -> Distance | None:
+def ks(
+    sample: ColumnSummary, column: ReferenceColumn, *, chance: float, inflation: float = 1.0
+) -> Distance | None:
     """Return the greatest distance between the distribution functions at the reference's edges; numbers only.
 
     The threshold is Kolmogorov's for `chance`; a comparison at the edges alone makes it conservative.
@@ -76,7 +81,7 @@ def ks(sample: ColumnSummary, column: ReferenceColumn, *, chance: float) -> Dist
     for n, share in zip(sample.bins, column.shares, strict=True):
         below, reference_below = below + n / sample.count, reference_below + share
         greatest = max(greatest, abs(below - reference_below))
-    threshold = math.sqrt(-math.log(chance / 2) / 2 * (1 / sample.count + 1 / rows))
+    threshold = math.sqrt(-math.log(chance / 2) / 2 * inflation * (1 / sample.count + 1 / rows))
     return Distance("KS", greatest, threshold, {"chance": chance})
 
 

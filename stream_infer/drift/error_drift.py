@@ -21,7 +21,7 @@ from stream_infer.drift.error_state import ErrorState
 from stream_infer.drift.estimate import ModelId
 from stream_infer.drift.labels import LabelWindow
 from stream_infer.drift.model_metrics import PairOutcome
-from stream_infer.drift.series import Detection, Series
+from stream_infer.drift.series import Detection, Scaling, Series
 
 _BASELINE_BLOCKS = 5
 _CALM_BLOCKS = 5
@@ -115,10 +115,7 @@ class ErrorMonitor:
         self._promise = promise
         self._model = model
         self._state = state or ErrorState()
-        self._series = Series(policy.detectors, values=self._state.values)
-        self._label_series = Series(
-            policy.label_detectors, limit=_LONGEST_SERIES, values=self._state.label_errors
-        )
+        self._series, self._label_series = _new_series(policy, self._state)
 
     def take(self, outcomes: Sequence[PairOutcome], window: LabelWindow) -> Iterator[ErrorChange]:
         """Take the labelled predictions of `window`, in order; yield the incidents that open and end."""
@@ -145,7 +142,7 @@ class ErrorMonitor:
         state = self._state
         if state.incident != incident_id:
             return False
-        self._series, self._label_series = _new_series(self._policy)
+        self._series, self._label_series = _new_series(self._policy, ErrorState())
         state.incident, state.origin, state.settled, state.accepted = None, None, False, True
         state.baseline, state.baseline_blocks, state.away = ErrorSample(), 0, []
         state.classes = ErrorsByClass()
@@ -288,7 +285,7 @@ class ErrorMonitor:
         if not back and (state.settled or state.calm_blocks < _SETTLE_BLOCKS):
             return
         # New detectors: the old ones would see the way back, or the way there, once more.
-        self._series, self._label_series = _new_series(self._policy)
+        self._series, self._label_series = _new_series(self._policy, ErrorState())
         yield ErrorRecovered(
             state.incident, self._model, block.figure, origin.figure, block.labels, not back, window
         )
@@ -302,6 +299,9 @@ class ErrorMonitor:
             state.classes.settle()
 
 
-def _new_series(policy: ErrorPolicy) -> tuple[Series, Series]:
-    """Return the series of blocks and of labels, which have seen nothing yet."""
-    return Series(policy.detectors), Series(policy.label_detectors, limit=_LONGEST_SERIES)
+def _new_series(policy: ErrorPolicy, state: ErrorState) -> tuple[Series, Series]:
+    """Return the series of blocks and of labels, which have seen the values of `state`."""
+    blocks = Series(policy.detectors, values=state.values, scaling=Scaling.NONE)
+    return blocks, Series(
+        policy.label_detectors, limit=_LONGEST_SERIES, values=state.label_errors, scaling=Scaling.NONE
+    )

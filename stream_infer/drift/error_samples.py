@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream_infer.drift.rates import arcsine
+from stream_infer.drift.rates import arcsine, two_rates_zscore
 
-_LEAST_ZSCORE = 3.0
+_NOTABLE_ZSCORE = 3.0
 _CERTAIN = 5.2
 """The z-score of a promise that is broken: one in ten million by chance."""
 _MORE, _LARGER = 0.1, 1.5
@@ -59,19 +59,12 @@ def sample_of(errors: Sequence[float], *, sizes: bool = False) -> ErrorSample:
     return ErrorSample(*sums, len(errors), tuple(errors) if sizes else ())
 
 
-def _rate_zscore(block: ErrorSample, baseline: ErrorSample, expected: float) -> float:
-    """Return how many standard deviations a rate is from the one to expect (Anscombe 1948).
-
-    The uncertainty is that of both samples, whatever the rate.
-    """
-    before = expected / block.labels * baseline.labels
-    difference = arcsine(block.error_sum, block.labels) - arcsine(before, baseline.labels)
-    return 2 * difference / math.sqrt(1 / block.labels + 1 / baseline.labels)
-
-
 def block_zscore(block: ErrorSample, baseline: ErrorSample, expected: float, *, rate: bool) -> float:
     """Return how far a block is from the baseline; a rate from the `expected` number of errors."""
-    return _rate_zscore(block, baseline, expected) if rate else _ranks_zscore(block, baseline)
+    if not rate:
+        return _ranks_zscore(block, baseline)
+    known = expected / block.labels * baseline.labels
+    return two_rates_zscore(block.error_sum, block.labels, known, baseline.labels)
 
 
 def is_notable(sample: ErrorSample, expected: float) -> bool:
@@ -79,7 +72,7 @@ def is_notable(sample: ErrorSample, expected: float) -> bool:
     if not sample.labels:
         return False
     difference = arcsine(sample.error_sum, sample.labels) - arcsine(expected, sample.labels)
-    return 2 * abs(difference) * math.sqrt(sample.labels) >= _LEAST_ZSCORE
+    return 2 * abs(difference) * math.sqrt(sample.labels) >= _NOTABLE_ZSCORE
 
 
 def _ranks_zscore(block: ErrorSample, baseline: ErrorSample) -> float:
@@ -98,6 +91,6 @@ def breaks_promise(sample: ErrorSample, promise: ErrorSample) -> bool:
     if promise.sizes:
         matters = sample.figure >= _LARGER * promise.figure
         return bool(sample.sizes) and matters and _ranks_zscore(sample, promise) >= _CERTAIN
-    expected = promise.figure * sample.labels
     more = sample.figure - promise.figure >= _MORE
-    return more and _rate_zscore(sample, promise, expected) >= _CERTAIN
+    zscore = two_rates_zscore(sample.error_sum, sample.labels, promise.error_sum, promise.labels)
+    return more and zscore >= _CERTAIN

@@ -10,17 +10,16 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from stream_infer.drift.alarms import Alarm, Place
-from stream_infer.drift.aspects import Aspect, Signal
+from stream_infer.drift.aspects import QUALITY, RATES, Aspect, Signal
 from stream_infer.drift.frames import ObservationFrame
 from stream_infer.drift.windows import StreamKey
 
-_QUALITY = frozenset({Aspect.NON_FINITE, Aspect.DEAD_LETTERS})
-_RATES = _QUALITY | {Aspect.NULLS, Aspect.UNSEEN, Aspect.OUT_OF_RANGE}
-"""Of these less than before, or than in training, is no worse."""
 _RECENT = 20
 _CERTAIN = 14.0
 """Windows that are back count as certain when their number times the squared distance is at least this."""
-_FEWEST = 3
+_FEWEST, _SEVERAL = 3, 4
+_BURST = 4.0
+"""A burst of a rate was so many spreads above."""
 
 
 class Ending(StrEnum):
@@ -92,15 +91,20 @@ class Track:
         """Whether the newest windows are within the band of before.
 
         The nearer the level of the windows before them is to the baseline, the more it takes to tell them
-        apart.
+        apart. A burst of a rate is over when several windows, each of them, are in the band.
         """
+        if signal.aspect in RATES and len(self.recent) > _SEVERAL:
+            most = max(self.baseline, 0.0) + self.spread
+            burst = max(self.recent) - self.baseline >= _BURST * self.spread
+            if burst and max(self.recent[-_SEVERAL:]) < most:
+                return True
         for count in range(_FEWEST, len(self.recent)):
             level = statistics.median(self.recent[:-count])
             distance = abs(level - self.baseline) / self.spread
             certain = count * max(distance - 1, 0.5) ** 2 >= _CERTAIN or count == _RECENT - 1
             if certain or signal.aspect is Aspect.DISTRIBUTION:
                 newest = statistics.fmean(self.recent[-count:])
-                if signal.aspect in _RATES:
+                if signal.aspect in RATES:
                     return newest < max(self.baseline, 0.0) + self.spread
                 return abs(newest - self.baseline) < self.spread
         return False
@@ -170,7 +174,7 @@ IncidentChange = IncidentOpened | IncidentUpdated | IncidentSettled | IncidentRe
 
 def group_of(signal: Signal) -> Group:
     """Return the group of all alarms about the column of `signal`."""
-    nature = Nature.QUALITY if signal.aspect in _QUALITY else Nature.DRIFT
+    nature = Nature.QUALITY if signal.aspect in QUALITY else Nature.DRIFT
     return (nature.value, signal.kind, signal.name)
 
 

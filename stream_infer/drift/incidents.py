@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stream_infer.drift.alarms import Alarm, WindowResult
-from stream_infer.drift.aspects import Aspect, Signal
-from stream_infer.drift.culprit import CONSEQUENCES, naming_alarm
+from stream_infer.drift.aspects import RATES, Aspect, Signal
+from stream_infer.drift.culprit import CONSEQUENCES, naming_alarm, with_means
 from stream_infer.drift.incident import (
     Ending,
     Incident,
@@ -79,7 +79,7 @@ class Incidents:
         for incident in self._open:
             _carry_over(incident, stream, result)
         news: News = {}
-        new = [alarm for alarm in result.alarms if not self._joined(alarm, stream, result, news)]
+        new = [alarm for alarm in with_means(result) if not self._joined(alarm, stream, result, news)]
         changes: list[IncidentChange] = list(self._opened(new, stream, result, news))
         fresh = {change.incident.id for change in changes}
         for incident in list(self._open):
@@ -232,6 +232,10 @@ class Incidents:
         worse = (_WORSE_WHILE_OPENING if opening else _WORSE) * told
         if opening and newest < worse:
             incident.told[signal] = max(newest, told)
+        elif signal.aspect in RATES and newest >= _WORSE_WHILE_OPENING * told:
+            certain = (newest - told) * root >= _CERTAIN * track.spread
+            incident.told[signal] = newest if certain else told
+            return certain
         elif len(track.recent) >= _LASTING and lasting >= worse:
             certain = (lasting - told) * root >= _CERTAIN * track.spread
             incident.told[signal] = lasting if certain else told

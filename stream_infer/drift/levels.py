@@ -20,7 +20,7 @@ from stream_infer.drift.frames import (
     ColumnSummary,
     ObservationFrame,
 )
-from stream_infer.drift.rates import LEAST_ZSCORE, is_far_above, rate_zscore, two_rates_zscore
+from stream_infer.drift.rates import LEVEL_ZSCORE, is_far_above, rate_zscore, two_rates_zscore
 from stream_infer.drift.reference import Reference, ReferenceColumn
 from stream_infer.drift.zscores import MANY_BINS
 
@@ -107,7 +107,8 @@ def _numbers(signal: Signal, summary: ColumnSummary, column: ReferenceColumn, ro
     effect = (summary.mean - column.mean) / column.stddev
     zscore = effect / math.sqrt(1 / summary.count + 1 / rows)
     few = len(column.shares) - 2 < MANY_BINS
-    far = abs(effect) >= _LEAST_EFFECT and abs(zscore) >= LEAST_ZSCORE
+    rare = abs(_rate_of_mean(summary, column, rows)) >= LEVEL_ZSCORE
+    far = abs(effect) >= _LEAST_EFFECT and abs(zscore) >= LEVEL_ZSCORE and rare
     exceeded = few and far and summary.count >= _LEAST_MEAN
     yield Level(signal, zscore, summary.mean, column.mean, exceeded)
     chance = summary.count * math.log(max(column.shares))
@@ -116,8 +117,15 @@ def _numbers(signal: Signal, summary: ColumnSummary, column: ReferenceColumn, ro
     yield Level(signal._replace(aspect=Aspect.SPREAD), zscore, 0.0, column.stddev, constant)
 
 
+def _rate_of_mean(summary: ColumnSummary, column: ReferenceColumn, rows: int) -> float:
+    """Return how far the mean is off as a rate between the extremes: rare flags are not near normal."""
+    width = column.high - column.low
+    found, known = (min(1.0, max(0.0, (one.mean - column.low) / width)) for one in (summary, column))
+    return two_rates_zscore(found * summary.count, summary.count, known * rows, rows)
+
+
 def _limited(signal: Signal, count: int, total: int, limit: float) -> Level:
-    exceeded = rate_zscore(count, total, limit) >= LEAST_ZSCORE
+    exceeded = rate_zscore(count, total, limit) >= LEVEL_ZSCORE
     value = count / total if total else 0.0
     return Level(signal, rate_zscore(count, total, 0.0), value, limit, exceeded, limited=True)
 

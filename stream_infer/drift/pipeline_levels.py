@@ -18,12 +18,13 @@ from stream_infer.drift.baseline import BaselineLearner
 from stream_infer.drift.frames import ObservationFrame
 from stream_infer.drift.levels import Level, LevelLimits, levels
 from stream_infer.drift.pipeline_window import PipelineWindow, grown_window
+from stream_infer.drift.rates import LEVEL_ZSCORE
 from stream_infer.drift.reference import Reference
 from stream_infer.drift.windows import PIPELINE
 
 LEVEL, LIMIT = "Level", "Limit"
 """The detectors: a comparison with the reference, and with a limit of the user."""
-_REMEMBERED, _ENOUGH = 20, 3
+_REMEMBERED, _ENOUGH, _CONSTANT = 20, 3, 3
 _BACK = 0.5
 """A level that was exceeded is left when its z-score is less than this part of the alarm's, or is none."""
 
@@ -54,6 +55,7 @@ class PipelineLevels:
         self._short: PipelineWindow | None = None
         self._long: PipelineWindow | None = None
         self._exceeded: dict[Signal, float] = {}
+        self._constant: dict[Signal, int] = {}
         self._history: dict[Signal, list[float]] = {}
 
     @property
@@ -88,6 +90,7 @@ class PipelineLevels:
             "windows": self._windows,
             "seen_ms": self._seen_ms,
             "exceeded": [[*signal, zscore] for signal, zscore in self._exceeded.items()],
+            "constant": [[*signal, windows] for signal, windows in self._constant.items()],
             "history": [[*signal, values] for signal, values in self._history.items()],
             "short": None if self._short is None else self._short.to_document(),
             "long": None if self._long is None else self._long.to_document(),
@@ -96,9 +99,9 @@ class PipelineLevels:
     def restore(self, document: Mapping[str, Any]) -> None:
         """Take over the state that `to_document` wrote."""
         self._windows, self._seen_ms = document["windows"], document["seen_ms"]
-        self._exceeded, self._history = (
-            {Signal(kind, name, Aspect(aspect)): value for kind, name, aspect, value in document[key]}
-            for key in ("exceeded", "history")
+        self._exceeded, self._history, self._constant = (
+            {Signal(kind, name, Aspect(aspect)): value for kind, name, aspect, value in document.get(key, ())}
+            for key in ("exceeded", "history", "constant")
         )
         self._short, self._long = (
             None if document[key] is None else PipelineWindow.from_document(document[key])
@@ -109,6 +112,12 @@ class PipelineLevels:
         """Return the alarms of a window; only a long one that is closed says that a signal is back."""
         places = window.sorted_places()
         found = list(levels(window.frame, self._reference, self._baseline.so_far, self._policy.limits))
+        if closed:
+            self._constant = {
+                level.signal: self._constant.get(level.signal, 0) + 1
+                for level in found
+                if level.exceeded and level.signal.aspect is Aspect.SPREAD
+            }
         alarms, candidates = self._alarms(found, window.frame, places)
         values = {level.signal: level.zscore for level in found} if closed else {}
         self._leave(values)
@@ -137,10 +146,24 @@ class PipelineLevels:
                 frame.first_time_ms,
             )
 
-        new = [level for level in found if level.exceeded and level.signal not in self._exceeded]
+        new = [
+            level
+            for level in found
+            if level.exceeded and level.signal not in self._exceeded and self._stands_out(level)
+        ]
         self._exceeded |= {level.signal: level.zscore for level in new}
         means = {level.signal._replace(aspect=Aspect.MEAN) for level in new}
         return [alarm(one) for one in new], [alarm(one) for one in found if one.signal in means]
+
+    def _stands_out(self, level: Level) -> bool:
+        """Whether a level is beyond those of the windows before, where values are dependent or in runs.
+
+        A column is constant when it is so for some windows: a run of equal values is none.
+        """
+        if level.signal.aspect is Aspect.SPREAD:
+            return self._constant.get(level.signal, 0) >= _CONSTANT
+        before, spread = _before(self._history.get(level.signal, ()))
+        return level.limited or abs(level.zscore - before) >= LEVEL_ZSCORE * spread
 
     def _leave(self, values: Mapping[Signal, float]) -> None:
         for signal, zscore in list(self._exceeded.items()):

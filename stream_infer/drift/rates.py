@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-LEAST_ZSCORE = 6.0
+LEVEL_ZSCORE = 6.0
+"""A level is exceeded by at least so much: one in a billion by chance."""
 _LEAST_DIFFERENCE = 0.2
 """Rates that differ from those of before by less are left to the change detectors."""
 
@@ -16,17 +17,21 @@ def rate_zscore(count: int, total: int, expected: float) -> float:
     return arcsine_zscore(count, expected * total, total)
 
 
-def two_rates_zscore(count: float, total: int, trained: float, rows: int) -> float:
-    """Return how far `count` of `total` is from `trained` of `rows`, in their common standard error."""
+def two_rates_zscore(count: float, total: int, known: float, rows: int) -> float:
+    """Return how far the rate `count` of `total` is from `known` of `rows`, in their common standard error.
+
+    The uncertainty is that of both samples, whatever the rates (Anscombe 1948); 0.0 without rows.
+    """
     if not total or not rows:
         return 0.0
-    return arcsine_zscore(count, trained / rows * total, total) / math.sqrt(1 + total / rows)
+    difference = arcsine(count, total) - arcsine(known, rows)
+    return 2 * difference / math.sqrt(1 / (total + 0.5) + 1 / (rows + 0.5))
 
 
 def is_far_above(found: tuple[float, int], known: tuple[float, int]) -> bool:
     """Whether a rate (count, total) is above a known one by more than chance and by more than matters."""
     value, allowed = (count / total if total else 0.0 for count, total in (found, known))
-    return two_rates_zscore(*found, *known) >= LEAST_ZSCORE and value - allowed >= _LEAST_DIFFERENCE
+    return two_rates_zscore(*found, *known) >= LEVEL_ZSCORE and value - allowed >= _LEAST_DIFFERENCE
 
 
 def arcsine_zscore(observed: float, expected: float, total: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from stream_infer.drift import distance
@@ -14,6 +14,7 @@ from stream_infer.drift.frames import ObservationFrame, merge_frames
 from stream_infer.drift.reference import Reference
 
 _MIN_ROWS = distance.MIN_SAMPLE_ROWS * 1.2  # nulls and rejected rows take their part
+_MIN_WINDOWS = 6
 _THRESHOLD_VALUE = 6.0
 """The value of a signal whose distance is exactly at its threshold, to compare with z-scores."""
 _SPREAD = 3.0
@@ -28,23 +29,31 @@ class ReferenceComparison:
         self._measures = measures
         self._pool: ObservationFrame | None = None
         self._far: set[tuple[str, str]] = set()
+        self._windows = 0
 
-    def add(self, window: ObservationFrame, *, chance: float) -> Iterator[tuple[Signal, float, Alarm | None]]:
+    def add(
+        self, window: ObservationFrame, *, chance: float, inflation: Callable[[tuple[str, str]], float]
+    ) -> Iterator[tuple[Signal, float, Alarm | None]]:
         """Take the next window; yield each distance that is measured with it, and the alarm it raises.
 
         A column alarms when it becomes far from the reference, once: it may stay so for good. `chance` is
-        that of an alarm without drift.
+        that of an alarm without drift. `inflation` is the number of values of a column for each one
+        that counts: values that depend on each other say less. It is known after some windows, so the first
+        comparison waits for as many.
         """
         if self._reference is None or not self._measures:
             return
+        self._windows += 1
         self._pool = window if self._pool is None else merge_frames(self._pool, window)
-        if self._pool.sampled < _MIN_ROWS:
+        if self._pool.sampled < _MIN_ROWS or self._windows < _MIN_WINDOWS:
             return
         pool, self._pool = self._pool, None
         for summary in pool.signals:
             column = self._reference.column(summary.kind, summary.name)
             for measure in self._measures if column is not None else ():
-                found = getattr(distance, measure.lower())(summary, column, chance=chance)
+                found = getattr(distance, measure.lower())(
+                    summary, column, chance=chance, inflation=inflation((summary.kind, summary.name))
+                )
                 if found is not None:
                     signal = Signal(summary.kind, summary.name, Aspect.DISTRIBUTION)
                     yield self._result(signal, found, pool)
@@ -59,6 +68,7 @@ class ReferenceComparison:
         return {
             "pool": None if self._pool is None else frame_to_document(self._pool),
             "far": sorted(list(key) for key in self._far),
+            "windows": self._windows,
         }
 
     def restore(self, document: Mapping[str, Any]) -> None:
@@ -66,6 +76,7 @@ class ReferenceComparison:
         pool = document["pool"]
         self._pool = None if pool is None else frame_from_document(pool)
         self._far = {(kind, name) for kind, name in document["far"]}
+        self._windows = document.get("windows", _MIN_WINDOWS)
 
     def _result(
         self, signal: Signal, found: Distance, pool: ObservationFrame

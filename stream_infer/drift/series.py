@@ -12,9 +12,11 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from stream_infer.drift.detectors import Detector, DetectorSpec, make_detector
+from stream_infer.drift.series_scale import SeriesScale
 
 STEPS_PER_UNIT = 1000
 CLIP = 12.0
@@ -28,14 +30,32 @@ _ENOUGH, _WIDER = 10, 1.3
 _FEW = 8
 _UNKNOWN_SPREAD = 2.0
 """Values differ by 1 while they are independent; of a few it is not known that they are."""
+_RISE = 3.0
+
+
+class Scaling(StrEnum):
+    """How detectors see values: as they are, from the mean of the first, or in units of their scale too."""
+
+    NONE = "none"
+    CENTERED = "centered"
+    MEASURED = "measured"
 
 
 class SeriesChange(NamedTuple):
-    """The change that a series shows best: median and spread of the values before it, and its length."""
+    """The change that a series shows best: median and spread of the values before, mean and number since."""
 
     before: float
     spread: float
     length: int
+    level: float
+    newest: float
+
+    @property
+    def is_rise(self) -> bool:
+        """Whether the level is above that of before, and above 0, by more than chance."""
+        allowed = max(self.before, 0.0)
+        rise = max((self.level - allowed) * math.sqrt(self.length), self.newest - allowed)
+        return rise >= _RISE and self.newest >= self.level - _RISE * self.spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +84,7 @@ class Series:
     `normal`. Until enough of it is known, `normal` is empty and they see none.
 
     Over `limit` values the older half is dropped and the detectors begin again with the rest, so the list of
-    values is the whole state: everything else is computed from it.
+    values is the whole state: everything else is computed from it. Detectors see values as `scaling` says.
     """
 
     def __init__(
@@ -74,12 +94,22 @@ class Series:
         limit: int = 128,
         values: Sequence[int] = (),
         normal: Sequence[float] = ORIGINAL,
+        scaling: Scaling = Scaling.MEASURED,
     ) -> None:
         self._specs = tuple(specs)
         self._limit = limit
         self._values = list(values)
         self.normal = tuple(normal)
+        self._scaling = scaling
         self._detectors = self._replayed()
+
+    @property
+    def scale(self) -> float:
+        """How far values differ from each other: 1.0 where events are independent, more where they are not.
+
+        Its square is the number of sampled values for each one that counts.
+        """
+        return self._scale.value
 
     @property
     def values(self) -> Sequence[int]:
@@ -103,11 +133,12 @@ class Series:
         if not self.normal:
             self._learn_normal()
             return ()
-        changes = [detector.update(self._seen(step)) for detector in self._detectors]
+        ready = self._ready(step)
+        changes = [[detector.update(seen) for seen in ready] for detector in self._detectors]
         return [
             Detection(spec, detector.statistic)
             for spec, detector, change in zip(self._specs, self._detectors, changes, strict=True)
-            if change
+            if any(change)
         ]
 
     def restart(self, kept: int, forgotten: int | None = None) -> None:
@@ -135,32 +166,35 @@ class Series:
             rest = len(seen) - count
             step = (total - sum_before) / rest - sum_before / count
             gain = step * step * count * rest
-            if gain > best and step * (seen[-1] - sum_before / count) > 0 and self._lasts(seen, count, step):
+            if gain > best and step * (seen[-1] - sum_before / count) > 0 and _lasts(seen, count, step):
                 best, at = gain, count
         before = [step / STEPS_PER_UNIT for step in self._values[:at]]
         known = at >= _FEW
         spread = statistics.pstdev(seen[:at]) if known else _UNKNOWN_SPREAD
         spread = max(1.0, spread) * (self.normal[1] if self.normal else 1.0)
-        return SeriesChange(statistics.median(before) if before else 0.0, spread, len(seen) - at)
-
-    @staticmethod
-    def _lasts(seen: Sequence[float], count: int, step: float) -> bool:
-        """Whether most values after the first `count` are on the far side of the half of `step`."""
-        middle = math.fsum(seen[:count]) / count + step / 2
-        after = seen[count:]
-        return 2 * sum((value - middle) * step > 0 for value in after) > len(after)
+        centre, unit = self.normal or ORIGINAL
+        level, newest = (centre + unit * one for one in (statistics.fmean(seen[at:]), seen[-1]))
+        return SeriesChange(
+            statistics.median(before) if before else 0.0, spread, len(seen) - at, level, newest
+        )
 
     def _replayed(self) -> list[Detector]:
         detectors = [make_detector(spec) for spec in self._specs]
+        self._scale = SeriesScale(measured=self._scaling is Scaling.MEASURED)
         for step in self._values if self.normal else ():
-            for detector in detectors:
-                detector.update(self._seen(step))
+            for seen in self._ready(step):
+                for detector in detectors:
+                    detector.update(seen)
         return detectors
 
+    def _ready(self, step: int) -> Sequence[float]:
+        """Take a value; return what detectors see next: nothing, or several, while it is the first ones."""
+        if self._scaling is Scaling.NONE:
+            return (self._seen(step),)
+        return [_clipped(one) for one in self._scale.take(_standardised(step, self.normal))]
+
     def _seen(self, step: int) -> float:
-        """Return what detectors see of a value."""
-        centre, spread = self.normal or ORIGINAL
-        return max(-CLIP, min(CLIP, (step / STEPS_PER_UNIT - centre) / spread))
+        return _clipped(_standardised(step, self.normal))
 
     def _learn_normal(self) -> None:
         """Learn the new normal where there are enough values of it, and begin the detectors with them."""
@@ -169,3 +203,19 @@ class Series:
             spread = max(1.0, _WIDER * statistics.pstdev(units))
             self.normal = round(statistics.median(units), 3), round(spread, 3)
         self._detectors = self._replayed()
+
+
+def _clipped(value: float) -> float:
+    return max(-CLIP, min(CLIP, value))
+
+
+def _standardised(step: int, normal: Sequence[float]) -> float:
+    centre, spread = normal or ORIGINAL
+    return (step / STEPS_PER_UNIT - centre) / spread
+
+
+def _lasts(seen: Sequence[float], count: int, step: float) -> bool:
+    """Whether most values after the first `count` are on the far side of the half of `step`."""
+    middle = math.fsum(seen[:count]) / count + step / 2
+    after = seen[count:]
+    return 2 * sum((value - middle) * step > 0 for value in after) > len(after)

@@ -28,6 +28,8 @@ MANY_BINS = 6
 """A column with fewer bins has few values: a flag, a small code."""
 _MIN_VALUES = 30
 """A mean of fewer sampled values is too far from normal."""
+_HEAVY = 5.0
+"""A log variance that varies so many times more than that of normal values is of a few wild values."""
 _MIN_EXPECTED = 5.0
 """Bins that expect fewer values are merged: Cochran's rule (1954) for X2."""
 
@@ -84,14 +86,29 @@ def _against_first_windows(
 ) -> Iterator[AspectScore]:
     yield from _missing_values(summary, records, first.nulls, first.non_finite, learned.rows(summary))
     factors = learned.inflation.get((summary.kind, summary.name))
-    if factors is None or summary.count < _MIN_VALUES or summary.variance <= 0:
+    if factors is None or summary.count < _MIN_VALUES:
         return
     mean_factor, spread_factor = factors
-    standard_error = math.sqrt(first.variance / summary.count)
+    # A sum over its own spread has light tails, whatever those of its values: one wild value moves both.
+    standard_error = math.sqrt(max(first.variance, summary.variance) / summary.count)
     yield Aspect.MEAN, (summary.mean - first.mean) / standard_error / mean_factor
+    if summary.variance <= 0:
+        return
     difference = math.log(summary.variance) - math.log(first.variance)
     spread_factor = max(spread_factor, tail_factor(first), tail_factor(summary))
-    yield Aspect.SPREAD, difference / math.sqrt(2 / (summary.count - 1)) / spread_factor
+    yield (
+        Aspect.SPREAD,
+        _bounded(difference, spread_factor) / math.sqrt(2 / (summary.count - 1)) / spread_factor,
+    )
+
+
+def _bounded(difference: float, tail: float) -> float:
+    """Return a difference of log variances; that of heavy tails is at most 1, however wild one value is.
+
+    A variance over its own standard error cannot be large where one value makes both, its logarithm can.
+    """
+    part = min(1.0, (tail - 1) / _HEAVY)
+    return math.copysign(-math.expm1(-abs(difference) * part) / part, difference) if part > 0 else difference
 
 
 def _missing_values(
