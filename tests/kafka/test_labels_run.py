@@ -19,6 +19,7 @@ from tests.conftest import Topics
 from tests.support import label_oracle, label_records
 from tests.support.events import Framing
 from tests.support.label_oracle import RawLabel, RawPrediction, Rules
+from tests.support.lifecycle import recreate
 from tests.support.log import committed, read_all
 from tests.support.models import said as cli
 from tests.support.pipeline import Pipeline
@@ -178,6 +179,45 @@ def test_published_figures_are_those_of_the_raw_topics_though_the_monitor_is_kil
     sentences = cli("events", "-c", config, "--type", "performance").out.splitlines()
     assert len(sentences) >= len(expected)
     assert any("accuracy of model" in line and "half of them came within" in line for line in sentences)
+
+
+def test_labels_of_a_topic_that_was_recreated_replace_none_of_the_old_one(
+    monitored: tuple[Pipeline, str, str, Path], start_monitor: Callable[[Path], Worker]
+) -> None:
+    tested, labels, events, config = monitored
+    package = verify(tested.package.path)
+    no, yes = package.manifest.output.classes
+    predictions, _early, truths = fresh(package.digest, (no, yes))
+    old, new = truths[: WINDOW // 2], truths[WINDOW // 2 :]
+    write_predictions(tested.bootstrap, tested.predictions, predictions)
+    write_labels(tested.bootstrap, labels, old)
+    monitor = start_monitor(config)
+
+    def are_read(count: int) -> bool:
+        return sum(committed(tested.bootstrap, f"{tested.name}.monitor", labels).values()) == count
+
+    until("the old labels are read", lambda: are_read(len(old)), monitor)
+    recreate(tested.bootstrap, labels, 2)
+    write_labels(tested.bootstrap, labels, new)
+    until("the new labels are read", lambda: are_read(len(new)), monitor)
+    assert monitor.terminate() == 0
+
+    windows = accuracies(tested.bootstrap, events)
+    ended = len(old) // 2, 0, len(old) // 2 - 1
+    whole = [(WINDOW, first, first + WINDOW - 1) for first in range(0, len(new) // 2 - WINDOW + 1, WINDOW)]
+    assert windows == {f"{labels}/{index}": sorted([ended, *whole]) for index in (0, 1)}
+
+
+def accuracies(bootstrap: str, topic: str) -> dict[str, list[tuple[int, int, int]]]:
+    """Return labels, first and last offset of each window whose accuracy was published, by partition."""
+    found: dict[str, list[tuple[int, int, int]]] = {}
+    for record in read_all(bootstrap, topic):
+        event = label_records.event(record.value or b"")
+        if event["type"] == "performance" and event["performance"]["metric"] == "accuracy":
+            [place] = event["ranges"]
+            window = event["performance"]["labelled"], place["first_offset"], place["last_offset"]
+            found.setdefault(f"{place['topic']}/{place['partition']}", []).append(window)
+    return {log: sorted(windows) for log, windows in found.items()}
 
 
 def test_check_misses_the_topic_of_labels_and_topics_create_makes_it(
