@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from stream_infer.batch.input_files import InputFile, find_files
 from stream_infer.batch.journal import Journal, JournalEntry, Run
 from stream_infer.batch.output_folder import PARTS, PUBLISHING, REJECTED, OutputFolder
+from stream_infer.batch.report_page import chart_library, report_page
+from stream_infer.batch.run_report import make_report
 from stream_infer.batch.scoring import (
     BatchRequest,
     PreparedBatch,
     folder_of,
-    load_scorer,
+    load_proved,
     prepare_batch,
     score_share,
 )
@@ -27,6 +30,7 @@ from stream_infer.batch.success import (
     success_document,
 )
 from stream_infer.common.clock import unix_ms
+from stream_infer.common.durable import replace_file
 from stream_infer.flow.errors import Fatal, Misconfigured, Problem
 from stream_infer.flow.ports import Observer
 from stream_infer.runtime.stop import Stop
@@ -42,12 +46,15 @@ _DIFFERENT = {
 class RunPolicy:
     """How a run goes. `max_rejected` is a share of the rows; with more of them nothing is published.
 
+    `report` is where the page about the run goes, which is written before anything is published.
+
     `if_changed` leaves where the output covers package and input already, and replaces it where not;
     `watermark` scores the files that the output does not have, and adds to it.
     """
 
     workers: int = 1
     max_rejected: float = 1.0
+    report: Path | None = None
     if_changed: bool = False
     watermark: bool = False
 
@@ -73,7 +80,8 @@ def run_score(
     Raises `Refused` for the package, `Misconfigured` for input and output, and `Fatal` where the run cannot
     go on: what is done stays, and the same command goes on with it.
     """
-    scorer = load_scorer(request.package)
+    library = "" if policy.report is None else chart_library()
+    loaded = load_proved(request.package)
     files = find_files(request.inputs)
     folder = folder_of(request)
     with folder.exclusive():
@@ -82,9 +90,11 @@ def run_score(
         _clear_up(folder, journal, success)
         before = success if policy.watermark else None
         files = files if before is None else _new_files(files, before)
-        if success is not None and _has_nothing_to_do(success, scorer.model.digest, request, files, policy):
+        if success is not None and _has_nothing_to_do(
+            success, loaded.scorer.model.digest, request, files, policy
+        ):
             return BatchReport(None, Counts(0, 0, {}), 0)
-        prepared = prepare_batch(request, scorer, files, before.next_split if before else 0)
+        prepared = prepare_batch(request, loaded, files, before.next_split if before else 0)
         run = _begun(folder, journal, prepared.run(unix_ms()), policy)
         entries = _answered(folder, journal)
         resumed = counts_of(entries)
@@ -93,6 +103,8 @@ def run_score(
         if stop.requested:
             raise Fatal("the run was stopped before its end; the same command goes on with it")
         entries = journal.entries()
+        if policy.report is not None:
+            _write_report(policy.report, prepared, run, entries, library)
         _check(prepared, folder, entries, policy)
         document = _document(prepared, run, entries, before)
         publish_parts(folder, document, before)
@@ -209,6 +221,18 @@ def _check(
             f"is {policy.max_rejected:.2%}. Nothing was published; the rows and reasons are in "
             f"{folder.work_shown}/{REJECTED}"
         )
+
+
+def _write_report(
+    path: Path, prepared: PreparedBatch, run: Run, entries: Sequence[JournalEntry], library: str
+) -> None:
+    model = prepared.scorer.model
+    named = model.manifest.name, model.manifest.version, model.digest
+    report = make_report(named, run.started_ms, entries, prepared.reference, model.manifest.output.classes)
+    try:
+        replace_file(path, report_page(report, library).encode())
+    except OSError as error:
+        raise Fatal(f"{path} cannot be written: {error.strerror}. Nothing was published") from error
 
 
 def _document(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from stream_infer.batch.output_folder import JOURNAL, RUN, OutputFolder
 from stream_infer.batch.splits import Split
@@ -27,7 +28,10 @@ class WrittenFile:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """Rows `first` to before `next` of a split, which are answered: by a part, by rejected rows, by both."""
+    """Rows `first` to before `next` of a split, which are answered: by a part, by rejected rows, by both.
+
+    `summary` is what the batch adds to the report: observation frames, and sums over true labels.
+    """
 
     split: int
     first: int
@@ -35,6 +39,7 @@ class JournalEntry:
     part: WrittenFile | None
     rejects: WrittenFile | None
     rejected: Mapping[str, int]
+    summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -68,7 +73,7 @@ class Journal:
             return None
         try:
             document = json.loads(data)
-            return Run(**{field.name: document[field.name] for field in fields(Run)})
+            return Run(**{one.name: document[one.name] for one in fields(Run)})
         except (ValueError, KeyError, TypeError) as error:
             raise Fatal(f"{self._folder.shown}: the journal of the run cannot be read: {error}") from error
 

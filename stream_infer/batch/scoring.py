@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from stream_infer.avro.encode import Encoder
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.topic_schemas import topic_schema
 from stream_infer.batch.input_files import InputFile, fingerprint
 from stream_infer.batch.journal import Journal, JournalEntry, Run, positions_of
 from stream_infer.batch.locations import locate
@@ -19,6 +22,7 @@ from stream_infer.batch.sink import FileSink
 from stream_infer.batch.source import FileSource
 from stream_infer.batch.splits import InputPlan, Split, plan_splits
 from stream_infer.batch.text_files import plain_numbers
+from stream_infer.drift.reference import Reference, parse_reference
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.flow.ports import Observer
 from stream_infer.models.package import verify
@@ -28,9 +32,11 @@ from stream_infer.rollout.golden_check import check_golden
 from stream_infer.runtime.loop import run
 from stream_infer.runtime.steady_pace import SteadyPace
 from stream_infer.runtime.stop import Stop
+from stream_infer.steps.observing.observe import Observe, ObserveSettings
 from stream_infer.steps.scoring.score_table import ScoreTable, TableScoring
 from stream_infer.steps.scoring.table_fields import TableFields
 
+_ONE_WINDOW = 2**40  # all rows of a file are in one window
 BATCH_ROWS = 131_072
 """The rows of a batch, which is a part of the output."""
 
@@ -39,7 +45,8 @@ BATCH_ROWS = 131_072
 class BatchRequest:
     """What to score and where to write it. Plain values: a request goes to other processes.
 
-    `copy` are columns of the input beside the predictions; with `join` all of them are.
+    `copy` are columns of the input beside the predictions; with `join` all of them are. `label` is the column
+    with the true label, for the report.
     """
 
     inputs: Sequence[str]
@@ -47,6 +54,7 @@ class BatchRequest:
     package: Path
     copy: Sequence[str] = ()
     join: bool = False
+    label: str | None = None
     layout: CsvLayout = field(default=DEFAULT_LAYOUT)
     batch_rows: int = BATCH_ROWS
 
@@ -58,7 +66,7 @@ class BatchRequest:
     @property
     def options(self) -> str:
         """What the bytes of the output depend on, beside package and input."""
-        shape = [sorted(self.copy), self.join, self.suffix, self.batch_rows]
+        shape = [list(self.copy), self.join, self.label, self.suffix, self.batch_rows]
         layout = [self.layout.separator, self.layout.decimal, self.layout.thousands, self.layout.encoding]
         return json.dumps([*shape, layout])
 
@@ -69,6 +77,7 @@ class PreparedBatch:
 
     request: BatchRequest
     scorer: Scorer
+    reference: Reference | None
     files: Sequence[InputFile]
     plan: InputPlan
     step: ScoreTable
@@ -80,24 +89,36 @@ class PreparedBatch:
         return Run(started_ms, self.scorer.model.digest, fingerprint(self.files), self.request.options)
 
 
-def load_scorer(package: Path) -> Scorer:
+@dataclass(frozen=True, slots=True)
+class LoadedPackage:
+    """A package that was proved, and the training data that it describes, if it does."""
+
+    scorer: Scorer
+    reference: Reference | None
+
+
+def load_proved(package: Path) -> LoadedPackage:
     """Verify, load and prove the package at `package`. Raises `Refused`."""
     verified = verify(package)
     scorer = make_scorer(verified)
     check_golden(scorer.model, verified)
-    return scorer
+    described = verified.files.get("reference.json")
+    return LoadedPackage(scorer, None if described is None else parse_reference(described))
 
 
 def prepare_batch(
-    request: BatchRequest, scorer: Scorer, files: Sequence[InputFile], first_split: int = 0
+    request: BatchRequest, loaded: LoadedPackage, files: Sequence[InputFile], first_split: int = 0
 ) -> PreparedBatch:
     """Plan the splits of `files` and how they are scored. Raises `Misconfigured` with all problems."""
+    scorer = loaded.scorer
     plan = plan_splits(files, request.layout, first_split)
     sources = [feature.source for feature in scorer.model.manifest.features]
     numbers = partial(plain_numbers, request.layout) if plan.text else None
     fields = TableFields(scorer.schema, list(dict.fromkeys(sources)), plan.schema, numbers)
     names = list(plan.schema.names) if request.join else list(request.copy)
-    problems = [*fields.problems, *_unknown(names, plan.schema)]
+    labels = [] if request.label is None else [request.label]
+    problems = list(fields.problems)
+    problems += [*_unknown("--copy", names, plan.schema), *_unknown("--label", labels, plan.schema)]
     if plan.rows == 0:
         problems.append(
             Problem("INPUT", ", ".join(request.inputs), "has no rows", "give a data set with rows")
@@ -106,14 +127,15 @@ def prepare_batch(
         raise Misconfigured(problems)
     joined = [(name, _free_name(name)) for name in names]
     shape = shape_of([plan.schema.field(name).with_name(now).with_nullable(True) for name, now in joined])
-    scoring = TableScoring(scorer.model, scorer.plan, fields, joined)
+    scoring = TableScoring(scorer.model, scorer.plan, fields, joined, request.label, _observe(loaded))
     return PreparedBatch(
         request=request,
         scorer=scorer,
+        reference=loaded.reference,
         files=files,
         plan=plan,
         step=ScoreTable(scoring, scorer.model.manifest.name, shape),
-        columns=list(dict.fromkeys([*fields.table_columns, *names])),
+        columns=list(dict.fromkeys([*fields.table_columns, *names, *labels])),
         write_part=_writer(request, shape),
     )
 
@@ -160,6 +182,12 @@ def folder_of(request: BatchRequest) -> OutputFolder:
     return OutputFolder(locate("-o", request.output))
 
 
+def _observe(loaded: LoadedPackage) -> Observe:
+    encoder = Encoder(topic_schema("ObservationFrame"), Framing.NONE)
+    name, reference = loaded.scorer.model.manifest.name, loaded.reference
+    return Observe(name, encoder, lambda _: reference, ObserveSettings(_ONE_WINDOW))
+
+
 def _writer(request: BatchRequest, shape: pa.Schema) -> WritePart:
     if request.suffix == ".parquet":
         return parquet_part
@@ -170,10 +198,10 @@ def _writer(request: BatchRequest, shape: pa.Schema) -> WritePart:
         raise Misconfigured([Problem("-o", request.output, str(error), fix)]) from error
 
 
-def _unknown(names: Sequence[str], schema: pa.Schema) -> list[Problem]:
+def _unknown(option: str, names: Sequence[str], schema: pa.Schema) -> list[Problem]:
     missing = [name for name in names if name not in schema.names]
     fix = f"name one of: {', '.join(schema.names[:12])}"
-    return [Problem("--copy", name, "the input has no such column", fix) for name in missing]
+    return [Problem(option, name, "the input has no such column", fix) for name in missing]
 
 
 def _free_name(name: str) -> str:

@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 
 from stream_infer.batch.input_files import InputFile
 from stream_infer.batch.journal import Journal, Run
-from stream_infer.batch.scoring import BatchRequest, folder_of, load_scorer, prepare_batch, score_share
+from stream_infer.batch.scoring import BatchRequest, folder_of, load_proved, prepare_batch, score_share
 from stream_infer.flow.errors import Fatal, StreamInferError
 from stream_infer.flow.events import BatchCommitted, Event
 from stream_infer.flow.ports import Observer
@@ -93,10 +93,10 @@ def _score(share: Share, sending: Connection) -> None:
     with on_signals(stop):
         try:
             request = share.request
-            scorer = load_scorer(request.package)
-            if scorer.model.digest != share.run.package:
+            loaded = load_proved(request.package)
+            if loaded.scorer.model.digest != share.run.package:
                 raise Fatal("the package was replaced while the run began")
-            prepared = prepare_batch(request, scorer, share.files, share.first_split)
+            prepared = prepare_batch(request, loaded, share.files, share.first_split)
             folder = folder_of(request)
             entries = Journal(folder).entries()
             mine = _mine(share)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from stream_infer.batch.journal import Journal, JournalEntry, WrittenFile
 from stream_infer.batch.output_folder import PARTS, REJECTED, OutputFolder
@@ -38,21 +39,28 @@ class FileSink:
 
     def commit(self, outcome: Outcome) -> None:
         [(partition, span)] = outcome.cursor.spans.items()
-        entry = JournalEntry(self._numbers[partition], span.first, span.next, None, None, {})
-        part = rejects = None
-        for output in outcome.outputs:
-            if output.channel is Channel.PREDICTIONS and isinstance(output.values, TableRows):
-                name = f"part-{entry.name}{self._suffix}"
-                part = self._write(PARTS, name, len(output), self._write_part(name, output.values.table))
-            elif output.channel is Channel.DEAD_LETTERS:
-                name = f"part-{entry.name}.jsonl"
-                rejects = self._write(REJECTED, name, len(output), rejected_lines(output))
-            else:
-                raise Fatal(f"a file takes no {output.channel}; report it")
         counts = Counter(f"{one.stage}/{one.error_class}" for one in outcome.rejected)
-        self._journal.add(
-            JournalEntry(entry.split, entry.first, entry.next, part, rejects, dict(sorted(counts.items())))
-        )
+        rejected = dict(sorted(counts.items()))
+        entry = JournalEntry(self._numbers[partition], span.first, span.next, None, None, rejected)
+        for output in outcome.outputs:
+            entry = self._with(entry, output)
+        self._journal.add(entry)
+
+    def _with(self, entry: JournalEntry, output: Output) -> JournalEntry:
+        """Write what is in `output`; return the entry that names it."""
+        rows, values = len(output), output.values
+        match output.channel:
+            case Channel.PREDICTIONS if isinstance(values, TableRows):
+                name = f"part-{entry.name}{self._suffix}"
+                return replace(
+                    entry, part=self._write(PARTS, name, rows, self._write_part(name, values.table))
+                )
+            case Channel.DEAD_LETTERS:
+                name = f"part-{entry.name}.jsonl"
+                return replace(entry, rejects=self._write(REJECTED, name, rows, rejected_lines(output)))
+            case Channel.OBSERVATIONS:
+                return replace(entry, summary=json.loads(values[0] or b"{}"))
+        raise Fatal(f"a file takes no {output.channel}; report it")
 
     def _write(self, folder: str, name: str, rows: int, data: bytes) -> WrittenFile:
         self._folder.work.write(f"{folder}/{name}", data)

@@ -46,6 +46,13 @@ class ScoreOptions(CsvFileOptions):
             metavar="SHARE", help="Publish nothing where more rows are rejected, such as 1% or 0.01."
         ),
     ] = "100%"
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page about the run: counts, drift against training."),
+    ] = None
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column with the true label, for the report.")
+    ] = None
     if_changed: Annotated[
         bool,
         typer.Option("--if-changed", help="Do nothing where the output is up to date; replace it where not."),
@@ -80,11 +87,13 @@ def score_command(options: ScoreOptions) -> None:
         package=options.package,
         copy=options.copy or (),
         join=options.join,
+        label=options.label,
         layout=layout_of(options.csv()),
     )
     policy = RunPolicy(
         workers=options.workers,
         max_rejected=share,
+        report=options.report,
         if_changed=options.if_changed,
         watermark=options.watermark,
     )

@@ -5,10 +5,12 @@ Slower than calling the estimator, on purpose: the answers are those of a worker
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema
@@ -17,6 +19,7 @@ from stream_infer.models.package import Verified, verify
 from stream_infer.packaging.encoded_events import encode_events
 from stream_infer.rollout.golden_check import input_schema, with_golden
 from stream_infer.steps.scoring.answers import answer_document, answer_requests
+from stream_infer.steps.scoring.arrow_answers import ANSWER_SHAPE, ArrowAnswers
 from stream_infer.steps.scoring.plan import Events, ScoringPlan, plan_scoring
 
 ScoredEvent = dict[str, Any]
@@ -42,6 +45,33 @@ class Scorer:
         encoded = encode_events(self.schema, rows)
         [answers] = answer_requests(self.model, self.plan, [encoded.data])
         return [answer_document(answer) for answer in encoded.in_order(answers)]
+
+    def score_arrow(
+        self, tables: Iterable[pa.RecordBatch], *, join: bool = False
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the answers to each table of `tables`, one a row and in order, as `ANSWER_SHAPE` has them.
+
+        For anything that speaks Arrow: Spark, Ray Data, Dask, Beam, DuckDB. With `join` the columns of the
+        table come before them; one with the name of an answer is `input_NAME`. Raises `Misconfigured` where a
+        table lacks a field that a feature reads, `ModelFailed` when the model, not single rows, is broken.
+        """
+        answers = ArrowAnswers(self.model, self.schema)
+        for table in tables:
+            answered = answers(table)
+            yield joined(table, answered) if join else answered
+
+
+def joined(table: pa.RecordBatch, answered: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the columns of both, those of `table` first."""
+    shape = joined_shape(table.schema)
+    return pa.RecordBatch.from_arrays([*table.columns, *answered.columns], schema=shape)
+
+
+def joined_shape(table: pa.Schema) -> pa.Schema:
+    """Return the columns of `table`, then those of an answer."""
+    taken = set(ANSWER_SHAPE.names)
+    kept = [f.with_name(f"input_{f.name}") if f.name in taken else f for f in table]
+    return pa.schema([*kept, *ANSWER_SHAPE])
 
 
 def open_package(path: str | Path) -> Scorer:

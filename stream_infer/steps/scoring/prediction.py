@@ -48,7 +48,7 @@ def prediction_columns(
         "model_name": pa.repeat(manifest.name, count),
         "model_version": pa.repeat(manifest.version, count),
         "model_digest": pa.repeat(model.digest, count),
-        **_output_columns(scores, manifest.output),
+        **output_columns(scores, manifest.output),
         "copied": _copied(columns, plan.copy, count),
     }
 
@@ -76,7 +76,7 @@ def _event_times(batch: Batch, rows: Rows, columns: Columns, field: EventTime | 
     return pa.array(np.where(column.is_null().to_numpy(zero_copy_only=False), stamps, times))
 
 
-def _output_columns(scores: Scores, contract: OutputContract) -> dict[str, pa.Array]:
+def output_columns(scores: Scores, contract: OutputContract) -> dict[str, pa.Array]:
     """Return the columns that the model answers; the others keep their default."""
     columns = {}
     classes = pa.array(contract.classes, pa.string())

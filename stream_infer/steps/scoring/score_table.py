@@ -5,21 +5,26 @@ The path is that of `score` from the columns on: policies, model, isolation. Rea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from stream_infer.drift.frame_documents import frame_to_document
 from stream_infer.flow.errors import Fatal
 from stream_infer.flow.records import Batch, Channel, Outcome, Output
 from stream_infer.models.frame_builder import Columns
 from stream_infer.models.load import Model
+from stream_infer.steps.observing.observe import Observe
+from stream_infer.steps.observing.scored import ScoredRows
 from stream_infer.steps.rows import Rows
 from stream_infer.steps.scoring.deadletter import DeadLetterContext, dead_letters
 from stream_infer.steps.scoring.infer import Inferred, infer, move_rows
 from stream_infer.steps.scoring.plan import ScoringPlan
 from stream_infer.steps.scoring.prediction import prediction_columns
 from stream_infer.steps.scoring.table_fields import TableFields
+from stream_infer.steps.scoring.truth import truth_of, truth_to_document
 from stream_infer.steps.table import TableRows
 
 _NO_LIMIT_BYTES = 2**62
@@ -29,19 +34,22 @@ _NO_LIMIT_BYTES = 2**62
 class TableScoring:
     """A model, the fields that it reads from tables, and what a prediction takes over.
 
-    `joined` is column of the table -> its name beside the columns of a prediction.
+    `joined` is column of the table -> its name beside the columns of a prediction; `label` is the column with
+    the true label, where there is one. `observe` makes the summaries of a batch.
     """
 
     model: Model
     plan: ScoringPlan
     fields: TableFields
     joined: Sequence[tuple[str, str]] = ()
+    label: str | None = None
+    observe: Observe | None = None
 
 
 class ScoreTable:
     """A `Step` on batches whose values are `TableRows`; its predictions are `TableRows` too.
 
-    It has no state. `whole_columns` makes the columns of a prediction that the model does not answer.
+    It has no state. `shape` are the columns of its predictions.
     """
 
     def __init__(self, scoring: TableScoring, pipeline: str, shape: pa.Schema) -> None:
@@ -62,6 +70,11 @@ class ScoreTable:
         outputs = [
             self._predictions(batch, rows.table, answered, read.columns, inferred),
             dead_letters(batch, rejected, DeadLetterContext("", _NO_LIMIT_BYTES), model_version=version),
+            self._summary(
+                batch,
+                rows.table,
+                ScoredRows(read.columns, read.rows, inferred.rows, inferred.scores, rejected),
+            ),
         ]
         return Outcome(
             cursor=batch.cursor,
@@ -74,6 +87,20 @@ class ScoreTable:
 
     def forget(self) -> None:
         """Do nothing: the same batch gives the same outcome."""
+
+    def _summary(self, batch: Batch, table: pa.RecordBatch, scored: ScoredRows) -> Output:
+        """Return what the batch adds to the report of the run, as one JSON document."""
+        scoring = self._scoring
+        document: dict[str, object] = {}
+        if scoring.observe is not None:
+            frames = scoring.observe.frames(batch, scoring.model, scored)
+            document["frames"] = [frame_to_document(frame) for frame in frames]
+        if scoring.label is not None:
+            labels = table.column(scoring.label).take(pa.array(scored.readable[scored.scored]))
+            truth = truth_of(labels, scored.scores, scoring.model.manifest.output)
+            document["truth"] = truth_to_document(truth)
+        value = json.dumps(document, separators=(",", ":")).encode()
+        return Output(Channel.OBSERVATIONS, [], [None], [value], [None])
 
     def _predictions(
         self,

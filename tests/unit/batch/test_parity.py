@@ -47,13 +47,19 @@ def odd_payments() -> pa.Table:
     return payments(EVENTS, 16, amount=amounts, balance=balance, velocity=velocity)
 
 
-def in_memory(scorer: Scorer, table: pa.Table) -> dict[int, Answer]:
-    """Return the answers of the stream's step, by row."""
+def data_of(table: pa.Table) -> list[bytes | None]:
+    """Return the rows as Avro data."""
     values: list[bytes | None] = []
     for row in table.to_pylist():
         datum = io.BytesIO()
         fastavro.schemaless_writer(datum, SCHEMA, row)
         values.append(datum.getvalue())
+    return values
+
+
+def in_memory(scorer: Scorer, table: pa.Table) -> dict[int, Answer]:
+    """Return the answers of the stream's step, by row."""
+    values = data_of(table)
     active = ActiveModel(ServingModel(scorer.model, 1))
     encoder = Encoder(topic_schema("Prediction"), Framing.NONE)
     step = Score(active, lambda _: scorer.plan, encoder, ScoreSettings("p", "g"))
