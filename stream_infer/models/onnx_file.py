@@ -1,7 +1,8 @@
 """An ONNX file as its maker gave it, with the methods of an estimator.
 
-Inputs are one tensor of all features in their order, or one input of a single column for each feature, found
-by its name. The answers are a label and probabilities, one output of numbers, or several of one number each.
+Inputs are one input of a single column for each feature, found by its name, or tensors of several columns,
+which take the features in their order. The answers are a label and probabilities, one output of numbers, or
+several of one number each.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _DTYPES: Mapping[str, npt.DTypeLike] = {
 _LABELS = frozenset({"tensor(int64)", "tensor(string)", "tensor(int32)", "tensor(bool)"})
 _NUMBERS = frozenset({"tensor(float)", "tensor(double)"})
 _MAPS = "seq(map("
+_TEXT = "tensor(string)"
 _TABLE = 2
 _ROUNDING = 1e-5
 
@@ -59,18 +61,27 @@ class OnnxFile(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
 
     @property
     def feature_names_in_(self) -> npt.NDArray[Any]:
-        """The names of the inputs, of which each is a feature."""
-        if len(self._inputs) == 1 and _width(next(iter(self._inputs.values()))) != 1:
-            raise AttributeError("the graph takes all features in one input, without their names")
+        """The names of the inputs, if each is a feature."""
+        if not self._by_name:
+            raise AttributeError("the graph takes several features in one input, without their names")
         return np.array(list(self._inputs), dtype=object)
 
     @property
     def n_features_in_(self) -> int:
         """The number of features."""
-        width = _width(next(iter(self._inputs.values()))) if len(self._inputs) == 1 else len(self._inputs)
-        if width is None:
+        widths = [_width(one) or 0 for one in self._inputs.values()]
+        if 0 in widths:
             raise AttributeError("the graph does not tell how many features it takes")
-        return width
+        return sum(widths)
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether one of the inputs is text: no array of numbers has all of the features."""
+        return any(one.type == _TEXT for one in self._inputs.values())
+
+    @property
+    def _by_name(self) -> bool:
+        return all(_width(one) == 1 for one in self._inputs.values())
 
     def _run(self, outputs: Sequence[str], frame: Any) -> list[Any]:  # noqa: ANN401 - a frame or an array
         """Return an array, or a list of maps, for each output."""
@@ -81,7 +92,14 @@ class OnnxFile(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         if len(self._inputs) == 1:
             [(name, one)] = self._inputs.items()
             return {name: _tensor(frame, one)}
-        return {name: _tensor(frame[[name]], one) for name, one in self._inputs.items()}
+        if self._by_name:
+            return {name: _tensor(frame[[name]], one) for name, one in self._inputs.items()}
+        fed, start = {}, 0
+        for name, one in self._inputs.items():
+            stop = start + (_width(one) or 0)
+            part = frame.iloc[:, start:stop] if isinstance(frame, pd.DataFrame) else frame[:, start:stop]
+            fed[name], start = _tensor(part, one), stop
+        return fed
 
 
 class OnnxClassifier(ClassifierMixin, OnnxFile):  # type: ignore[misc]  # as above
@@ -154,8 +172,8 @@ def _check_input(name: str, one: Any, *, alone: bool) -> None:  # noqa: ANN401 -
         what = f"is {one.type}, and a feature is {', '.join(sorted(_DTYPES))}"
     elif len(one.shape) != _TABLE:
         what = f"has shape {one.shape}, not rows and columns"
-    elif not alone and _width(one) != 1:
-        what = f"has shape {one.shape}: of several inputs, each is one column"
+    elif not alone and not _width(one):
+        what = f"has shape {one.shape}: of several inputs, each has its number of columns"
     else:
         return
     raise _refused(RefusalCode.CONTAINER, f"input '{name}' {what}")

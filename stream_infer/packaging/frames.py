@@ -170,7 +170,7 @@ def container_kind(estimator: Any) -> ContainerKind:  # noqa: ANN401 - any estim
     trained = trained_columns(estimator)
     if trained.series:
         return "series"
-    return "ndarray" if trained.on_array else "pandas"
+    return "ndarray" if trained.on_array and not trained.texts else "pandas"
 
 
 def model_input(frame: pd.DataFrame, names: Sequence[str], kind: ContainerKind) -> Frame:

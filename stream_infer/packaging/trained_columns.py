@@ -11,6 +11,7 @@ from typing import Any
 from sklearn.utils import get_tags
 
 from stream_infer.models.boosters import LightgbmModel
+from stream_infer.models.onnx_file import OnnxFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +20,18 @@ class TrainedColumns:
 
     No names: the estimator was fitted on an array. No number: the estimator does not tell.
     `series`: it was fitted on one column of text, as text vectorizers are. `blanks_replaced`: the library put
-    an underscore for each blank of a name, and takes columns by position.
+    an underscore for each blank of a name, and takes columns by position. `texts`: some columns are text.
     """
 
     names: tuple[str, ...] = ()
     count: int | None = None
     blanks_replaced: bool = False
     series: bool = False
+    texts: bool = False
 
     @property
     def on_array(self) -> bool:
-        """Tell whether the estimator was fitted without names, on numbers."""
+        """Tell whether the estimator was fitted without names, so that its order is not known."""
         return not self.names and self.count is not None and not self.series
 
 
@@ -47,7 +49,7 @@ def trained_columns(estimator: Any) -> TrainedColumns:  # noqa: ANN401 - any est
         return TrainedColumns(names if given else (), count, blanks_replaced=True)
     if _is_of("catboost", estimator):
         return _of_catboost(estimator)
-    return TrainedColumns(names, count)
+    return TrainedColumns(names, count, texts=isinstance(estimator, OnnxFile) and estimator.takes_text)
 
 
 def _of_catboost(estimator: Any) -> TrainedColumns:  # noqa: ANN401 - any estimator of CatBoost

@@ -112,7 +112,7 @@ def _fix(code: RefusalCode, form: ModelFormat) -> str:
         return "give the whole file, as its library wrote it"
     if form is ONNX:
         return (
-            "export it with one table as input, or one column for each feature, and with a label of one list"
+            "export it with tables of a known number of columns as inputs, and with a label of one list"
             " of classes and its probabilities, or with numbers, as outputs"
         )
     return "give its estimator, which knows what it answers, as a file of joblib.dump"

@@ -224,7 +224,15 @@ class Trained:
             for row in rows.to_dict("records")
         ]
 
-    def own(self, rows: pd.DataFrame) -> list[tuple[str | None, float | None]]:
+    def options(self) -> dict[str, Any]:
+        """Return the options of `package create` that the model needs."""
+        return {"features": tuple(self.frame.columns)} if self.array else {}
+
+    def through(self, sample: Sample) -> Sample:
+        """Return `sample`, or one of a form in which these rows can be given."""
+        return sample
+
+    def own(self, rows: pd.DataFrame) -> list[tuple[str | None, Any]]:
         """Return label and number of each row, as the maker gets them."""
         given = rows.to_numpy(dtype=np.float64) if self.array else rows
         predicted = np.ravel(self.model.predict(given))

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -113,6 +115,35 @@ def test_several_outputs_are_values_with_the_names_of_the_graph(workshop: Worksh
     np.testing.assert_allclose(column(found, "value"), same.ravel())
 
 
+GROUPED = FRAME.assign(city=RNG.choice(["x", "y"], 200), own=SUM)
+GROUPED_EVENT = {**EVENT, "fields": [*EVENT["fields"], {"name": "city", "type": "string"}]}
+
+
+def grouped(folder: Path) -> tuple[Path, Any]:
+    """Return a graph of a table of numbers and a table of text, and what it answers."""
+    numbers, texts = make_pipeline(StandardScaler()), OneHotEncoder()
+    columns = make_column_transformer((numbers, [0, 1]), (texts, [2, 3]))
+    wide = GROUPED[["amount", "age", "shop", "city"]]
+    model = make_pipeline(columns, LinearRegression()).fit(wide.to_numpy(dtype=object), SUM)
+    inputs = [("numbers", FloatTensorType([None, 2])), ("texts", StringTensorType([None, 2]))]
+    path = written(to_onnx(model, initial_types=inputs), folder)
+    given = {"numbers": MATRIX, "texts": GROUPED[["shop", "city"]].to_numpy(dtype=object)}
+    return path, answers_of(path, given)[0].ravel()
+
+
+def test_inputs_of_several_columns_take_the_features_in_their_order(workshop: Workshop) -> None:
+    path, expected = grouped(workshop.folder)
+    shuffled = GROUPED[["city", "age", "shop", "amount"]].head(20)
+    names = ("amount", "age", "shop", "city")
+
+    with pytest.raises(Misconfigured, match="its order is not known"):
+        workshop.create(path, shuffled, schema=GROUPED_EVENT)
+    workshop.create(path, shuffled, schema=GROUPED_EVENT, features=names)
+
+    events = GROUPED[list(names)].to_dict("records")
+    np.testing.assert_allclose(column(workshop.answers(events), "value"), expected, rtol=1e-5, atol=1e-6)
+
+
 def graph(inputs: list[Any], outputs: list[Any]) -> Any:
     nodes = [helper.make_node("Identity", [inputs[0].name], [one.name]) for one in outputs]
     opset = [helper.make_opsetid("", 21)]
@@ -130,8 +161,8 @@ def tensor(name: str, *shape: Any, kind: int = TensorProto.FLOAT) -> Any:
     [
         (graph([tensor("image", 3, 8, 8)], [tensor("out", 3, 8, 8)]), "input 'image' has shape"),
         (
-            graph([tensor("a", 2), tensor("b", 1)], [tensor("out", 2)]),
-            "of several inputs, each is one column",
+            graph([tensor("a", 2), tensor("b", "more")], [tensor("out", 2)]),
+            "of several inputs, each has its number of columns",
         ),
         (graph([tensor("a", 2)], [tensor("p", 2), tensor("q", 2)]), "the outputs are p tensor(float), q"),
         (

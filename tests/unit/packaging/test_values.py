@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.linear_model import LinearRegression, QuantileRegressor
+from sklearn.linear_model import LinearRegression, QuantileRegressor, Ridge
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor, RegressorChain
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -65,6 +65,7 @@ def pack(folder: Path, model: Any, **options: Any) -> Path:
     [
         LinearRegression(),
         make_pipeline(StandardScaler(), MultiOutputRegressor(DecisionTreeRegressor(max_depth=3))),
+        RegressorChain(make_pipeline(StandardScaler(), Ridge()), order=[2, 0, 1]),
     ],
 )
 def test_each_number_of_a_model_is_answered_by_its_name(tmp_path: Path, model: Any) -> None:

@@ -366,7 +366,7 @@ _ONE = [helper.make_node("Identity", ["x"], ["p"])]
     (graph([value("x", TensorProto.FLOAT16, [None, 2])], [value("p", TensorProto.FLOAT, [None, 2])],
            [helper.make_node("Cast", ["x"], ["p"], to=TensorProto.FLOAT)]),),
     (graph([value("x", TensorProto.FLOAT, [None])], [value("p", TensorProto.FLOAT, [None])], _ONE),),
-    (graph([value("x", TensorProto.FLOAT, [None, 2]), value("y", TensorProto.FLOAT, [None, 2])],
+    (graph([value("x", TensorProto.FLOAT, [None, 2]), value("y", TensorProto.FLOAT, [None, None])],
            [value("p", TensorProto.FLOAT, [None, 2])], [helper.make_node("Add", ["x", "y"], ["p"])]),),
 )  # fmt: skip
 def a_graph_of_another_form(bench: Bench, _: Patch, made: Any) -> Steps:
