@@ -20,7 +20,7 @@ from stream_infer.common.clock import unix_ms
 from stream_infer.config.settings import Settings
 from stream_infer.dashboard.documents import ReadingProgress
 from stream_infer.dashboard.page_access import page_access
-from stream_infer.dashboard.page_documents import figure_documents, page_documents
+from stream_infer.dashboard.page_documents import event_documents, figure_documents, frame_documents
 from stream_infer.dashboard.page_files import load_page_files
 from stream_infer.dashboard.page_server import page_application
 from stream_infer.dashboard.pipeline_state import PipelineState, empty_state
@@ -122,6 +122,7 @@ class _Publisher:
         self._started_s = time.monotonic()
         self._seconds: float | None = None
         self._due_s = self._columns_due_s = 0.0
+        self._told: tuple[int, int] | None = None
 
     def publish(self, history: TopicHistory, now_ms: int) -> None:
         """Publish what is due."""
@@ -140,11 +141,16 @@ class _Publisher:
               for name, reason in sorted(history.troubles.items())),
         )  # fmt: skip
         state = self._state
-        if now_s < self._columns_due_s:
-            self._cell.publish(figure_documents(state, self._pipeline, reading, now_ms))
-            return
-        self._columns_due_s = now_s + _COLUMNS_EVERY_S
-        self._cell.publish(*page_documents(state, self._pipeline, reading, now_ms))
+        sections = figure_documents(state, self._pipeline, reading, now_ms)
+        if self._told != (told := (state.events, state.timeline.asked)):
+            self._told = told
+            sections |= event_documents(state)
+        details = None
+        if now_s >= self._columns_due_s:
+            self._columns_due_s = now_s + _COLUMNS_EVERY_S
+            of_frames, details = frame_documents(state, now_ms)
+            sections |= of_frames
+        self._cell.publish(sections, details)
 
 
 def _missing(settings: Settings) -> tuple[str, ...]:

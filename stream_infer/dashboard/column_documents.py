@@ -53,8 +53,7 @@ def column_bands(state: PipelineState, column: str) -> list[Document]:
             "to_ms": None if one.is_open else one.told[-1].time_ms,
             "severity": one.severity,
         }
-        for one in state.incidents.ordered()
-        if one.concerns(column)
+        for one in state.incidents.concerning(column)
     ]
 
 
@@ -81,7 +80,7 @@ def _line(one: ColumnNow, state: PipelineState) -> Document:
         "reference_stddev": reference.stddev if is_number and reference is not None else None,
         "outside": outside,
         **{share: count / one.records if one.records else None for share, count in shares.items()},
-        "incidents": [i.id for i in state.incidents.ordered() if i.is_open and i.concerns(name)],
+        "incidents": [one.id for one in state.incidents.concerning(name) if one.is_open],
     }
     return _checked(line)
 

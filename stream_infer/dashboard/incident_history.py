@@ -14,6 +14,7 @@ MOST_INCIDENTS = 500
 _MOST_SENTENCES = 20
 # A name may hold a comma: a list goes on where another signal begins.
 _BETWEEN = re.compile(r", (?=[a-z_ ]+ of (?:feature '|the )|dead letters)")
+_OF_FEATURE = re.compile(r" of feature '(.*)'$", re.DOTALL)
 _WORSE = {"info": 0, "warning": 1, "critical": 2}
 
 
@@ -51,11 +52,10 @@ class IncidentRecord:
         """Whether the incident has not ended."""
         return self.state != "resolved"
 
-    def concerns(self, feature: str) -> bool:
-        """Whether the incident is of a feature, or the feature joined it."""
-        return feature in self.features or any(
-            one.endswith(f" of feature '{feature}'") for one in self.members
-        )
+    def named_features(self) -> set[str]:
+        """Return the features that the incident is of, and those that joined it."""
+        joined = (_OF_FEATURE.search(one) for one in self.members)
+        return {*self.features, *(found[1] for found in joined if found)}
 
     def take(self, event: Fields, state: str) -> None:
         """Take a further event of the incident."""
@@ -78,12 +78,15 @@ class IncidentHistory:
 
     def __init__(self) -> None:
         self._found: dict[str, IncidentRecord] = {}
+        self._ordered: Sequence[IncidentRecord] | None = None
+        self._by_feature: dict[str, list[IncidentRecord]] | None = None
 
     def take(self, event: Fields) -> None:
         """Take an event, which may be of no incident."""
         incident_id = event["incident_id"]
         if incident_id is None:
             return
+        self._ordered = self._by_feature = None
         state = _state(event)
         known = self._found.get(incident_id)
         if known is None:
@@ -103,7 +106,19 @@ class IncidentHistory:
 
     def ordered(self) -> Sequence[IncidentRecord]:
         """Return the incidents: open ones first, the newest of each first."""
-        return sorted(self._found.values(), key=lambda one: (not one.is_open, -one.opened_ms, one.id))
+        if self._ordered is None:
+            found = self._found.values()
+            self._ordered = sorted(found, key=lambda one: (not one.is_open, -one.opened_ms, one.id))
+        return self._ordered
+
+    def concerning(self, feature: str) -> Sequence[IncidentRecord]:
+        """Return the incidents of a feature, and those that it joined, in the same order."""
+        if self._by_feature is None:
+            self._by_feature = {}
+            for one in self.ordered():
+                for name in one.named_features():
+                    self._by_feature.setdefault(name, []).append(one)
+        return self._by_feature.get(feature, ())
 
     def _make_room(self, newest: str) -> None:
         if len(self._found) <= MOST_INCIDENTS:

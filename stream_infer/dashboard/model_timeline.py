@@ -25,11 +25,12 @@ class TimelineEntry:
 
 
 class ModelTimeline:
-    """The newest entries, and the deployment that is desired."""
+    """The newest entries, and the deployment that is desired; `asked` counts deployments."""
 
     def __init__(self) -> None:
         self._entries: deque[TimelineEntry] = deque(maxlen=MOST_ENTRIES)
         self.desired: str | None = None
+        self.asked = 0
         self.serving_digest: str | None = None
 
     def take(self, event: Mapping[str, Any]) -> None:
@@ -51,6 +52,7 @@ class ModelTimeline:
     def ask(self, time_ms: int, sentence: str) -> None:
         """Note a deployment that was asked for."""
         self.desired = sentence
+        self.asked += 1
         self._entries.append(TimelineEntry(time_ms, "model.desired", "info", sentence))
 
     def newest_first(self) -> Sequence[TimelineEntry]:

@@ -11,25 +11,28 @@ Sections = dict[str, Document]
 
 
 def figure_documents(state: PipelineState, pipeline: str, reading: ReadingProgress, now_ms: int) -> Sections:
-    """Return the sections that are cheap to make."""
+    """Return the sections that change by themselves."""
     return {
         "head": documents.head_document(state, pipeline, reading, now_ms),
         "workers": documents.workers_document(state),
-        "timeline": documents.timeline_document(state),
-        "incidents": documents.incidents_document(state),
-        "metrics": documents.metrics_document(state),
         "letters": documents.letters_document(state),
     }
 
 
-def page_documents(
-    state: PipelineState, pipeline: str, reading: ReadingProgress, now_ms: int
-) -> tuple[Sections, list[Document]]:
-    """Return all sections, and the details of each column."""
+def event_documents(state: PipelineState) -> Sections:
+    """Return the sections that change only with events and deployments."""
+    return {
+        "timeline": documents.timeline_document(state),
+        "incidents": documents.incidents_document(state),
+        "metrics": documents.metrics_document(state),
+    }
+
+
+def frame_documents(state: PipelineState, now_ms: int) -> tuple[Sections, list[Document]]:
+    """Return the sections of observation frames, and the details of each column."""
     head, details = column_documents.columns_document(state)
     series = documents.series_document(state, now_ms)
-    sections = figure_documents(state, pipeline, reading, now_ms) | {"series": series, "columns": head}
-    return sections, [
+    return {"series": series, "columns": head}, [
         {
             "kind": line["kind"],
             "name": line["name"],

@@ -17,10 +17,13 @@ PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*")
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONCE = {
-    name
-    for service in SERVICES.values()
-    for name, needed in service.get("depends_on", {}).items()
-    if needed["condition"] == "service_completed_successfully"
+    "send",
+    *(
+        name
+        for service in SERVICES.values()
+        for name, needed in service.get("depends_on", {}).items()
+        if needed["condition"] == "service_completed_successfully"
+    ),
 }
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
 
@@ -29,8 +32,9 @@ def seconds(duration: str) -> int:
     return int(duration.removesuffix("s"))
 
 
-def test_there_is_a_broker_a_worker_and_prometheus() -> None:
-    assert set(SERVICES) - ONCE == {"kafka", "worker", "monitor", "prometheus"}
+def test_there_is_a_whole_pipeline() -> None:
+    assert set(SERVICES) - ONCE == {"kafka", "worker", "monitor", "dashboard", "prometheus"}
+    assert {"package", "topics", "send"} == ONCE
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -61,15 +65,16 @@ def test_no_service_can_gain_privileges(name: str) -> None:
     assert "privileged" not in service
 
 
-@pytest.mark.parametrize("name", ["topics", "worker", "monitor"])
+@pytest.mark.parametrize("name", ["package", "topics", "worker", "monitor", "send", "dashboard"])
 def test_the_worker_is_nobody_on_a_read_only_root(name: str) -> None:
     service = SERVICES[name]
 
     assert service["read_only"] is True
     assert not service["user"].startswith(("0", "root"))
     assert service["user"] in DOCKERFILE
-    mounts = [v if isinstance(v, str) else v["read_only"] for v in service["volumes"]]
-    assert all(m is True or m.endswith(":ro") for m in mounts)
+    written = [v for v in service["volumes"] if not v.endswith(":ro")]
+    assert written == (["example:/var/lib/stream-infer"] if name == "package" else [])
+    assert "install -d -o 10001 -g 10001 /var/lib/stream-infer" in DOCKERFILE
 
 
 def test_every_service_that_is_waited_for_can_tell_that_it_is_ready() -> None:
@@ -79,10 +84,11 @@ def test_every_service_that_is_waited_for_can_tell_that_it_is_ready() -> None:
 
 
 def test_files_that_are_mounted_exist() -> None:
-    mounted = [v.partition(":")[0] for s in SERVICES.values() for v in s["volumes"] if isinstance(v, str)]
+    mounted = {v.partition(":")[0] for s in SERVICES.values() for v in s["volumes"]}
 
-    missing = [m for m in mounted if m.startswith("./") and not (ROOT / m).is_file()]
+    missing = [m for m in mounted if m.startswith("./") and not (ROOT / m).exists()]
     assert missing == []
+    assert {m for m in mounted if not m.startswith("./")} == set(COMPOSE["volumes"])
 
 
 def test_the_broker_advertises_what_the_worker_and_the_host_connect_to() -> None:
@@ -107,20 +113,21 @@ def test_prometheus_scrapes_the_port_on_which_the_worker_answers() -> None:
     assert job["static_configs"] == [{"targets": [f"worker:{port}", f"monitor:{port}"]}]
     assert SERVICES["worker"]["ports"] == [f"127.0.0.1:{port}:{port}"]
     assert f"http://127.0.0.1:{port}/livez" in SERVICES["worker"]["healthcheck"]["test"][-1]
-    assert f"EXPOSE {port}" in DOCKERFILE
+    assert f"EXPOSE {port} 8090" in DOCKERFILE
     assert worker.http.host == "0.0.0.0"  # noqa: S104 - inside the container
 
 
 def test_the_worker_finds_its_schema_and_package_where_they_are_mounted() -> None:
     worker = load_settings(ROOT / "deploy" / "worker.toml", {})
-    event = parse_schema((ROOT / "deploy" / "event.avsc").read_text("utf-8"))
+    event = parse_schema((ROOT / "examples" / "churn" / "event.avsc").read_text("utf-8"))
 
-    files = [v.split(":")[1] for v in SERVICES["worker"]["volumes"] if isinstance(v, str)]
-    folders = [v["target"] for v in SERVICES["worker"]["volumes"] if not isinstance(v, str)]
-    assert str(worker.input.schema_path) in files
-    assert str(worker.model.package.parent) in folders
+    mounts = [v.split(":")[1] for v in SERVICES["worker"]["volumes"]]
+    assert worker.model.package is not None
+    assert str(worker.input.schema_path) in mounts
+    assert str(worker.model.package.parent) in mounts
+    assert f"-o {worker.model.package.name}" in SERVICES["package"]["command"][0]
     assert set(worker.output.copy_fields) <= set(leaves(event))
-    assert SERVICES["worker"]["command"][-1] in files
+    assert SERVICES["worker"]["command"][-1] in mounts
 
 
 def test_the_image_is_made_from_what_the_build_may_see() -> None:
@@ -130,7 +137,7 @@ def test_the_image_is_made_from_what_the_build_may_see() -> None:
     for needed in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt", "schemas/", "stream_infer/"):
         assert f"!{needed}" in seen
     assert all(PINNED.match(line.split()[1]) for line in DOCKERFILE.splitlines() if line.startswith("FROM"))
-    assert "-c constraints.txt ." in DOCKERFILE
+    assert '-c constraints.txt ".$EXTRAS"' in DOCKERFILE
 
 
 def test_compose_itself_accepts_the_file() -> None:

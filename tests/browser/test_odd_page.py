@@ -9,7 +9,7 @@ import pytest
 
 from stream_infer.dashboard.documents import ReadingProgress
 from stream_infer.dashboard.page_access import PageAccess
-from stream_infer.dashboard.page_documents import page_documents
+from stream_infer.dashboard.page_documents import event_documents, figure_documents, frame_documents
 from stream_infer.dashboard.page_files import load_page_files
 from stream_infer.dashboard.page_server import page_application
 from stream_infer.dashboard.pipeline_state import LagView, PipelineState, WorkerView, empty_state
@@ -36,8 +36,10 @@ pytestmark = pytest.mark.slow
 def shown(state: PipelineState, access: PageAccess | None = None) -> Iterator[str]:
     """Show a state on a page of its own; yield its address."""
     cell = PageCell()
-    documents, details = page_documents(state, "shop", DONE, NOW_MS)
-    cell.publish(documents, details)
+    of_frames, details = frame_documents(state, NOW_MS)
+    cell.publish(
+        {**figure_documents(state, "shop", DONE, NOW_MS), **event_documents(state), **of_frames}, details
+    )
     application = page_application(cell, FILES, access or PageAccess(None, is_local=True))
     with HttpServer(application, Listening(port=0)) as server:
         yield f"{server.url}/"

@@ -64,9 +64,9 @@ def test_members_are_those_that_events_list_also_with_commas_in_their_names() ->
         "mean of the score",
         "nulls of feature 'city'",
     ]
-    assert incident.concerns("amount")
-    assert incident.concerns("x, y")
-    assert not incident.concerns("y")
+    assert incident.named_features() == {"amount", "x, y", "city"}
+    assert history.concerning("x, y") == [incident]
+    assert not history.concerning("y")
 
 
 def test_an_incident_of_three_hundred_members_has_them_all() -> None:
@@ -110,3 +110,16 @@ def test_an_event_of_no_incident_is_none() -> None:
     history.take(event("model.activated"))
 
     assert list(history.ordered()) == []
+
+
+def test_a_feature_has_its_incidents_open_ones_first_also_after_an_event() -> None:
+    history = IncidentHistory()
+    history.take(opened("a"))
+    history.take(opened("b", NOW_MS + 1))
+    assert [one.id for one in history.concerning("amount")] == ["b", "a"]
+
+    history.take(event("drift.resolved", "b", time=NOW_MS + 2))
+    history.take(opened("c", NOW_MS + 3, attributes={"also": "mean of feature 'city'"}))
+
+    assert [one.id for one in history.concerning("amount")] == ["c", "a", "b"]
+    assert [one.id for one in history.concerning("city")] == ["c"]
