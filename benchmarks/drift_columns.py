@@ -114,7 +114,7 @@ def trained(recording: Recording) -> Reference | None:
     frame = pd.DataFrame(rows)
     bound = [Bound(name, _leaf(name, _type(values))) for name, values in rows.items()]
     labels = recording.training.get(LABELS)
-    said = Scores() if labels is None else Scores(label=labels, score=None)
+    said = Scores() if labels is None else _said(labels)
     return parse_reference(summarise_reference(frame, bound, said, _contract(recording)))
 
 
@@ -131,11 +131,16 @@ def observed(recording: Recording, known: Reference | None) -> Iterator[tuple[in
         part = slice(first, min(first + recording.batch, recording.events))
         everything = np.arange(part.stop - first, dtype=np.intp)
         cut = {name: array.slice(first, len(everything)) for name, array in arrays.items()}
-        said = Scores(label=np.empty(0, np.object_)) if labels is None else Scores(label=labels[part])
+        said = Scores(label=np.empty(0, np.object_)) if labels is None else _said(labels[part])
         scored = everything[:0] if labels is None else everything
         batch = _batch(np.arange(part.start, part.stop), times[part], places)
         for frame in observe.frames(batch, model, ScoredRows(cut, everything, scored, said, ())):
             yield part.stop, frame
+
+
+def _said(labels: NDArray[Any]) -> Scores:
+    """Return answers whose scores say nothing."""
+    return Scores(label=labels, score=np.full(len(labels), 0.5))
 
 
 def _model(recording: Recording) -> Model:
@@ -145,7 +150,9 @@ def _model(recording: Recording) -> Model:
 
 def _contract(recording: Recording) -> OutputContract:
     labels = recording.columns.get(LABELS)
-    return OutputContract("classifier", () if labels is None else tuple(sorted(set(labels))))
+    if labels is None:
+        return OutputContract("classifier")
+    return OutputContract("classifier", tuple(sorted(set(labels))), score="probability")
 
 
 def _type(values: NDArray[Any]) -> str:

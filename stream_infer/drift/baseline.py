@@ -87,6 +87,8 @@ class BaselineLearner:
         self._inherited = inherited
         self._first: list[ObservationFrame] = []
         self._learned: LearnedBaseline | None = None
+        self.pending: ObservationFrame | None = None
+        """The window that is open: of a stream of few events it is all that is known for long."""
 
     @property
     def learned(self) -> LearnedBaseline | None:
@@ -96,9 +98,10 @@ class BaselineLearner:
     @property
     def so_far(self) -> LearnedBaseline | None:
         """What is known, and of columns without a baseline the windows collected so far."""
-        if self._learned is not None or not self._first:
+        collected = [*self._first, *([] if self.pending is None else [self.pending])]
+        if self._learned is not None or not collected:
             return self.learned
-        first = _merged(self._first)
+        first = _merged(collected)
         return first if self._inherited is None else self._inherited.with_others(first)
 
     def add(self, window: ObservationFrame) -> bool:

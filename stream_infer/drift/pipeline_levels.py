@@ -14,7 +14,7 @@ from typing import Any
 
 from stream_infer.drift.alarms import Alarm, Place, WindowResult
 from stream_infer.drift.aspects import Aspect, Signal
-from stream_infer.drift.baseline import BaselineLearner
+from stream_infer.drift.baseline import BaselineLearner, LearnedBaseline
 from stream_infer.drift.frames import ObservationFrame
 from stream_infer.drift.levels import Level, LevelLimits, levels
 from stream_infer.drift.pipeline_window import PipelineWindow, grown_window
@@ -52,6 +52,7 @@ class PipelineLevels:
         self._baseline = baseline
         self._windows = 0
         self._seen_ms = 0
+        self._known: LearnedBaseline | None = None  # what was known when the long window began
         self._short: PipelineWindow | None = None
         self._long: PipelineWindow | None = None
         self._exceeded: dict[Signal, float] = {}
@@ -66,6 +67,8 @@ class PipelineLevels:
     def take(self, frame: ObservationFrame, now_ms: int) -> Iterator[WindowResult]:
         """Take a frame of any partition; yield the windows that are judged with it."""
         self._seen_ms = now_ms
+        if self._long is None or self._known is None:
+            self._known = self._baseline.so_far
         self._short, self._long = (
             grown_window(window, frame, PIPELINE, now_ms) for window in (self._short, self._long)
         )
@@ -111,7 +114,9 @@ class PipelineLevels:
     def _judged(self, window: PipelineWindow, *, closed: bool) -> WindowResult:
         """Return the alarms of a window; only a long one that is closed says that a signal is back."""
         places = window.sorted_places()
-        found = list(levels(window.frame, self._reference, self._baseline.so_far, self._policy.limits))
+        found = list(
+            levels(window.frame, self._reference, self._baseline.learned or self._known, self._policy.limits)
+        )
         if closed:
             self._constant = {
                 level.signal: self._constant.get(level.signal, 0) + 1

@@ -43,10 +43,11 @@ class PipelineStream:
         self._seen_ms = now_ms
         self._partitions.add((frame.source.topic, frame.source.index))
         window = self._open = grown_window(self._open, frame, WHOLE, now_ms)
+        self.baseline.pending = window.frame
         shared = len(window.places) >= _SHARE * len(self._partitions)
         if window.frame.records < (_RECORDS if shared else _MOST_RECORDS):
             return None
-        self._open = None
+        self._open, self.baseline.pending = None, None
         return window
 
     def to_document(self) -> dict[str, object]:
@@ -65,3 +66,4 @@ class PipelineStream:
         window = document["open"]
         self._open = None if window is None else PipelineWindow.from_document(window)
         self.baseline.restore(document["baseline"])
+        self.baseline.pending = None if self._open is None else self._open.frame

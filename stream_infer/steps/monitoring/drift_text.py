@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stream_infer.drift.alarms import Alarm, Place
-from stream_infer.drift.aspects import RECORDS, Aspect, Signal
+from stream_infer.drift.aspects import RATES, RECORDS, Aspect, Signal
 from stream_infer.drift.frames import ColumnSummary, ObservationFrame
 from stream_infer.drift.incident import Incident, IncidentUpdated, feature_of
 from stream_infer.drift.pipeline_levels import LEVEL, LIMIT
@@ -39,6 +39,8 @@ def change_text(alarm: Alarm, frame: ObservationFrame, context: EventContext) ->
     if alarm.detector == LIMIT and alarm.threshold is not None:
         return f"{subject(signal)}: {now}, over the limit of {_percent(alarm.threshold, 1)}"
     if alarm.detector == LEVEL:
+        if signal.aspect in RATES and alarm.threshold is not None:
+            before = _percent(alarm.threshold, 1)
         where = "in training" if context.column(signal) is not None else "at first"
         return f"{subject(signal)}: {now}, {where} {before.removesuffix(' in training')}"
     by_rank = _change_by_rank(alarm, frame, context)
@@ -147,6 +149,8 @@ def _before_and_now(signal: Signal, frame: ObservationFrame, context: EventConte
             return _percent(column.shares[-1], 1), _percent(binned.bins[-1], binned.count)
         case Aspect.CATEGORIES if column is not None and binned is not None:
             return _category(column, binned)
+        case Aspect.CATEGORIES:
+            return "that of the first events", _other_mix(now, context.first_windows(signal))
         case Aspect.DISTRIBUTION:
             if column is not None and column.categories and binned is not None:
                 return _category(column, binned)
@@ -173,6 +177,15 @@ def _missing_values(signal: Signal, frame: ObservationFrame, context: EventConte
     elif first is not None:
         before = _percent(getattr(first, count), context.first_records(signal))
     return before, _percent(getattr(now, count), frame.records) if now else _UNKNOWN
+
+
+def _other_mix(now: ColumnSummary | None, first: ColumnSummary | None) -> str:
+    """Return how much of the values is in other bins than at first; texts are hashed into them."""
+    if now is None or first is None or not now.count or not first.count or len(now.bins) != len(first.bins):
+        return "another"
+    pairs = zip(now.bins, first.bins, strict=True)
+    moved = sum(max(0.0, n / now.count - before / first.count) for n, before in pairs)
+    return f"another: at least {_percent(moved, 1)} of the values are others"
 
 
 def _category(column: ReferenceColumn, now: ColumnSummary) -> tuple[str, str]:

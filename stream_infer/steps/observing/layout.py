@@ -21,6 +21,7 @@ from stream_infer.drift.frames import (
 )
 from stream_infer.drift.reference import LABEL, Reference
 from stream_infer.models.manifest import Manifest, OutputContract
+from stream_infer.steps.observing.texts import HASH_BINS
 
 TOO_LARGE = 1e100
 """A number from here on counts as not finite: its square, summed over a window, would not be."""
@@ -60,7 +61,7 @@ class NumericLayout:
 
 @dataclass(frozen=True, slots=True)
 class CategoryLayout:
-    """A column of text; `known` are its categories, None without a reference."""
+    """A column of text; `known` are its categories, None without a reference: then texts are hashed."""
 
     kind: str
     name: str
@@ -69,8 +70,8 @@ class CategoryLayout:
 
     @property
     def signal(self) -> tuple[str, str, int]:
-        """Kind, name and bins: one for each known category, one for all others."""
-        return self.kind, self.name, 0 if self.known is None else len(self.known) + 1
+        """Kind, name and bins: one for each known category, one for all others; or those of the hash."""
+        return self.kind, self.name, HASH_BINS if self.known is None else len(self.known) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Layout:
 
 
 def make_layout(manifest: Manifest, reference: Reference | None) -> Layout:
-    """Return the layout of a model; without a reference there are no bins."""
+    """Return the layout of a model; without a reference only texts and labels have bins."""
     numbers = [feature for feature in manifest.features if feature.type not in _TEXT]
     texts = [feature for feature in manifest.features if feature.type in _TEXT]
     contract = manifest.output
@@ -101,10 +102,10 @@ def make_layout(manifest: Manifest, reference: Reference | None) -> Layout:
         for f in texts
     ]
     output_numbers = _numbers(OUTPUT_NUMBER, outputs, outputs, reference)
+    classes = pa.array(contract.classes, pa.string())
+    known_labels = _known(OUTPUT_CATEGORY, LABEL, reference) or (classes if len(classes) else None)
     label = (
-        None
-        if contract.kind == "regressor"
-        else CategoryLayout(OUTPUT_CATEGORY, LABEL, LABEL, _known(OUTPUT_CATEGORY, LABEL, reference))
+        None if contract.kind == "regressor" else CategoryLayout(OUTPUT_CATEGORY, LABEL, LABEL, known_labels)
     )
     columns = [
         *features.signals,
@@ -113,7 +114,6 @@ def make_layout(manifest: Manifest, reference: Reference | None) -> Layout:
         *([] if label is None else [label.signal]),
     ]
     signals = Signals(*zip(*columns, strict=True)) if columns else NO_SIGNALS
-    classes = pa.array(contract.classes, pa.string())
     return Layout(features, categories, output_numbers, label, contract, classes, signals)
 
 

@@ -18,6 +18,7 @@ from stream_infer.steps.observing.groups import RowGroups
 from stream_infer.steps.observing.layout import CategoryLayout, Layout, NumericLayout
 from stream_infer.steps.observing.numeric import all_surely_finite, are_finite, count_bins, write_moments
 from stream_infer.steps.observing.scored import ScoredRows
+from stream_infer.steps.observing.texts import hash_bins
 from stream_infer.steps.rows import Rows, numbers_of
 
 _COUNT, _NULLS, _NON_FINITE = range(3)
@@ -143,10 +144,11 @@ def _categories(
     groups = len(tables.bins)
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     tables.counts[_COUNT, :, place.signal] = np.bincount(group[valid], minlength=groups)
-    if layout.known is None:
-        return _Place(place.signal + 1, place.bin)
     _, _, width = layout.signal
-    category = pc.index_in(column, value_set=layout.known).fill_null(width - 1).to_numpy()
+    if layout.known is None:
+        category = hash_bins(column)
+    else:
+        category = pc.index_in(column, value_set=layout.known).fill_null(width - 1).to_numpy()
     bins = np.bincount((group * width + category)[valid], minlength=groups * width).reshape(groups, width)
     tables.bins[:, place.bin : place.bin + width] = bins
     return _Place(place.signal + 1, place.bin + width)

@@ -171,7 +171,7 @@ def test_nulls_that_begin_while_the_baseline_is_learned_are_told(seed: int) -> N
     told = states(tell(line), "open")[0]
 
     assert told.severity == "critical"
-    assert "null rate of feature 'height': 100 %, at first 50 %" in told.summary
+    assert "null rate of feature 'height': 50 %, at first 0 %" in told.summary
 
 
 @pytest.mark.slow
