@@ -10,7 +10,7 @@ from typing import Any
 from tests.support.broker import Broker
 from tests.support.clients import admin
 
-WITHIN_S = 180
+WITHIN_S = 300
 
 
 def story(*options: str) -> dict[str, Any]:

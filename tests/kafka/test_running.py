@@ -26,7 +26,7 @@ from tests.support.worker_process import Group, Worker, until
 COUNT = 400
 PARTITIONS = 4
 EACH = COUNT // PARTITIONS
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 
 MakePipeline = Callable[[Framing], Pipeline]
 Start = Callable[[Path], Worker]

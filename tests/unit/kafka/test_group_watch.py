@@ -14,7 +14,7 @@ from stream_infer.kafka import group_watch as group_watch_module
 from stream_infer.kafka.client import Properties
 from stream_infer.kafka.group_watch import GroupWatch
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 Answer = Sequence[str] | None | BrokerUnreachable
 
 
