@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from stream_infer.app.event_text import format_time
 from stream_infer.app.fleet import WorkerStatus, parse_status
 from stream_infer.app.kit.records import frame_reader
 from stream_infer.config.settings import Settings
@@ -14,6 +13,7 @@ from stream_infer.kafka import control
 from stream_infer.kafka.topic_history import HistoryRecord
 from stream_infer.rollout.deployment import DeploymentInvalid
 from stream_infer.steps.monitoring.event_record import parse_event
+from stream_infer.steps.monitoring.event_time import format_time
 from stream_infer.steps.observing.frame_check import checked_frame
 
 

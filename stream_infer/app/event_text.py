@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from stream_infer.common.printable import printable
+from stream_infer.steps.monitoring.event_time import format_time
 
 _RANGES_SHOWN = 4
 
@@ -58,12 +58,3 @@ def _ranges(ranges: list[Mapping[str, Any]]) -> str:
     ]
     more = len(ranges) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def format_time(unix_ms: int) -> str:
-    """Return the time in UTC, to the second; the number itself when no calendar has it."""
-    try:
-        time = datetime.fromtimestamp(unix_ms / 1000, UTC)
-    except (OverflowError, OSError, ValueError):  # a time that Python cannot show
-        return f"{unix_ms} ms"
-    return time.isoformat(sep=" ", timespec="seconds")

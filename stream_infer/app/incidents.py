@@ -8,7 +8,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from stream_infer.app.event_text import format_time
 from stream_infer.app.kit.records import event_writer
 from stream_infer.app.monitoring_events import EventFilter, logged_events
 from stream_infer.app.schema_registry import monitoring_event_id
@@ -18,6 +17,7 @@ from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.kafka.sync_produce import produce_sync
 from stream_infer.steps.monitoring.command_check import refusal
 from stream_infer.steps.monitoring.event_output import event_output
+from stream_infer.steps.monitoring.event_time import format_time
 from stream_infer.steps.monitoring.incident_command import Action, Command, command_event
 from stream_infer.steps.monitoring.open_incidents import FOLDED, OpenIncidents
 

@@ -13,6 +13,7 @@ from stream_infer.avro.confluent import Writer
 from stream_infer.avro.decode import Decoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.schemas import Schema
+from stream_infer.config.limits_section import LABEL_METRICS
 from stream_infer.config.settings import Settings
 from stream_infer.drift.labels import JoinPolicy
 from stream_infer.flow.codes import LogEvent
@@ -36,6 +37,7 @@ def label_join_settings(settings: Settings, registered: Mapping[bytes, Writer]) 
     known = label_format(labels)
     said, *earlier = prediction_decoders(settings.output.framing, registered)
     truths = _decoder(labels.framing, known.schema, known.fields.paths, registered)
+    limited = {name: getattr(settings.limits, name) for name in LABEL_METRICS}
     return LabelJoinSettings(
         settings.output.topic,
         labels.topic,
@@ -50,6 +52,7 @@ def label_join_settings(settings: Settings, registered: Mapping[bytes, Writer]) 
             labels.max_pending_bytes,
             labels.corrected_within_ms or 0,
         ),
+        limits={name: limit for name, limit in limited.items() if limit is not None},
     )
 
 

@@ -22,6 +22,7 @@ from stream_infer.app.package_references import PackagedReferences
 from stream_infer.app.schema_registry import monitoring_event_id
 from stream_infer.avro.record import RecordWriter
 from stream_infer.config.settings import Settings
+from stream_infer.drift.aspects import Aspect
 from stream_infer.drift.budget import AlarmBudget, change_detectors
 from stream_infer.drift.detector_bank import DetectionPolicy
 from stream_infer.drift.detectors import DetectorKind
@@ -55,6 +56,12 @@ from stream_infer.runtime.stop import Stop
 from stream_infer.steps.monitoring.monitor import MonitorSettings, MonitorStep, RecordCodec
 from stream_infer.steps.monitoring.state_documents import StateDocuments
 
+_LIMITED: Mapping[str, Aspect] = {
+    "null_rate": Aspect.NULLS,
+    "non_finite_rate": Aspect.NON_FINITE,
+    "unseen_rate": Aspect.UNSEEN,
+    "out_of_range_rate": Aspect.OUT_OF_RANGE,
+}
 # With labels the state is as large as their memory's budget, and what is not compacted yet.
 _RESTORED_WITHIN_S = 120.0
 # A frame stands for many events: nobody waits for it within milliseconds.
@@ -102,7 +109,15 @@ def run_monitor(settings: Settings) -> int:
 def monitor_policy(settings: Settings) -> MonitorPolicy:
     """Return the detectors, the alarm budget and the limits of the settings."""
     said = settings.monitoring
-    limits = LevelLimits(said.max_dead_letter_rate, said.max_null_rate)
+    limited, of_features = settings.limits, settings.limits.features or {}
+    limits = LevelLimits(
+        limited.dead_letter_rate,
+        {aspect: rate for name, aspect in _LIMITED.items() if (rate := getattr(limited, name)) is not None},
+        {
+            feature: {_LIMITED[name]: rate for name, rate in rates.items()}
+            for feature, rates in of_features.items()
+        },
+    )
     return MonitorPolicy(
         detection=DetectionPolicy(
             budget=AlarmBudget(said.false_alarms, said.false_alarm_days, said.events_per_s),

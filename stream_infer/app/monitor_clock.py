@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 
+from stream_infer.app.hourly import HourlyWatch
 from stream_infer.app.kit.member import GroupMember
 from stream_infer.app.kit.records import event_writer
 from stream_infer.app.on_call import Intervals, OnCallWatch
@@ -34,13 +36,12 @@ def clock_watches(
         for key, value, headers in zip(output.keys, output.values, output.headers, strict=True):
             publisher.post(monitoring.topic or "", key or b"", value, headers or ())
 
-    limit_s = monitoring.max_silence_ms / 1_000
+    def told_of(name: str) -> Callable[[], int | None]:
+        return lambda: step.desk.known.newest_of(f"{EventType.LIVENESS}.{name}.")
+
+    limit_s, limits = monitoring.max_silence_ms / 1_000, settings.limits
+    least = {"events": limits.min_events_per_hour, "labels": limits.min_labels_per_hour}
     for feed in [observations_feed(step), *([] if step.label_join is None else [labels_feed(step)])]:
-        prefix = f"{EventType.LIVENESS}.{feed.name}."
-
-        def open_ms(prefix: str = prefix) -> int | None:
-            return step.desk.known.newest_of(prefix)
-
         yield SilenceWatch(
             settings.pipeline,
             feed,
@@ -48,8 +49,20 @@ def clock_watches(
             limit_s=limit_s,
             clock=time.monotonic,
             now_ms=unix_ms,
-            open_ms=open_ms,
+            open_ms=told_of(feed.name),
         )
+        counted = "labels" if feed.name == "labels" else "events"
+        limit = least[counted]
+        if limit is not None:
+            yield HourlyWatch(
+                settings.pipeline,
+                replace(feed, name=counted),
+                limit,
+                post,
+                clock=time.monotonic,
+                now_ms=unix_ms,
+                open_ms=told_of(f"{counted}_per_hour"),
+            )
     yield OnCallWatch(
         settings.pipeline,
         lambda: step.desk,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stream_infer.app.event_text import format_time
 from stream_infer.common.printable import printable
+from stream_infer.steps.monitoring.event_time import format_time
 from stream_infer.steps.monitoring.incident_command import Command
 from stream_infer.steps.monitoring.open_incidents import OpenIncident, OpenIncidents
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from stream_infer.app.event_text import format_time
 from stream_infer.app.fleet import Convergence, RolloutState, WorkerStatus, converging, read_fleet
 from stream_infer.cli.output import say
 from stream_infer.cli.printing import Row, table
@@ -14,6 +13,7 @@ from stream_infer.common.printable import printable
 from stream_infer.config.settings import Settings
 from stream_infer.flow.errors import StreamInferError
 from stream_infer.rollout.deployment import Deployment
+from stream_infer.steps.monitoring.event_time import format_time
 
 _HEADER = ("worker", "state", "serves", "generation", "since", "partitions", "problem")
 

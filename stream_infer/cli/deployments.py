@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stream_infer.app.event_text import format_time
 from stream_infer.cli.model import ModelOptions, RollbackOptions
 from stream_infer.cli.output import say, say_json
 from stream_infer.cli.printing import Row, table
@@ -20,6 +19,7 @@ from stream_infer.flow.errors import Fatal, Misconfigured, Problem, StreamInferE
 from stream_infer.rollout.deployment import Deployment, PackageRef, StoreProblem
 from stream_infer.rollout.last_served import last_served_in_store
 from stream_infer.rollout.rehearsal_cache import cache_in_store
+from stream_infer.steps.monitoring.event_time import format_time
 from stream_infer.store.model_store import ModelStore, Request
 from stream_infer.store.pruning import Retention, prune
 

@@ -74,8 +74,9 @@ def _read_one(
     key = ".".join(parts)
     if section in _SCOPES and rest and all(rest):
         overlay.set((section, *_property(rest, _SCOPES[section])), text, variable)
-    elif len(rest) == 1 and key in known:
-        overlay.set((section, rest[0]), _items(text) if known[key] else text, variable)
+    elif key in known:
+        section, _, name = key.rpartition(".")
+        overlay.set((section, name), _items(text) if known[key] else text, variable)
     else:
         overlay.problems.append(_unknown(variable, key, known))
 
@@ -90,7 +91,7 @@ def _property(parts: list[str], scopes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _items(text: str) -> object:
-    if text.lstrip().startswith("["):
+    if text.lstrip().startswith(("[", "{")):
         try:
             return json.loads(text)
         except ValueError:

@@ -70,22 +70,6 @@ class MonitoringSection(Section):
         "(`PSI`), the Kolmogorov-Smirnov distance (`KS`), or none (`[]`).",
         examples=[["PSI", "KS"]],
     )
-    max_dead_letter_rate: Annotated[float, Unit("share of records")] = Field(
-        default=0.1,
-        gt=0,
-        le=1,
-        description="Greatest share of dead letters over all partitions; a greater one is an incident, from "
-        "the first event on.",
-        examples=[0.02],
-    )
-    max_null_rate: Annotated[float | None, Unit("share of records")] = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description="Greatest share of nulls in any feature. Without it the training data of the package is "
-        "the measure: 20 percentage points more are an incident, from the first event on.",
-        examples=[0.3],
-    )
     max_silence_ms: Milliseconds = Field(
         default="5m",
         validate_default=True,

@@ -7,9 +7,9 @@ documentation are generated from them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -50,8 +50,9 @@ class Setting:
 
     @property
     def takes_list(self) -> bool:
-        """Whether its value is a list."""
-        return get_origin(self.field.annotation) is tuple
+        """Whether its value is a list, or a table, which in a variable is JSON."""
+        kinds = (self.field.annotation, *get_args(self.field.annotation))
+        return any(get_origin(kind) in {tuple, Mapping} for kind in kinds)
 
     @property
     def unit(self) -> str:
@@ -88,11 +89,14 @@ def settings_of(model: type[Section]) -> Iterator[Setting]:
     for name, info in model.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
-            yield from (Setting(name, f.alias or key, f) for key, f in kind.model_fields.items())
+            section = info.alias or name
+            yield from (Setting(section, f.alias or key, f) for key, f in kind.model_fields.items())
         elif kind is str:
             yield Setting("", name, info)
 
 
 def toml(value: Any) -> str:  # noqa: ANN401 - a value of any setting
     """Return `value` as TOML writes it."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {toml(one)}' for key, one in value.items())} }}"
     return json.dumps(value, ensure_ascii=False)

@@ -15,6 +15,7 @@ from pydantic import Field, InstanceOf, ValidationError
 
 from stream_infer.avro.framing import Framing
 from stream_infer.config import defaults, environment, properties, schema_registry
+from stream_infer.config.limits_section import LABEL_METRICS, LimitsSection
 from stream_infer.config.monitoring_sections import LabelsSection, MonitoringSection
 from stream_infer.config.problems import from_validation, key_of, place_of
 from stream_infer.config.reference import settings_of
@@ -33,6 +34,8 @@ from stream_infer.config.values import Pipeline
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.kafka.client import Properties
 
+LIMITS = "monitoring.limits"
+"""The one section within a section."""
 _ROLE = "score"
 
 
@@ -52,6 +55,11 @@ class Settings(Section):
     dlq: DeadLetterSection = Field(description="Dead letters: where events go that cannot be scored.")
     monitoring: MonitoringSection = Field(
         description="Monitoring: where its events go, and how often they may be wrong."
+    )
+    limits: LimitsSection = Field(
+        default_factory=LimitsSection,
+        alias="monitoring.limits",
+        description="Limits of the monitor, in absolute terms.",
     )
     labels: LabelsSection = Field(description="Labels: where they come from and how they are joined.")
     model: ModelSection = Field(description="Model packages: which one serves, and what it may take.")
@@ -136,7 +144,7 @@ def parse_settings(
     registered, registry_problems = _registry(document, overlay.document, folder)
     problems = [*overlay.problems, *kafka_problems, *kafka.problems, *registry_problems]
     merged = {
-        **_merged(document, overlay.document),
+        **_merged(_without_nesting(document), overlay.document),
         "kafka": kafka.properties,
         schema_registry.SECTION: registered,
     }
@@ -154,7 +162,12 @@ def parse_settings(
         unusable |= keys | defaults.consequences(keys, merged, SETTINGS)
         usable = defaults.with_defaults(defaults.with_stand_ins(merged, wrong), SETTINGS)
         settings = Settings.model_validate(usable, context=context)
-    disagreeing = (*_shared_topics(settings), *_missing_registry(settings), *_incomplete_labels(settings))
+    disagreeing = (
+        *_shared_topics(settings),
+        *_missing_registry(settings),
+        *_incomplete_labels(settings),
+        *_limits_without_labels(settings),
+    )
     problems += [p for p in disagreeing if p.key not in unusable]
     return SettingsResult(
         settings, tuple(_with_origin(p, overlay.origin) for p in problems), frozenset(unusable)
@@ -194,6 +207,16 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
     for name, value in above.items():
         merged[name] = {**defaults.table_of(below, name), **value} if isinstance(value, Mapping) else value
     return merged
+
+
+def _without_nesting(document: Mapping[str, object]) -> dict[str, object]:
+    """Return `document` with the section within `[monitoring]` beside it."""
+    outer, _, inner = LIMITS.partition(".")
+    table = defaults.table_of(document, outer)
+    if inner not in table:
+        return dict(document)
+    rest = {key: value for key, value in table.items() if key != inner}
+    return {**document, outer: rest, LIMITS: table[inner]}
 
 
 def _keys() -> dict[str, list[str]]:
@@ -246,3 +269,13 @@ def _incomplete_labels(settings: Settings) -> Iterator[Problem]:
     if labels.topic is not None and settings.monitoring.topic is None:
         fix = f'add it to [monitoring], for example topic = "{settings.pipeline}.monitoring.v1"'
         yield Problem("monitoring.topic", "", "is required with labels: model metrics go there", fix)
+
+
+def _limits_without_labels(settings: Settings) -> Iterator[Problem]:
+    """Yield the limits that only labels can exceed, where there are none."""
+    if settings.labels.topic is None:
+        for name in (*LABEL_METRICS, "min_labels_per_hour"):
+            value = getattr(settings.limits, name)
+            if value is not None:
+                fix = "name the topic of the labels in [labels], or remove the limit"
+                yield Problem(f"{LIMITS}.{name}", f"{value:g}", "needs labels, and there are none", fix)

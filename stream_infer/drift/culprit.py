@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from stream_infer.drift.alarms import Alarm, WindowResult
 from stream_infer.drift.aspects import Aspect
 from stream_infer.drift.incident import Nature, feature_of, group_of
+from stream_infer.drift.pipeline_levels import LIMIT
 from stream_infer.drift.series import CLIP
 
 _NOTABLE = 4.0
@@ -52,8 +53,8 @@ def with_means(result: WindowResult) -> Sequence[Alarm]:
 
 
 def _mean_first(most: Alarm, alarms: Sequence[Alarm], result: WindowResult) -> Alarm:
-    """Return the mean of the column of `most` where it moved too, else `most`."""
-    if most.signal.aspect not in CONSEQUENCES:
+    """Return the mean of the column of `most` where it moved too, else `most`; a limit is told as such."""
+    if most.signal.aspect not in CONSEQUENCES or most.detector == LIMIT:
         return most
     signal = most.signal._replace(aspect=Aspect.MEAN)
     own = [alarm for alarm in alarms if alarm.signal == signal]

@@ -8,8 +8,8 @@ and by more than matters (`rates.is_far_above`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from stream_infer.drift.aspects import RECORDS, Aspect, Signal
 from stream_infer.drift.baseline import LearnedBaseline, MissingValues
@@ -34,10 +34,20 @@ _CONSTANT_BY_CHANCE = -27.6  # the logarithm of 1e-12
 
 @dataclass(frozen=True, slots=True)
 class LevelLimits:
-    """Greatest shares of records: of dead letters, and of nulls in any feature (None: by the reference)."""
+    """Greatest shares of records, by what is counted, and those of single features.
+
+    What has no limit is compared with the reference.
+    """
 
     dead_letter_rate: float = 0.1
-    null_rate: float | None = None
+    rates: Mapping[Aspect, float] = field(default_factory=dict)
+    features: Mapping[str, Mapping[Aspect, float]] = field(default_factory=dict)
+
+    def of(self, signal: Signal) -> float | None:
+        """Return the limit of a signal, None where it has none."""
+        if signal.kind == RECORDS:
+            return self.dead_letter_rate
+        return self.features.get(signal.name, {}).get(signal.aspect, self.rates.get(signal.aspect))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +71,14 @@ def levels(
 ) -> Iterator[Level]:
     """Yield the level of each signal of `frame` that has a limit, a reference or, of nulls, first events."""
     dead = Signal(RECORDS, "", Aspect.DEAD_LETTERS)
-    yield _limited(dead, frame.dead_letters, frame.records, limits.dead_letter_rate)
+    yield _limited(dead, (frame.dead_letters, frame.records), limits.dead_letter_rate)
     for summary in frame.signals:
         column = None if reference is None else reference.column(summary.kind, summary.name)
         yield from _missing(
             summary, frame.records, column or (None if first is None else first.missing(summary)), limits
         )
         if column is not None and summary.count and len(summary.bins) == len(column.shares):
-            yield from _values(summary, column)
+            yield from _values(summary, column, limits)
 
 
 def _missing(
@@ -76,28 +86,40 @@ def _missing(
 ) -> Iterator[Level]:
     if not summary.kind.startswith("feature"):
         return
+    trained = None if known is None else (known.nulls, known.rows)
     nulls = Signal(summary.kind, summary.name, Aspect.NULLS)
-    if limits.null_rate is not None:
-        yield _limited(nulls, summary.nulls, records, limits.null_rate)
-    elif known is not None:
-        yield _compared(nulls, (summary.nulls, records), (known.nulls, known.rows))
-    if known is not None and summary.kind == FEATURE_NUMBER:
+    yield from _rate(nulls, (summary.nulls, records), trained, limits)
+    if summary.kind == FEATURE_NUMBER:
+        trained = None if known is None else (known.non_finite, known.rows)
         signal = nulls._replace(aspect=Aspect.NON_FINITE)
-        yield _compared(signal, (summary.non_finite, records), (known.non_finite, known.rows))
+        yield from _rate(signal, (summary.non_finite, records), trained, limits)
 
 
-def _values(summary: ColumnSummary, column: ReferenceColumn) -> Iterator[Level]:
+def _rate(
+    signal: Signal, found: tuple[float, int], trained: tuple[float, int] | None, limits: LevelLimits
+) -> Iterator[Level]:
+    """Yield the level of a rate that has a limit, or else a reference."""
+    limit = limits.of(signal)
+    if limit is not None:
+        yield _limited(signal, found, limit)
+    elif trained is not None:
+        yield _compared(signal, found, trained)
+
+
+def _values(summary: ColumnSummary, column: ReferenceColumn, limits: LevelLimits) -> Iterator[Level]:
     """Yield the levels of sampled values; `summary` has at least one."""
     signal = Signal(summary.kind, summary.name, Aspect.UNSEEN)
     rows = column.rows - column.nulls - column.non_finite
     if summary.kind == FEATURE_CATEGORY:
-        yield _compared(signal, (summary.bins[-1], summary.count), (column.shares[-1] * rows, rows))
+        trained = column.shares[-1] * rows, rows
+        yield from _rate(signal, (summary.bins[-1], summary.count), trained, limits)
         return
     if summary.kind not in {FEATURE_NUMBER, OUTPUT_NUMBER}:
         return
     if summary.kind == FEATURE_NUMBER:
         outside = summary.bins[0] + summary.bins[-1]
-        yield _compared(signal._replace(aspect=Aspect.OUT_OF_RANGE), (outside, summary.count), (0, rows))
+        out_of_range = signal._replace(aspect=Aspect.OUT_OF_RANGE)
+        yield from _rate(out_of_range, (outside, summary.count), (0, rows), limits)
     if column.stddev > 0:
         yield from _numbers(signal._replace(aspect=Aspect.MEAN), summary, column, rows)
 
@@ -124,7 +146,9 @@ def _rate_of_mean(summary: ColumnSummary, column: ReferenceColumn, rows: int) ->
     return two_rates_zscore(found * summary.count, summary.count, known * rows, rows)
 
 
-def _limited(signal: Signal, count: int, total: int, limit: float) -> Level:
+def _limited(signal: Signal, found: tuple[float, int], limit: float) -> Level:
+    """Return a level with a limit of the user; its distance is from none."""
+    count, total = found
     exceeded = rate_zscore(count, total, limit) >= LEVEL_ZSCORE
     value = count / total if total else 0.0
     return Level(signal, rate_zscore(count, total, 0.0), value, limit, exceeded, limited=True)

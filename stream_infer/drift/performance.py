@@ -20,6 +20,7 @@ from stream_infer.drift.estimate import (
     WindowConfidence,
 )
 from stream_infer.drift.labels import LabelWindow, Pair, Predicted
+from stream_infer.drift.metric_limits import ESTIMATE, LimitCrossed, LimitedMetrics, MeasuredWindow
 from stream_infer.drift.model_metrics import (
     ACCURACY,
     MetricValue,
@@ -33,6 +34,8 @@ from stream_infer.drift.model_metrics import (
 
 _PREDICTIONS_PER_LABEL = 10  # there are more predictions than labels, so their windows are larger
 _BASELINE_WINDOWS = 5
+_CALIBRATED = 200
+"""Labels behind an estimate that is held against a limit."""
 
 OutputMeaningOf = Callable[[str], OutputMeaning]
 """The meaning of a model's output, by the digest of its package."""
@@ -65,13 +68,14 @@ class AccuracyEstimate:
     labels: int
 
 
-PerformanceChange = WindowMetric | AccuracyEstimate | ErrorChange
+PerformanceChange = WindowMetric | AccuracyEstimate | ErrorChange | LimitCrossed
 
 
 @dataclass(slots=True)
 class _Model:
     meaning: OutputMeaning
     errors: ErrorMonitor
+    limited: LimitedMetrics
     calibration: Calibration = field(default_factory=Calibration)
     first_windows: dict[str, list[float]] = field(default_factory=dict)
 
@@ -79,14 +83,24 @@ class _Model:
 class Performance:
     """Metrics, estimates and error drift of every model. State is small: counts, and a few recent values."""
 
-    def __init__(self, errors: ErrorPolicy, meaning_of: OutputMeaningOf, *, window: int) -> None:
+    def __init__(
+        self,
+        errors: ErrorPolicy,
+        meaning_of: OutputMeaningOf,
+        *,
+        window: int,
+        limits: Mapping[str, float] | None = None,
+    ) -> None:
         self._errors = errors
+        self._limits = limits or {}
         self._meaning_of = meaning_of
         self._models: dict[ModelId, _Model] = {}
         self._confidence = ConfidenceWindows(window * _PREDICTIONS_PER_LABEL)
         self._changed: set[ModelId] = set()
 
-    def predicted(self, log: str, offset: int, predicted: Predicted) -> Iterator[AccuracyEstimate]:
+    def predicted(
+        self, log: str, offset: int, predicted: Predicted
+    ) -> Iterator[AccuracyEstimate | LimitCrossed]:
         """Take the prediction at `offset` of `log`; yield the estimates of a window that is over."""
         model = ModelId(predicted.version, predicted.digest)
         probability = confidence(predicted, self._of(model).meaning)
@@ -96,6 +110,11 @@ class Performance:
             calibration = self._of(window.model).calibration
             accuracy = calibration.expected_accuracy(window.bands)
             yield AccuracyEstimate(window, accuracy, calibration.labels)
+            if calibration.labels >= _CALIBRATED:
+                place = MeasuredWindow(window.log, window.first_offset, window.last_offset, window.time_ms)
+                limited = self._of(window.model).limited
+                yield from limited.take(ESTIMATE, accuracy, window.bands.total, place)
+                self._changed.add(window.model)
 
     def closed(self, window: LabelWindow) -> Iterator[PerformanceChange]:
         """Take a window of labels; yield the metrics of each model in it, and whether its errors drift."""
@@ -106,13 +125,17 @@ class Performance:
             self._changed.add(model)
             state = self._of(model)
             outcomes = [pair_outcome(pair, state.meaning) for pair in of_model]
-            yield from _metrics(model, state, outcomes, window)
+            place = MeasuredWindow(window.log, window.first_offset, window.last_offset, window.time_ms)
+            for change in _metrics(model, state, outcomes, window):
+                yield change
+                found = change.value
+                yield from state.limited.take(change.metric, found.value, found.labelled, place)
             yield from state.errors.take(outcomes, window)
 
     def accept(self, incident_id: str) -> bool:
         """End an incident of a model's errors, which are normal from now on; return whether it was open."""
         for model, state in self._models.items():
-            if state.errors.accept(incident_id):
+            if state.errors.accept(incident_id) or state.limited.accept(incident_id):
                 self._changed.add(model)
                 return True
         return False
@@ -132,6 +155,7 @@ class Performance:
                 self._models[model] = _Model(
                     self._meaning_of(model.digest),
                     self._monitor(model, ErrorState.from_document(document["errors"])),
+                    LimitedMetrics(self._limits, model, document.get("limits")),
                     Calibration(calibration["seen"], calibration["right"]),
                     document["first"],
                 )
@@ -141,7 +165,7 @@ class Performance:
     def _of(self, model: ModelId) -> _Model:
         if model not in self._models:
             meaning = self._meaning_of(model.digest)
-            self._models[model] = _Model(meaning, self._monitor(model))
+            self._models[model] = _Model(meaning, self._monitor(model), LimitedMetrics(self._limits, model))
         return self._models[model]
 
     def _monitor(self, model: ModelId, state: ErrorState | None = None) -> ErrorMonitor:
@@ -154,6 +178,7 @@ class Performance:
             "errors": state.errors.to_document(),
             "calibration": {"seen": state.calibration.seen, "right": state.calibration.correct},
             "first": state.first_windows,
+            "limits": state.limited.to_document(),
         }
 
 

@@ -10,7 +10,7 @@ _LEAST_DIFFERENCE = 0.2
 """Rates that differ from those of before by less are left to the change detectors."""
 
 
-def rate_zscore(count: int, total: int, expected: float) -> float:
+def rate_zscore(count: float, total: int, expected: float) -> float:
     """Return how far `count` of `total` is from the rate `expected` (Anscombe's arcsine); 0.0 of no rows."""
     if not total:
         return 0.0

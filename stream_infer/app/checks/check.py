@@ -17,6 +17,7 @@ from stream_infer.app.checks.coordination import transactional_id_findings
 from stream_infer.app.checks.desired import desired_findings, store_findings
 from stream_infer.app.checks.findings import Findings
 from stream_infer.app.checks.group import group_findings
+from stream_infer.app.checks.limits import limit_problems
 from stream_infer.app.checks.package import check_compatibility, check_model, check_package_bytes, made_for
 from stream_infer.app.checks.registry import check_registry
 from stream_infer.app.label_format import class_problem, label_format
@@ -181,6 +182,8 @@ def _check_files(settings: Settings, report: CheckReport, instead: Path | None =
     report.add(dict.fromkeys(p for schema in readers for p in field_problems(events, leaves(schema), schema)))
     if package is not None:
         check_compatibility(package, settings.model.on_difference, events, report)
+        if settings.monitoring.topic is not None:
+            report.add(list(limit_problems(settings.limits, package)))
 
 
 def _check_labels(settings: Settings, report: CheckReport) -> None:

@@ -18,6 +18,7 @@ _ASPECTS = {
     Aspect.UNSEEN: "share of unseen categories",
     Aspect.OUT_OF_RANGE: "share out of the reference's range",
 }
+_LIMITS = {Aspect.UNSEEN: "unseen_rate", Aspect.OUT_OF_RANGE: "out_of_range_rate"}
 _SHOWN = 5
 _UNKNOWN = "?"
 
@@ -37,7 +38,9 @@ def change_text(alarm: Alarm, frame: ObservationFrame, context: EventContext) ->
     signal = alarm.signal
     before, now = _before_and_now(signal, frame, context)
     if alarm.detector == LIMIT and alarm.threshold is not None:
-        return f"{subject(signal)}: {now}, over the limit of {_percent(alarm.threshold, 1)}"
+        key = _LIMITS.get(signal.aspect, signal.aspect.value)
+        limit = f"the limit of {_percent(alarm.threshold, 1)} ([monitoring.limits] {key})"
+        return f"{subject(signal)}: {now}, over {limit}"
     if alarm.detector == LEVEL:
         if signal.aspect in RATES and alarm.threshold is not None:
             before = _percent(alarm.threshold, 1)

@@ -10,10 +10,15 @@ from collections.abc import Mapping, Sequence
 from stream_infer.drift.error_drift import PROMISE, ErrorDrift, ErrorRecovered, LabelsOfOneClass
 from stream_infer.drift.estimate import ModelId
 from stream_infer.drift.labels import LabelWindow
+from stream_infer.drift.metric_limits import ACCURACY_LIMIT, ESTIMATE, SHARES, LimitCrossed
 from stream_infer.drift.performance import AccuracyEstimate, PerformanceChange, WindowMetric
+from stream_infer.drift.pipeline_levels import LIMIT
 from stream_infer.flow.codes import EventType
+from stream_infer.steps.monitoring.event_time import format_time
 
-ESTIMATED_ACCURACY = "estimated_accuracy"
+ESTIMATED_ACCURACY = ESTIMATE
+_WRONG = "Look at the newest labels, and at what was deployed since; roll back if another model was better"
+_UNSURE = "The model has become unsure: look at the features that changed; labels will tell how wrong it is"
 
 _METRICS = {
     "log_loss": "log loss",
@@ -36,6 +41,8 @@ def performance_event(pipeline: str, change: PerformanceChange) -> dict[str, obj
             return _error_recovered_event(pipeline, change)
         case LabelsOfOneClass():
             return _one_class_event(pipeline, change)
+        case LimitCrossed():
+            return _limit_event(pipeline, change)
 
 
 def _metric_event(pipeline: str, change: WindowMetric) -> dict[str, object]:
@@ -148,6 +155,41 @@ def _one_class_event(pipeline: str, change: LabelsOfOneClass) -> dict[str, objec
         "summary": summary,
         "ranges": [_range(window.log, window.first_offset, window.last_offset)],
         "attributes": {"state": state, "class": change.name},
+    }
+
+
+def _limit_event(pipeline: str, change: LimitCrossed) -> dict[str, object]:
+    estimated, model = change.metric == ESTIMATE, change.model
+    name = _METRICS.get(change.metric, change.metric.replace("_", " "))
+    key = ACCURACY_LIMIT if estimated else change.metric
+    side = "under" if change.metric in SHARES else "over"
+    limit = f"the limit of {change.limit:.4g} ([monitoring.limits] {key})"
+    if change.first is not None:
+        limit, side = f"the {change.first:.4g} of its first predictions", f"far {side}"
+    counted = f"{change.count:,} {'predictions' if estimated else 'labels'}"
+    since = f"since {format_time(change.time_ms)} ({change.log} offset {change.first_offset})"
+    advice = _UNSURE if estimated else _WRONG
+    state = "resolved" if change.ended else "open"
+    said = f"within {limit} again" if change.ended else f"{side} {limit}, {since}. {advice}"
+    summary = f"{name} of model {model.version} is {change.value:.4g} on {counted}, {said}"
+    return _event(pipeline, model, change.time_ms) | {
+        "id": f"{pipeline}/{change.incident}/{state}",
+        "type": EventType.DRIFT_RESOLVED if change.ended else EventType.DRIFT_DETECTED,
+        "severity": "info" if change.ended else "warning",
+        "incident_id": change.incident,
+        "summary": summary,
+        "ranges": [_range(change.log, change.first_offset, change.last_offset if change.ended else None)],
+        "drift": {
+            "signal": "error",
+            "feature": None,
+            "detector": LIMIT if change.first is None else "Estimate",
+            "statistic": change.value,
+            "threshold": change.limit,
+            "reference_kind": "first_windows",
+            "sample_size": change.count,
+        },
+        "attributes": {"state": state, "metric": change.metric, "subject": f"{name} of the model"}
+        | ({"ending": "returned"} if change.ended else {}),
     }
 
 

@@ -52,6 +52,7 @@ class LabelJoinSettings:
     meaning_of: OutputMeaningOf
     join: JoinPolicy = field(default_factory=JoinPolicy)
     errors: ErrorPolicy = field(default_factory=error_detectors)
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 class LabelJoinStep:
@@ -63,7 +64,9 @@ class LabelJoinStep:
         self._prediction_clock, self._label_clock = TopicClock(), TopicClock()
         self._feed = LabelFeed()
         self._join = Join(settings.join)
-        self.performance = Performance(settings.errors, settings.meaning_of, window=settings.join.window)
+        self.performance = Performance(
+            settings.errors, settings.meaning_of, window=settings.join.window, limits=settings.limits
+        )
 
     @property
     def totals(self) -> Mapping[str, int]:

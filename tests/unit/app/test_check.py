@@ -400,3 +400,25 @@ def test_a_store_in_which_nothing_is_desired_keeps_a_worker_from_starting(projec
     [problem] = beside_the_broker(report_on(project))
 
     assert (problem.key, "nothing was promoted" in problem.message) == ("model.store", True)
+
+
+def test_limits_that_no_feature_of_the_package_can_exceed_are_told(project: Project) -> None:
+    limits = """
+[monitoring]
+topic = "shop.monitoring.v1"
+[monitoring.limits]
+unseen_rate = 0.1
+[monitoring.limits.features.amoun]
+null_rate = 0.1
+[monitoring.limits.features.visits]
+out_of_range_rate = 0.2
+"""
+    project.config.write_text(project.config.read_text("utf-8") + limits, "utf-8")
+
+    problems = {
+        one.key.removeprefix("monitoring.limits."): one for one in beside_the_broker(report_on(project))
+    }
+
+    assert set(problems) == {"unseen_rate", "features.amoun", "features.visits.out_of_range_rate"}
+    assert problems["features.amoun"].fix == "did you mean amount?"
+    assert "--reference" in problems["unseen_rate"].fix

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,9 @@ by_key = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: settin
 def laid_over(section: str, line: str) -> dict[str, object]:
     """Return BASE with one more line in a section."""
     document = tomllib.loads(BASE)
-    table = document.setdefault(section, {}) if section else document
+    table: dict[str, Any] = document
+    for name in section.split(".") if section else []:
+        table = table.setdefault(name, {})
     table.update(tomllib.loads(line))
     if section == "model" and "store" in table:
         del table["package"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -387,3 +388,54 @@ def test_every_document_gives_settings_and_problems(document: dict[str, object])
     assert reading.problems
     assert reading.settings is not None
     assert all(p.key and p.message and p.fix for p in reading.problems)
+
+
+LIMITED = """
+[monitoring]
+topic = "payments.fraud.monitoring.v1"
+[monitoring.limits]
+null_rate = 0.2
+[monitoring.limits.features.amount]
+null_rate = 0.5
+"""
+
+
+def test_limits_are_a_section_within_monitoring_and_may_be_of_one_feature(tmp_path: Path) -> None:
+    variables = {"STREAM_INFER_MONITORING__LIMITS__DEAD_LETTER_RATE": "0.3"}
+
+    limits = settings_of(tmp_path, GOOD + LIMITED, variables).limits
+
+    assert (limits.null_rate, limits.dead_letter_rate, limits.accuracy) == (0.2, 0.3, None)
+    assert limits.features == {"amount": {"null_rate": 0.5}}
+    inline = {"STREAM_INFER_MONITORING__LIMITS__FEATURES": '{"age": {"unseen_rate": 0.1}}'}
+    assert settings_of(tmp_path, GOOD, inline).limits.features == {"age": {"unseen_rate": 0.1}}
+    assert settings_of(tmp_path, GOOD).limits.dead_letter_rate == 0.1
+
+
+def test_every_wrong_limit_is_told_at_once(tmp_path: Path) -> None:
+    wrong = (
+        LIMITED.replace("0.2", "2").replace("0.5", "0\naccuracy = 1") + "[monitoring.limits.features.age]\n"
+    )
+    wrong = wrong.replace("[monitoring.limits]", "[monitoring.limits]\nnul_rate = 1\naccuracy = 0.9")
+
+    reading = parse_settings(tomllib.loads(GOOD + wrong), {}, folder=tmp_path)
+
+    problems = {problem.key: problem for problem in reading.problems}
+    assert set(problems) == {
+        f"monitoring.limits.{name}" for name in ("null_rate", "nul_rate", "accuracy", "features")
+    }
+    assert problems["monitoring.limits.nul_rate"].fix == "did you mean null_rate?"
+    assert problems["monitoring.limits.accuracy"].message == "needs labels, and there are none"
+    assert problems["monitoring.limits.features"].message == (
+        "amount.null_rate = 0 is not above 0 to 1; amount.accuracy is no limit of a feature"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["limits = 1", "limits = { features = 1 }", "limits = { features = { a = 1 } }"]
+)
+def test_limits_that_are_no_tables_are_told(tmp_path: Path, text: str) -> None:
+    reading = parse_settings(tomllib.loads(f"{GOOD}[monitoring]\n{text}\n"), {}, folder=tmp_path)
+
+    assert [problem.key.startswith("monitoring.limits") for problem in reading.problems] == [True]
+    assert reading.settings is not None

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from stream_infer.drift.aspects import Aspect
 from stream_infer.drift.levels import LevelLimits
 from stream_infer.drift.monitor import MonitorPolicy
 from stream_infer.drift.pipeline_levels import LevelPolicy
@@ -97,13 +98,41 @@ def test_ten_events_a_day_are_judged_each_day(seed: int) -> None:
 
 
 def test_limits_are_the_users() -> None:
-    limits = MonitorPolicy(levels=LevelPolicy(limits=LevelLimits(dead_letter_rate=0.4, null_rate=0.01)))
+    limits = limited(LevelLimits(0.4, {Aspect.NULLS: 0.01}))
     dead, nulls = Change(nothing_readable, share=0.3), Change(put("wait", math.nan), share=0.06)
 
     assert [one.about for one in opened(tell(Line(WITHIN, 1, [dead]), limits))] == []
     [told] = opened(tell(Line(WITHIN, 1, [nulls]), limits))
     assert told.about == ("wait", "null_rate")
-    assert "over the limit of 1 %" in told.summary
+    assert "over the limit of 1 % ([monitoring.limits] null_rate)" in told.summary
+
+
+FAULTS: dict[Aspect, tuple[Fault, str, float]] = {
+    Aspect.NULLS: (put("wait", math.nan), "wait", 0.06),
+    Aspect.NON_FINITE: (put("wait", math.inf), "wait", 0.06),
+    Aspect.UNSEEN: (put("colour", COLOURS), "colour", 0.12),
+    Aspect.OUT_OF_RANGE: (put("wait", 1e9), "wait", 0.12),
+}
+
+
+@pytest.mark.parametrize("aspect", FAULTS)
+def test_a_limit_is_of_all_features_or_of_one(aspect: Aspect) -> None:
+    fault, name, share = FAULTS[aspect]
+    line = Line(WITHIN, 1, [Change(fault, share=share)])
+
+    def raised_by(limits: LevelLimits) -> list[str]:
+        found = opened(tell(line, limited(limits)))
+        return [one.event["drift"]["detector"] for one in found if one.about == (name, aspect)]
+
+    low, high = {aspect: 0.01}, {aspect: 0.9}
+    assert raised_by(LevelLimits(rates=low)) == ["Limit"]
+    assert raised_by(LevelLimits(rates=high, features={name: low})) == ["Limit"]
+    assert "Limit" not in raised_by(LevelLimits(rates=low, features={name: high}))
+    assert "Limit" not in raised_by(LevelLimits(features={"height": low}))
+
+
+def limited(limits: LevelLimits) -> MonitorPolicy:
+    return MonitorPolicy(levels=LevelPolicy(limits=limits))
 
 
 @pytest.mark.parametrize("rows", [50, 5_000])
