@@ -51,7 +51,7 @@ class LimitCrossed:
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredWindow:
+class MetricPlace:
     """Where and when a value of a metric was measured."""
 
     log: str
@@ -80,7 +80,7 @@ class LimitedMetrics:
             for name, (recent, incident, first) in (document or {}).items()
         }
 
-    def take(self, metric: str, value: float, count: int, window: MeasuredWindow) -> Iterator[LimitCrossed]:
+    def take(self, metric: str, value: float, count: int, window: MetricPlace) -> Iterator[LimitCrossed]:
         """Take the value of a metric in a window of `count` labels; yield an incident that begins or ends."""
         if (metric != ESTIMATE and metric not in self._limits) or not count or not math.isfinite(value):
             return
@@ -129,7 +129,7 @@ class LimitedMetrics:
         metric: str,
         incident: str,
         found: tuple[float, float, int],
-        window: MeasuredWindow,
+        window: MetricPlace,
         *,
         ended: bool,
     ) -> LimitCrossed:

@@ -20,7 +20,7 @@ from stream_infer.drift.estimate import (
     WindowConfidence,
 )
 from stream_infer.drift.labels import LabelWindow, Pair, Predicted
-from stream_infer.drift.metric_limits import ESTIMATE, LimitCrossed, LimitedMetrics, MeasuredWindow
+from stream_infer.drift.metric_limits import ESTIMATE, LimitCrossed, LimitedMetrics, MetricPlace
 from stream_infer.drift.model_metrics import (
     ACCURACY,
     MetricValue,
@@ -111,7 +111,7 @@ class Performance:
             accuracy = calibration.expected_accuracy(window.bands)
             yield AccuracyEstimate(window, accuracy, calibration.labels)
             if calibration.labels >= _CALIBRATED:
-                place = MeasuredWindow(window.log, window.first_offset, window.last_offset, window.time_ms)
+                place = MetricPlace(window.log, window.first_offset, window.last_offset, window.time_ms)
                 limited = self._of(window.model).limited
                 yield from limited.take(ESTIMATE, accuracy, window.bands.total, place)
                 self._changed.add(window.model)
@@ -125,7 +125,7 @@ class Performance:
             self._changed.add(model)
             state = self._of(model)
             outcomes = [pair_outcome(pair, state.meaning) for pair in of_model]
-            place = MeasuredWindow(window.log, window.first_offset, window.last_offset, window.time_ms)
+            place = MetricPlace(window.log, window.first_offset, window.last_offset, window.time_ms)
             for change in _metrics(model, state, outcomes, window):
                 yield change
                 found = change.value

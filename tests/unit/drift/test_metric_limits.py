@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream_infer.drift.estimate import ModelId
-from stream_infer.drift.metric_limits import ESTIMATE, LimitCrossed, LimitedMetrics, MeasuredWindow
+from stream_infer.drift.metric_limits import ESTIMATE, LimitCrossed, LimitedMetrics, MetricPlace
 
 MODEL = ModelId("1.0.0", "sha256:a")
 WINDOW = 200
@@ -20,7 +20,7 @@ def told(
     """Return what is told of windows with these values; the state is stored and restored after each."""
     limited, found = LimitedMetrics(limits, MODEL), []
     for number, value in enumerate(values):
-        window = MeasuredWindow("labels/0", number * WINDOW, number * WINDOW + WINDOW - 1, number)
+        window = MetricPlace("labels/0", number * WINDOW, number * WINDOW + WINDOW - 1, number)
         found += [(number, one) for one in limited.take(metric, value, count, window)]
         document = json.loads(json.dumps(limited.to_document()))
         limited = LimitedMetrics(limits, MODEL, document)
@@ -78,7 +78,7 @@ def test_an_estimate_is_held_against_the_limit_of_the_accuracy_where_there_is_on
 
 def test_an_estimate_that_is_accepted_is_the_first_one_from_then_on() -> None:
     limited = LimitedMetrics({}, MODEL)
-    window = MeasuredWindow("predictions/0", 0, 1, 0)
+    window = MetricPlace("predictions/0", 0, 1, 0)
     found = [one for value in [0.9] * 5 + [0.7] for one in limited.take(ESTIMATE, value, 2_000, window)]
 
     assert not limited.accept("another")
