@@ -19,6 +19,7 @@ from stream_infer import __version__
 from stream_infer.app.kit.lifetime import run_until_signal
 from stream_infer.flow.codes import LogEvent
 from stream_infer.flow.errors import Misconfigured, Problem
+from stream_infer.models.load import Model
 from stream_infer.models.package import verify
 from stream_infer.ops.http import HttpServer, Listening
 from stream_infer.ops.metrics import Build
@@ -32,6 +33,7 @@ from stream_infer.serving.batching import Batcher, Limits
 from stream_infer.serving.connections import ConnectionLimits, Connections, guarded_protocol
 from stream_infer.serving.metrics import ServingMetrics
 from stream_infer.serving.row_scorer import RequestLimits, RowScorer, Scoring
+from stream_infer.steps.observing.scored import ScoredRows
 
 if TYPE_CHECKING:
     from stream_infer.serving.grpc_server import GrpcServer
@@ -80,11 +82,23 @@ def serve_package(front: Front, served: Scorer, stop: Stop) -> None:
     serve(front, lambda: served, stop, pipeline=served.model.manifest.name)
 
 
-def serve(front: Front, current: Callable[[], Scorer], stop: Stop, *, pipeline: str) -> None:
-    """Answer until `stop` is requested, then what is in flight. Raises `Misconfigured` for a port."""
+def serve(
+    front: Front,
+    current: Callable[[], Scorer],
+    stop: Stop,
+    *,
+    pipeline: str,
+    note: Callable[[Model, int, ScoredRows | None], object] = lambda _model, _rows, _scored: None,
+) -> None:
+    """Answer until `stop` is requested, then what is in flight; `note` is told of all rows.
+
+    Raises `Misconfigured` for a port.
+    """
     metrics = ServingMetrics(pipeline, Build(__version__))
-    batcher = Batcher(Scoring(), Limits(), metrics.scored)
-    scorer = RowScorer(current, batcher, RequestLimits(), metrics)
+    batcher = Batcher(Scoring(note), Limits(), metrics.scored)
+    scorer = RowScorer(
+        current, batcher, RequestLimits(), metrics, lambda model, rows: note(model, rows, None)
+    )
     admits = None if front.tokens is None else TokenFile(front.tokens).admits
     grpc = None if front.grpc is None else _grpc_server(front, scorer, admits)
     application: ASGIApp = serving_application(scorer, None if grpc is None else grpc.running)

@@ -5,7 +5,8 @@ It is no member of their group, and answers while no broker does.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 
 from stream_infer.app.activation_reporter import activation_reporters
@@ -13,16 +14,20 @@ from stream_infer.app.active_model import desired_source, follow_active_model
 from stream_infer.app.checks.check import Checked, require_servable
 from stream_infer.app.kit.lifetime import run_until_signal
 from stream_infer.app.kit.member import GroupMember
-from stream_infer.app.kit.records import event_writer
+from stream_infer.app.kit.records import event_writer, frame_encoder
+from stream_infer.app.package_references import PackagedReferences
 from stream_infer.app.serve import Front, require_guarded, serve
 from stream_infer.app.status_reporter import DeploymentReporter, status_reporters
 from stream_infer.config.settings import Settings
+from stream_infer.flow.records import Output
 from stream_infer.models.active import ActiveModel
 from stream_infer.packaging.scorer import Scorer, scorer_of
 from stream_infer.rollout.forkserver import forkserver
 from stream_infer.rollout.rehearsal_task import RunChild
 from stream_infer.rollout.spawned_child import run_spawned
 from stream_infer.runtime.stop import Stop
+from stream_infer.serving.observations import Observations
+from stream_infer.steps.observing.observe import Observe
 from stream_infer.steps.scoring.plan import Events
 
 _ROLE = "serve"
@@ -65,7 +70,29 @@ def serve_pipeline(front: Front, ready: Checked, stop: Stop, *, run_child: RunCh
         ]
         desired = stack.enter_context(desired_source(settings))
         active = stack.enter_context(follow_active_model(ready, desired, reporters, run_child))
-        serve(front, ActiveScorer(active, ready.events), stop, pipeline=settings.pipeline)
+        scorer = ActiveScorer(active, ready.events)
+        if settings.monitoring.topic is None:
+            serve(front, scorer, stop, pipeline=settings.pipeline)
+            return
+        observations = stack.enter_context(_observations(settings, member))
+        serve(front, scorer, stop, pipeline=settings.pipeline, note=observations.add)
+
+
+@contextmanager
+def _observations(settings: Settings, member: GroupMember) -> Iterator[Observations]:
+    """Publish frames of what is answered, best effort, while the block runs."""
+    references = PackagedReferences(settings)
+    observe = Observe(settings.pipeline, frame_encoder(), lambda model: references(model.digest))
+    with closing(member.best_effort_publisher("observations")) as publisher:
+        publisher.open()
+
+        def publish(frames: Output) -> None:
+            for key, value in zip(frames.keys, frames.values, strict=True):
+                publisher.post(settings.monitoring.observations_topic, key or b"", value)
+
+        slot = settings.worker.slot.removeprefix(f"{_ROLE}-")
+        with Observations(slot, observe, publish) as observations:
+            yield observations
 
 
 def _as_server(settings: Settings) -> Settings:

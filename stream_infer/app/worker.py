@@ -25,6 +25,7 @@ from stream_infer.app.kit.member import GroupMember, SessionPlan, build_session
 from stream_infer.app.kit.observability import logged_run, observability
 from stream_infer.app.kit.records import (
     event_writer,
+    frame_encoder,
     frame_reader,
     monitoring_channels,
 )
@@ -34,7 +35,6 @@ from stream_infer.app.package_references import PackagedReferences
 from stream_infer.app.status_reporter import status_reporters
 from stream_infer.avro import topic_schemas
 from stream_infer.avro.encode import Encoder
-from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordWriter
 from stream_infer.config.settings import Settings
 from stream_infer.flow.codes import LogEvent
@@ -153,7 +153,7 @@ def _degradable(
     settings: Settings, committing: Sink, health: TopicHealth, observe: Observer
 ) -> DegradableSink:
     """Return the sink of the loop: no failure of monitoring stops it."""
-    waiting_frames = WaitingFrames(settings.pipeline, frame_reader(), _frame_encoder())
+    waiting_frames = WaitingFrames(settings.pipeline, frame_reader(), frame_encoder())
     return DegradableSink(
         committing,
         health,
@@ -243,11 +243,7 @@ def _observation(settings: Settings) -> Observe | None:
     if settings.monitoring.topic is None:
         return None
     references = PackagedReferences(settings)
-    return Observe(settings.pipeline, _frame_encoder(), lambda model: references(model.digest))
-
-
-def _frame_encoder() -> Encoder:
-    return Encoder(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
+    return Observe(settings.pipeline, frame_encoder(), lambda model: references(model.digest))
 
 
 def _event_writer(ready: Checked) -> RecordWriter:

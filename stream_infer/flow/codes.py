@@ -221,7 +221,10 @@ class LogEvent(DocumentedEnum):
     )
     PACKAGE_DIFFERENCE = "package difference tolerated", "The package was made for other fields or libraries."
     REFERENCE_UNAVAILABLE = "reference unavailable", "The monitor cannot read a package's reference data."
-    MONITORING_PROBLEM = "monitoring problem", "A check of the monitoring topics failed; scoring starts."
+    MONITORING_PROBLEM = (
+        "monitoring problem",
+        "Monitoring is incomplete: a check of its topics at the start, or a summary. Scoring goes on.",
+    )
     BATCH_ABORTED = "batch aborted", "A transaction was aborted; the same records are read again."
     ASSIGNMENT_CHANGED = "assignment changed", "Partitions were assigned, revoked or lost."
     PRODUCER_RENEWED = (

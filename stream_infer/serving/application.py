@@ -59,6 +59,8 @@ class Endpoints:
             )
             events = await _beside(len(body), read)
             answers = events.in_order(await self._ask(request, served, events.rows))
+            if events.rejected:
+                self._scorer.note_refused(served.model, len(events.rejected))
         self._metrics.answered(served.model.manifest.version, answers)
         write = partial(write_answers, answers, served.model, form, is_single=events.is_single)
         return await _beside(len(body), write)

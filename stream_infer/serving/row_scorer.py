@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from stream_infer.models.load import Model
 from stream_infer.packaging.scorer import Scorer
 from stream_infer.serving.batching import Batcher
 from stream_infer.serving.metrics import ServingMetrics
 from stream_infer.serving.requests import require_rows
-from stream_infer.steps.scoring.answers import RowAnswer, ScoringRequest, answer_requests, row_count
+from stream_infer.steps.scoring.answers import NoteRows, RowAnswer, ScoringRequest, answer_requests, row_count
 from stream_infer.steps.scoring.isolate import Expired
 
 ModelBatcher: TypeAlias = Batcher[tuple[Scorer, ScoringRequest], list[RowAnswer]]
@@ -32,7 +33,10 @@ class RequestLimits:
 
 
 class Scoring:
-    """Scores several requests in one pass for each model that they were read for."""
+    """Scores several requests in one pass for each model that they were read for; `note` is told of it."""
+
+    def __init__(self, note: NoteRows | None = None) -> None:
+        self._note = note
 
     def __call__(
         self, asked: Sequence[tuple[Scorer, ScoringRequest]], expired: Expired
@@ -44,14 +48,18 @@ class Scoring:
             by_model.setdefault(served.model.digest, []).append(at)
         for places in by_model.values():
             served = asked[places[0]][0]
-            found = answer_requests(served.model, served.plan, [asked[at][1] for at in places], expired)
+            rows = [asked[at][1] for at in places]
+            found = answer_requests(served.model, served.plan, rows, expired, self._note)
             for at, one in zip(places, found, strict=True):
                 answers[at] = one
         return answers
 
 
 class RowScorer:
-    """Answers the rows of requests. `current` returns the model that serves now."""
+    """Answers the rows of requests. `current` returns the model that serves now.
+
+    `note_refused` is told of events that are no rows, and so in no pass.
+    """
 
     def __init__(
         self,
@@ -59,7 +67,9 @@ class RowScorer:
         batcher: ModelBatcher,
         limits: RequestLimits,
         metrics: ServingMetrics,
+        note_refused: Callable[[Model, int], object] = lambda _model, _rows: None,
     ) -> None:
+        self.note_refused = note_refused
         self.current = current
         self.limits = limits
         self.metrics = metrics

@@ -168,11 +168,11 @@ def _column(tensor: Tensor, feature: Feature) -> pa.Array:
         raise BadRequest(f"input '{tensor.name}': {tensor.datatype} does not fit {feature.type}; use {takes}")
     null = tensor.parameters.get("null_value")
     data: Sequence[Any] | npt.NDArray[Any] = tensor.data
-    if null is not None:
-        data = [None if value == null else value for value in _listed(data)]
     try:
         if tensor.datatype == "BYTES":
             data = [_text(value) for value in data]
+        if null is not None:
+            data = [None if value == null else value for value in _listed(data)]
         return pa.array(data, ARROW[feature.type], from_pandas=feature.nullable)
     except (pa.ArrowException, OverflowError, TypeError, UnicodeError) as error:
         raise BadRequest(f"input '{tensor.name}': {error}") from error

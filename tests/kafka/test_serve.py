@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from stream_infer.avro.framing import Framing
+from stream_infer.avro.record import RecordReader
+from stream_infer.avro.topic_schemas import topic_schema
 from tests.support.lines import Rehearsed
+from tests.support.log import read_all
 from tests.support.models import said
 from tests.support.stage import Stage, listening
-from tests.support.worker_process import until
+from tests.support.worker_process import Worker, until
 from tests.unit.cli.test_serve import client_of, serve
 
 
@@ -42,3 +49,31 @@ def test_it_serves_what_is_promoted_and_announces_it_with_the_time(
     assert second["model"]["from_version"] == "1.0.0"
     assert second["instance"] == "serve-0"
     assert code == 0
+
+
+FRAMES = RecordReader(topic_schema("ObservationFrame"), Framing.NONE)
+EVENTS = RecordReader(topic_schema("MonitoringEvent"), Framing.NONE)
+
+
+def read(stage: Stage, topic: str, reader: RecordReader) -> list[dict[str, Any]]:
+    return [reader.read(one.value or b"") for one in read_all(stage.bootstrap, stage.topics[topic])]
+
+
+def test_the_monitor_tells_a_field_that_is_constant_over_http(
+    lines: Stage, two_lines: Rehearsed, start_worker: Callable[..., Worker]
+) -> None:
+    lines.promote(two_lines.packages[0])
+    rng = np.random.default_rng(7)
+    start_worker(lines.config("monitor"), "--role", "monitor")
+    with serve("-c", str(lines.config("0")), "--port", "0") as process:
+        client = client_of(process)
+        for _ in range(20):
+            rows = [{"x": float(x), "y": 0.0} for x in rng.normal(0, 1, 800)]
+            assert client.post("/v1/predictions", rows).status == 200
+        until("the event", lambda: "quality" in {one["type"] for one in read(lines, "monitoring", EVENTS)})
+        process.terminate()
+        assert process.wait(60) == 0
+
+    frames = read(lines, "observations", FRAMES)
+    assert {frame["source_topic"] for frame in frames} == {"serve/0"}
+    assert sum(frame["records"] for frame in frames) == 20 * 800

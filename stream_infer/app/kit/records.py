@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stream_infer.avro import topic_schemas
+from stream_infer.avro.encode import Encoder
 from stream_infer.avro.framing import Framing
 from stream_infer.avro.record import RecordReader, RecordWriter
 from stream_infer.config.settings import Settings
@@ -22,6 +23,11 @@ def monitoring_channels(settings: Settings) -> Mapping[Channel, str]:
 def frame_reader() -> RecordReader:
     """Return the reader of observation frames."""
     return RecordReader(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
+
+
+def frame_encoder() -> Encoder:
+    """Return the encoder of observation frames."""
+    return Encoder(topic_schemas.topic_schema("ObservationFrame"), Framing.NONE)
 
 
 def event_writer(settings: Settings, schema_id: int | None) -> RecordWriter:

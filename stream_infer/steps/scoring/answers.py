@@ -5,7 +5,7 @@ A scoring request is a sequence of Avro data without framing, or columns of feat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
@@ -18,6 +18,7 @@ from stream_infer.models.frame_builder import Columns
 from stream_infer.models.load import Model
 from stream_infer.models.manifest import OutputContract
 from stream_infer.models.scores import Floats, Scores
+from stream_infer.steps.observing.scored import ScoredRows
 from stream_infer.steps.scoring.infer import infer, move_rows
 from stream_infer.steps.scoring.isolate import Expired, untimed
 from stream_infer.steps.scoring.plan import ScoringPlan
@@ -25,6 +26,10 @@ from stream_infer.steps.scoring.plan import ScoringPlan
 _PART_ROWS = 4_096  # between two parts a pass can stop
 
 ScoringRequest: TypeAlias = Sequence[bytes | None] | Columns
+
+
+NoteRows: TypeAlias = Callable[[Model, int, ScoredRows], object]
+"""Is told of a pass: its model, the number of its rows, and what became of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +65,13 @@ def row_count(request: ScoringRequest) -> int:
 
 
 def answer_requests(
-    model: Model, plan: ScoringPlan, requests: Sequence[ScoringRequest], expired: Expired = untimed
+    model: Model,
+    plan: ScoringPlan,
+    requests: Sequence[ScoringRequest],
+    expired: Expired = untimed,
+    note: NoteRows | None = None,
 ) -> list[list[RowAnswer]]:
-    """Return the answers to the rows of each request, in order.
+    """Return the answers to the rows of each request, in order; `note` is told of them all.
 
     Raises `ModelFailed` for a broken model, and `Aborted` when the time is over.
     """
@@ -79,8 +88,11 @@ def answer_requests(
         rows[inferred.rows].tolist(), _scored(inferred.scores, model.manifest.output), strict=True
     ):
         answers[row] = scored
-    for rejected in [*decoded.rejected, *move_rows(inferred.rejected, rows)]:
+    refused = [*decoded.rejected, *move_rows(inferred.rejected, rows)]
+    for rejected in refused:
         answers[rejected.row] = rejected
+    if note is not None:
+        note(model, total, ScoredRows(columns, rows, inferred.rows, inferred.scores, refused))
     return _split([answer for answer in answers if answer is not None], requests, len(values))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from stream_infer.models.load import Model
 from stream_infer.ops.http import HttpServer, Listening
 from stream_infer.ops.metrics import Build
 from stream_infer.packaging.scorer import Scorer
@@ -23,6 +24,7 @@ from stream_infer.serving.connections import ConnectionLimits, Connections, guar
 from stream_infer.serving.grpc_server import GrpcServer
 from stream_infer.serving.metrics import ServingMetrics
 from stream_infer.serving.row_scorer import RequestLimits, RowScorer, Scoring
+from stream_infer.steps.observing.scored import ScoredRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,12 @@ def serving(
     admits: Admits | None = None,
     tls: ssl.SSLContext | None = None,
     with_grpc: bool = False,
+    note: Callable[[Model, int, ScoredRows | None], object] = lambda _model, _rows, _scored: None,
 ) -> Iterator[Client]:
     """Serve the model of `current` while the block runs."""
     metrics = ServingMetrics("trips", Build("0.1.0"))
-    batcher = Batcher(Scoring(), queue, metrics.scored)
-    scorer = RowScorer(current, batcher, limits, metrics)
+    batcher = Batcher(Scoring(note), queue, metrics.scored)
+    scorer = RowScorer(current, batcher, limits, metrics, lambda model, rows: note(model, rows, None))
     grpc = GrpcServer(scorer, "127.0.0.1:0", admits=admits) if with_grpc else None
     application: ASGIApp = serving_application(scorer, None if grpc is None else grpc.running)
     if admits is not None:
