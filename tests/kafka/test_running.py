@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import time
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import TopicPartition
 
+from stream_infer.flow.codes import LogEvent
 from tests.conftest import Topics
 from tests.support.clients import admin
 from tests.support.events import Event, Framing, Poison, generate, payment, poisoned, send
@@ -72,6 +74,9 @@ def test_a_new_group_starts_where_it_is_told(
     answered = tested.answered()
     assert len(answered) + letters == 2 * COUNT - PARTITIONS * first
     assert min(offset for _, offset in answered) >= first
+    lines = [json.loads(line) for line in worker.lines()]
+    begins = [line["offsets"] for line in lines if line["event"] == LogEvent.READING_BEGINS]
+    assert dict(ChainMap(*begins)) == {f"{tested.input}/{index}": first for index in range(PARTITIONS)}
 
 
 def test_a_group_that_has_begun_goes_on_where_it_was(
