@@ -15,6 +15,8 @@ _MOST_SENTENCES = 20
 # A name may hold a comma: a list goes on where another signal begins.
 _BETWEEN = re.compile(r", (?=[a-z_ ]+ of (?:feature '|the )|dead letters)")
 _OF_FEATURE = re.compile(r" of feature '(.*)'$", re.DOTALL)
+_SAID = "incident."
+"""How the types of events begin that are commands, replies and reminders about an incident."""
 _WORSE = {"info": 0, "warning": 1, "critical": 2}
 
 
@@ -67,6 +69,14 @@ class IncidentRecord:
         if drift is not None and drift["feature"] is not None:
             self.features[drift["feature"]] = None
         self.ranges = event["ranges"] or self.ranges
+        self._tell(event, state)
+
+    def hear(self, event: Fields) -> None:
+        """Take what somebody says about the incident, or the monitor says to that: it changes no state."""
+        said = event["type"].removeprefix(_SAID)
+        self._tell(event, str(event["attributes"].get("action", said)))
+
+    def _tell(self, event: Fields, state: str) -> None:
         self.told.append(Told(event["time"], state, event["severity"], event["summary"]))
         if len(self.told) > _MOST_SENTENCES:
             del self.told[1]
@@ -87,8 +97,12 @@ class IncidentHistory:
         if incident_id is None:
             return
         self._ordered = self._by_feature = None
-        state = _state(event)
         known = self._found.get(incident_id)
+        if event["type"].startswith(_SAID):
+            if known is not None:
+                known.hear(event)
+            return
+        state = _state(event)
         if known is None:
             known = self._found[incident_id] = IncidentRecord(
                 id=incident_id,

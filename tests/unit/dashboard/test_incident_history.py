@@ -123,3 +123,21 @@ def test_a_feature_has_its_incidents_open_ones_first_also_after_an_event() -> No
 
     assert [one.id for one in history.concerning("amount")] == ["c", "a", "b"]
     assert [one.id for one in history.concerning("city")] == ["c"]
+
+
+def test_what_people_say_about_an_incident_is_told_and_changes_no_state() -> None:
+    history = IncidentHistory()
+    history.take(opened("a"))
+    silence = {"action": "silence", "by": "ann", "until_ms": str(NOW_MS + 9)}
+    history.take(event("incident.command", "a", time=NOW_MS + 1, severity="info", attributes=silence))
+    history.take(event("incident.reminder", "a", time=NOW_MS + 2))
+    history.take(event("incident.command", "unknown", attributes=silence))
+    [incident] = history.ordered()
+    assert [told.state for told in incident.told] == ["open", "silence", "reminder"]
+    assert (incident.state, incident.is_open) == ("open", True)
+
+    history.take(event("drift.resolved", "a", time=NOW_MS + 3))
+    history.take(event("incident.reply", "a", time=NOW_MS + 4))
+
+    [incident] = history.ordered()
+    assert not incident.is_open
