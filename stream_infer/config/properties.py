@@ -137,6 +137,9 @@ def parse_properties(scoped: Scoped, folder: Path) -> KafkaProperties:
 
 
 def _value(key: str, name: str, value: object, folder: Path) -> Value | Problem:
+    if name in {_SERVERS, _OLD_SERVERS} and "@" in str(value):  # refused here, before any client prints it
+        fix = "write host:port only; credentials are sasl.username and sasl.password"
+        return Problem(key, HIDDEN, "holds an @, as if with a name and a password before it", fix)
     if name in OWNED:
         return Problem(key, describe_error(key, value), f"is set by the worker: {OWNED[name]}", "remove it")
     if name in JAVA_PROPERTIES:
@@ -179,7 +182,10 @@ def from_file(key: str, value: Mapping[str, object], folder: Path) -> Value | Pr
         text = Path(folder, path).read_text("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:  # a ValueError: bytes that are not UTF-8, or a path with a NUL
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text, or not a path"
-        return Problem(key, f'{{ file = "{path}" }}', f"the file cannot be read: {reason}", fix)
+        # What is no file may be the secret itself, so it is not shown.
+        return Problem(
+            key, HIDDEN, f"a file of that name cannot be read in {folder.absolute()}: {reason}", fix
+        )
     if not text:
         return Problem(key, f'{{ file = "{path}" }}', "the file is empty", fix)
     return Secret(text)

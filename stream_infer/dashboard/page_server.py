@@ -15,6 +15,7 @@ from starlette.routing import Route
 from stream_infer.dashboard.page_access import SECURITY_HEADERS, PageAccess
 from stream_infer.dashboard.page_files import PageFiles
 from stream_infer.dashboard.published import PageCell
+from stream_infer.ops.routes import exact_routes
 
 MOST_STREAMS, MOST_COLUMNS_ASKED = 100, 60
 _LOOK_EVERY_S = 0.25
@@ -114,9 +115,7 @@ def page_application(page: PageCell, files: PageFiles, access: PageAccess) -> St
         "/v1/columns": of.columns,
         "/v1/stream": of.stream,
     }
-    app = Starlette(routes=[Route(path, answer) for path, answer in answers.items()])
-    app.router.redirect_slashes = False
-    return app
+    return exact_routes([Route(path, answer) for path, answer in answers.items()])
 
 
 def _json(body: bytes) -> Response:

@@ -32,6 +32,7 @@ from stream_infer.flow.codes import LogEvent, ReadinessReason
 from stream_infer.flow.errors import Misconfigured, Problem
 from stream_infer.flow.records import Partition
 from stream_infer.ops.progress import ClientTrouble, LoopState, Progress
+from stream_infer.ops.routes import exact_routes
 
 _LOG = logging.getLogger(__name__)
 _GRACE_S = 1
@@ -129,7 +130,7 @@ def application(
         return Response(encode(registry), headers={"content-type": content_type})
 
     answers = {"/livez": livez, "/readyz": readyz, "/metrics": metrics}
-    return Starlette(routes=[Route(path, answer) for path, answer in {"/": about, **answers}.items()])
+    return exact_routes([Route(path, answer) for path, answer in {"/": about, **answers}.items()])
 
 
 def _told(trouble: ClientTrouble | None, now: float) -> dict[str, object] | None:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Lifespan
 
+from stream_infer.ops.routes import exact_routes
 from stream_infer.packaging.scorer import Scorer
 from stream_infer.serving.answer_forms import answer_form, write_answers
 from stream_infer.serving.answering import answering
@@ -135,15 +136,13 @@ def serving_application(scorer: RowScorer, lifespan: Lifespan[Starlette] | None 
             Route(f"{path}/ready", answering(of.model_ready, metrics)),
             Route(f"{path}/infer", answering(of.infer, metrics), methods=["POST"]),
         ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    return exact_routes(routes, lifespan)
 
 
 def own_application(scorer: RowScorer) -> Starlette:
     """Return the application of one process among several: its probes and its metrics."""
     of = Endpoints(scorer)
-    return Starlette(
-        routes=[Route("/livez", of.live), Route("/readyz", of.ready), Route("/metrics", of.metrics)]
-    )
+    return exact_routes([Route("/livez", of.live), Route("/readyz", of.ready), Route("/metrics", of.metrics)])
 
 
 def _named(served: Scorer, request: Request) -> Scorer:

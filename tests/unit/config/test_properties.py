@@ -100,6 +100,10 @@ def test_a_secret_reaches_the_client_and_nothing_else(tmp_path: Path) -> None:
         {"sasl.password": {"fil": UNSPOKEN}},
         {"sasl.password": {"file": "password", "text": UNSPOKEN}},
         {"producer": {"sasl.password": UNSPOKEN, "acks": "9"}},
+        {"bootstrap.servers": f"SASL_SSL://me:{UNSPOKEN}@b:9093"},
+        {"bootstrap.servers": ["b:1", f"me:{UNSPOKEN}@b:9093"]},
+        {"metadata.broker.list": f"me:{UNSPOKEN}@b:9093"},
+        {"sasl.password": {"file": UNSPOKEN}},
     ],
     ids=json.dumps,
 )
