@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +30,6 @@ CONTINUATION = b"\xff\xff\xff\xff"
 
 _UNITS: Mapping[str, str] = {"millis": "ms", "micros": "us", "nanos": "ns"}
 _TEXTS = (pa.string(), pa.large_string())
-_LIST, _LARGE_LIST = pa.list_(pa.int8()), pa.large_list(pa.int8())
 _MOST_TEXT_BYTES = 64 * 2**20
 
 
@@ -48,9 +48,26 @@ def events_in_stream(body: bytes, schema: Schema, manifest: Manifest, most: int)
     if columns is not None:
         return ArrowEvents(columns, ())
     try:
-        return ArrowEvents(None, table.to_pylist(maps_as_pydicts="strict"))
-    except (ValueError, OverflowError, KeyError) as error:  # a time beyond the year 9999, a key twice
+        rows = table.to_pylist()
+    except (ValueError, OverflowError) as error:  # a time beyond the year 9999
         raise BadRequest(f"a value of the Arrow stream cannot be read: {error}") from error
+    nested = {field.name: field.type for field in table.schema if field.type.num_fields}
+    for row in rows:
+        row.update({name: _with_dicts(row[name], kind) for name, kind in nested.items()})
+    return ArrowEvents(None, rows)
+
+
+def _with_dicts(value: Any, kind: pa.DataType) -> Any:  # noqa: ANN401 - a value of any type
+    """Return `value` with dicts in place of the pairs of maps."""
+    if value is None:
+        return None
+    if pa.types.is_map(kind):
+        return {key: _with_dicts(one, kind.item_type) for key, one in value}
+    if pa.types.is_struct(kind):
+        return {field.name: _with_dicts(value[field.name], field.type) for field in kind}
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return [_with_dicts(one, kind.value_type) for one in value]
+    return value
 
 
 def _table(body: bytes, most: int) -> pa.Table:
@@ -93,8 +110,12 @@ def _unfolded(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind) or pa.types.is_map(kind) or kind.id in (_LIST.id, _LARGE_LIST.id):
-        return all(_is_plain(kind.field(at).type) for at in range(kind.num_fields))
+    if pa.types.is_map(kind):
+        return _is_plain(kind.key_type) and _is_plain(kind.item_type)
+    if pa.types.is_struct(kind):
+        return all(_is_plain(field.type) for field in kind)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _is_plain(kind.value_type)
     numbers = pa.types.is_primitive(kind) or pa.types.is_decimal(kind)
     return numbers or kind in (*_TEXTS, pa.binary(), pa.large_binary()) or pa.types.is_fixed_size_binary(kind)
 

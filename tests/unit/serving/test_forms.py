@@ -43,7 +43,10 @@ def rows_of(answer: Answer) -> Rows:
     """Return the rows of an answer in any form."""
     kind = answer.headers["content-type"]
     if kind == ARROW_STREAM:
-        rows = pa.ipc.open_stream(answer.content).read_all().to_pylist(maps_as_pydicts="strict")
+        rows = pa.ipc.open_stream(answer.content).read_all().to_pylist()
+        for name in ("class_scores", "values"):
+            for row in rows:
+                row[name] = None if row[name] is None else dict(row[name])
     elif kind == AVRO_CONTAINER:
         rows = list(fastavro.reader(io.BytesIO(answer.content)))
     else:
