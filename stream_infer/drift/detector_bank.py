@@ -36,6 +36,8 @@ from stream_infer.drift.zscores import zscores
 _SIGNALS_OF = {FEATURE_NUMBER: 6, FEATURE_CATEGORY: 4, OUTPUT_NUMBER: 3}
 _REMEMBERED_WINDOWS, _REMEMBERED_PLACES = 128, 16
 _MISSING = frozenset({Aspect.NULLS, Aspect.NON_FINITE, Aspect.DEAD_LETTERS})
+_POWERS = {Aspect.MEAN: 2, Aspect.SPREAD: 2, Aspect.CATEGORIES: 3}
+"""A variance grows with the square of the scale; X2 is made normal by its cube root."""
 _ONSET = 3
 """A change begins up to so many windows before its alarm."""
 
@@ -247,8 +249,8 @@ def _baseline_of(bank: DetectorBank, signal: Signal) -> ReferenceColumn | Column
 
 def _inflation(known: Mapping[Signal, Series], column: tuple[str, str]) -> float:
     """Return the number of sampled values of a column for each one that counts."""
-    of_values = (Signal(*column, aspect) for aspect in (Aspect.MEAN, Aspect.SPREAD, Aspect.CATEGORIES))
-    return max((known[one].scale ** 2 for one in of_values if one in known), default=1.0)
+    of_values = {Signal(*column, aspect): power for aspect, power in _POWERS.items()}
+    return max((known[one].scale ** power for one, power in of_values.items() if one in known), default=1.0)
 
 
 def _is_worse(signal: Signal, series: Series) -> bool:
