@@ -27,6 +27,7 @@ from stream_infer.drift.reference import ReferenceColumn
 from stream_infer.drift.windows import PIPELINE, WHOLE
 from stream_infer.flow.codes import EventType
 from stream_infer.steps.monitoring.drift_text import (
+    advice,
     change_text,
     compared_text,
     end_offset_text,
@@ -36,6 +37,7 @@ from stream_infer.steps.monitoring.drift_text import (
     update_text,
 )
 from stream_infer.steps.monitoring.event_context import EventContext, stddev, summary_of
+from stream_infer.steps.monitoring.event_time import format_time
 
 _MOST = 0.5
 _WHOLE = {PIPELINE: "pipeline", WHOLE: "partitions"}
@@ -53,7 +55,7 @@ def opened_event(
     incident, frame, alarm = change.incident, change.frame, change.incident.alarm
     also = ", ".join(dict.fromkeys(subject(signal) for signal in change.also))
     compared = compared_text(alarm, context)
-    said = f", compared with {compared}" if context.column(alarm.signal) is None else ""
+    since = format_time(frame.first_time_ms if alarm.since_ms is None else alarm.since_ms)
     attributes = {
         "compared_with": compared,
         "raised_by": incident.raised_by,
@@ -63,8 +65,10 @@ def opened_event(
     return _event(pipeline, incident, frame, time_ms) | {
         "type": _type(incident, EventType.DRIFT_DETECTED),
         "severity": _severity(alarm.signal, frame),
-        "summary": f"{change_text(alarm, frame, context)} since {onset_text(incident, frame)}"
-        f"{said}, model {incident.version}" + (f"; with it: {also}" if also else ""),
+        "summary": f"{change_text(alarm, frame, context)} since {onset_text(incident, frame)} ({since}), "
+        f"compared with {compared}, model {incident.version}"
+        + (f"; with it: {also}" if also else "")
+        + f". {advice(alarm.signal)}",
         "ranges": _ranges(incident, {}),
         "drift": _drift(incident.alarm, frame, context),
         "attributes": attributes

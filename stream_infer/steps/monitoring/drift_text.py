@@ -52,6 +52,20 @@ def change_text(alarm: Alarm, frame: ObservationFrame, context: EventContext) ->
     return f"{subject(signal)} {by_rank}; {_ASPECTS.get(signal.aspect, 'mean')} from {before} to {now}"
 
 
+def advice(signal: Signal) -> str:
+    """Return what to look at next."""
+    if signal.kind == RECORDS:
+        return "Look at the dead letters: the header streaminfer.error.class says why"
+    if not feature_of(signal):
+        return "Look at the model that serves, and at what it was given: no feature moved as far"
+    match signal.aspect:
+        case Aspect.NULLS | Aspect.NON_FINITE:
+            return "Look at the producer of this field, and at what was deployed there"
+        case Aspect.UNSEEN | Aspect.CATEGORIES:
+            return "Look at which values are new, and at who sends them"
+    return "Look at where this feature comes from: a deployment, a unit, a season"
+
+
 def compared_text(alarm: Alarm, context: EventContext) -> str:
     """Return what a signal is compared with."""
     column, first = context.column(alarm.signal), context.first_records(alarm.signal)
@@ -155,15 +169,30 @@ def _before_and_now(signal: Signal, frame: ObservationFrame, context: EventConte
         case Aspect.CATEGORIES:
             return "that of the first events", _other_mix(now, context.first_windows(signal))
         case Aspect.DISTRIBUTION:
-            if column is not None and column.categories and binned is not None:
-                return _category(column, binned)
-            return "that of training", f"another (mean {_number(now.mean if now else None)})"
+            return _distributions(column, binned, now)
         case Aspect.SPREAD:
             known = column.stddev if column is not None else stddev(context.first_windows(signal))
             return _number(known), _number(stddev(now))
         case _:
             usual = column or context.first_windows(signal)
             return _number(usual.mean if usual is not None else None), _number(now.mean if now else None)
+
+
+def _distributions(
+    column: ReferenceColumn | None, binned: ColumnSummary | None, now: ColumnSummary | None
+) -> tuple[str, str]:
+    """Return a distribution before and now: categories gained and lost, or quantiles."""
+    if column is not None and column.categories and binned is not None:
+        return _gained_and_lost(column, binned)
+    if column is not None and column.edges and binned is not None and sum(binned.bins):
+        return _quantiles(column.shares, column), _quantiles(binned.bins, column)
+    return "that of training", f"another (mean {_number(now.mean if now else None)})"
+
+
+def _quantiles(shares: Sequence[float], column: ReferenceColumn) -> str:
+    """Return tenth, half and nine tenths of a distribution, which say in which direction it moved."""
+    low, middle, high = (_number(quantile(shares, column.edges, part)) for part in (0.1, 0.5, 0.9))
+    return f"median {middle} (10 to 90 %: {low} to {high})"
 
 
 def _fits(now: ColumnSummary, column: ReferenceColumn) -> bool:
@@ -189,6 +218,15 @@ def _other_mix(now: ColumnSummary | None, first: ColumnSummary | None) -> str:
     pairs = zip(now.bins, first.bins, strict=True)
     moved = sum(max(0.0, n / now.count - before / first.count) for n, before in pairs)
     return f"another: at least {_percent(moved, 1)} of the values are others"
+
+
+def _gained_and_lost(column: ReferenceColumn, now: ColumnSummary) -> tuple[str, str]:
+    """Return the shares of the categories that gained and lost most, before and now."""
+    names = (*column.categories, "other values")
+    moves = [now.bins[at] / max(1, now.count) - column.shares[at] for at in range(len(names))]
+    ends = max(range(len(names)), key=moves.__getitem__), min(range(len(names)), key=moves.__getitem__)
+    before = ", ".join(f"{names[at]} {_percent(column.shares[at], 1)}" for at in ends)
+    return before, ", ".join(f"{names[at]} {_percent(now.bins[at], now.count)}" for at in ends)
 
 
 def _category(column: ReferenceColumn, now: ColumnSummary) -> tuple[str, str]:
