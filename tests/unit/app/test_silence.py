@@ -132,3 +132,26 @@ def test_what_else_is_read_does_not_end_the_silence_of_a_feed(watched: Watched) 
         watched.watch(ReadFinished(records=500, read_s=0.0))
 
     assert watched.states == ["open"]
+
+
+def test_a_silence_that_the_monitor_before_has_told_is_ended_once_under_its_id() -> None:
+    told: list[Mapping[str, object]] = []
+    count = now_s = 0
+    watch = SilenceWatch(
+        "shop",
+        Feed("observations", "no event was scored", "events are scored again", "Look", lambda: count),
+        told.append,
+        limit_s=300.0,
+        clock=lambda: float(now_s),
+        now_ms=lambda: now_s * 1_000,
+        open_ms=lambda: 77,
+    )
+    watch(OWNED)
+    for now_s in (400, 500):  # noqa: B007 - the clock that the watch reads
+        watch(ReadFinished(0, 0.0))
+    assert told == []
+
+    for count, now_s in ((1, 510), (2, 520), (3, 530)):  # noqa: B007 - the clock and the count that the watch reads
+        watch(ReadFinished(1, 0.0))
+
+    assert [one["incident_id"] for one in told] == ["liveness.observations.77"]
