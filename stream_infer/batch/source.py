@@ -135,4 +135,7 @@ class _Tables:
 
 
 def _joined(tables: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    return tables[0] if len(tables) == 1 else pa.concat_batches(tables)
+    if len(tables) == 1:
+        return tables[0]
+    [joined] = pa.Table.from_batches(tables).combine_chunks().to_batches()
+    return joined
