@@ -59,7 +59,7 @@ def read(stage: Stage, topic: str, reader: RecordReader) -> list[dict[str, Any]]
     return [reader.read(one.value or b"") for one in read_all(stage.bootstrap, stage.topics[topic])]
 
 
-def test_the_monitor_tells_a_field_that_is_constant_over_http(
+def test_the_monitor_tells_that_what_is_asked_over_http_has_moved(
     lines: Stage, two_lines: Rehearsed, start_worker: Callable[..., Worker]
 ) -> None:
     lines.promote(two_lines.packages[0])
@@ -67,13 +67,17 @@ def test_the_monitor_tells_a_field_that_is_constant_over_http(
     start_worker(lines.config("monitor"), "--role", "monitor")
     with serve("-c", str(lines.config("0")), "--port", "0") as process:
         client = client_of(process)
-        for _ in range(20):
-            rows = [{"x": float(x), "y": 0.0} for x in rng.normal(0, 1, 800)]
+        for mean in [0.0] * 16 + [3.0] * 12:
+            rows = [{"x": float(x), "y": float(y)} for x, y in rng.normal((mean, 0), 1, (800, 2))]
             assert client.post("/v1/predictions", rows).status == 200
-        until("the event", lambda: "quality" in {one["type"] for one in read(lines, "monitoring", EVENTS)})
+        until("the drift", lambda: any(map(_is_drift_of_x, read(lines, "monitoring", EVENTS))))
         process.terminate()
         assert process.wait(60) == 0
 
     frames = read(lines, "observations", FRAMES)
     assert {frame["source_topic"] for frame in frames} == {"serve/0"}
-    assert sum(frame["records"] for frame in frames) == 20 * 800
+    assert sum(frame["records"] for frame in frames) == 28 * 800
+
+
+def _is_drift_of_x(event: dict[str, Any]) -> bool:
+    return event["type"] == "drift.detected" and "mean of feature 'x'" in event["summary"]

@@ -155,10 +155,18 @@ def tell(line: Line, policy: MonitorPolicy | None = None, step: MonitorStep | No
     found = []
     for number, (at, seen) in enumerate(frames(line, known)):
         now = START_MS + at * line.every_ms
-        outcome = monitor(_batch(number, encoder.encode(frame_columns(PIPELINE, seen)), now))
-        values = [v for out in outcome.outputs if out.channel is Channel.EVENTS for v in out.values]
-        found += [Told(at, _READER.read(value or b"")) for value in values]
+        values = encoder.encode(frame_columns(PIPELINE, seen))
+        found += [Told(at, event) for event in events_about(monitor, number, values, now)]
     return [one for one in found if one.event["drift"] is not None]
+
+
+def events_about(
+    monitor: MonitorStep, number: int, values: Sequence[bytes | None], now_ms: int
+) -> list[dict[str, Any]]:
+    """Return what `monitor` tells about the batch `number` of encoded frames."""
+    outcome = monitor(_batch(number, values, now_ms))
+    told = [v for out in outcome.outputs if out.channel is Channel.EVENTS for v in out.values]
+    return [_READER.read(value or b"") for value in told]
 
 
 def monitor_step(policy: MonitorPolicy | None, known: Reference | None) -> MonitorStep:
@@ -330,7 +338,7 @@ def _kind(name: str) -> str:
     return FEATURE_CATEGORY if name in TEXTS else FEATURE_NUMBER
 
 
-def _batch(number: int, values: Sequence[bytes], now_ms: int) -> Batch:
+def _batch(number: int, values: Sequence[bytes | None], now_ms: int) -> Batch:
     count = len(values)
     return Batch(
         cursor=Cursor({}),

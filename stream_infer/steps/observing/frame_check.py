@@ -25,7 +25,7 @@ _MOST = 2**32
 _LARGEST = 10 * TOO_LARGE
 _KINDS = frozenset({FEATURE_NUMBER, FEATURE_CATEGORY, OUTPUT_NUMBER, OUTPUT_CATEGORY})
 _MOST_CHARACTERS = 1024
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_SOURCE = re.compile(r"(serve/)?[A-Za-z0-9._-]{1,249}")  # a topic, or what is asked over HTTP
 _DIGEST = re.compile(r"[A-Za-z0-9:._-]{1,128}")
 
 
@@ -62,8 +62,8 @@ def _problems(frame: ObservationFrame) -> Iterator[str]:
 
 
 def _text_problems(frame: ObservationFrame) -> Iterator[str]:
-    if not _TOPIC.fullmatch(frame.source.topic) or frame.source.index < 0:
-        yield "its source is not a partition of a topic"
+    if not _SOURCE.fullmatch(frame.source.topic) or frame.source.index < 0:
+        yield "its source is no partition of a topic, nor of serve"
     if not _DIGEST.fullmatch(frame.digest):
         yield "its model_digest is not the digest of a package"
     if max(map(len, (frame.version, *(one.name for one in frame.signals)))) > _MOST_CHARACTERS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stream_infer.app.kit.records import frame_encoder, frame_reader
@@ -14,6 +15,7 @@ from stream_infer.packaging.scorer import Scorer
 from stream_infer.serving.observations import Observations
 from stream_infer.steps.observing.frame_record import from_record
 from stream_infer.steps.observing.observe import Observe, ObserveSettings
+from tests.support.alarm_streams import PIPELINE, events_about, monitor_step
 from tests.support.worker_process import until
 from tests.unit.serving.conftest import EVENTS
 from tests.unit.serving.served import serving
@@ -122,3 +124,31 @@ def test_rows_that_come_faster_than_they_are_summarised_are_left_out_and_counted
 
     assert topic.total("records") == 180_000
     assert any("90000 rows came faster" in one.__dict__.get("reason", "") for one in caplog.records)
+
+
+def test_the_monitor_tells_that_what_is_asked_has_moved(served: Scorer) -> None:
+    rng = np.random.default_rng(5)
+    outputs: list[Output] = []
+    observe = Observe(PIPELINE, frame_encoder(), lambda _: None)
+
+    def rows(count: int, shift: float) -> list[dict[str, Any]]:
+        return [
+            {**EVENTS[int(n) % len(EVENTS)], "distance": float(x)}
+            for n, x in enumerate(rng.normal(20 + shift, 2, count))
+        ]
+
+    with (
+        Observations("0", observe, outputs.append, clock_ms=lambda: START_MS) as observations,
+        serving(lambda: served, note=observations.add) as client,
+    ):
+        for shift in [0.0] * 16 + [4.0] * 8:
+            assert client.post(PATH, rows(1_000, shift)).status == 200
+
+    monitor = monitor_step(None, None)
+    told = [
+        event
+        for number, output in enumerate(outputs)
+        for event in events_about(monitor, number, output.values, START_MS)
+    ]
+    [moved] = [one["summary"] for one in told if one["type"] != "quality"]
+    assert moved.startswith("mean of feature 'distance'")
