@@ -37,7 +37,8 @@ def score(df: DataFrame, package: str | Path, *, shared: bool = False) -> DataFr
         where = place if shared else SparkFiles.get(place)
         yield from _scorer(where, digest).score_arrow(tables, join=True)
 
-    shape = from_arrow_schema(joined_shape(to_arrow_schema(df.schema)))
+    zone = df.sparkSession.conf.get("spark.sql.session.timeZone")
+    shape = from_arrow_schema(joined_shape(to_arrow_schema(df.schema, timezone=zone)))
     return df.mapInArrow(answer, shape)
 
 
