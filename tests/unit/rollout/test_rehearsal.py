@@ -280,7 +280,7 @@ def test_the_child_is_not_told_what_the_worker_was_told(monkeypatch: pytest.Monk
     monkeypatch.setenv("STREAM_INFER_KAFKA__SASL_PASSWORD", "secret")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
-    inherited = spawned_child._environment()
+    inherited = spawned_child.child_environment()
 
     assert "secret" not in inherited.values()
     assert inherited["OMP_NUM_THREADS"] == "1"
