@@ -17,7 +17,7 @@ from stream_infer.drift.windows import StreamKey
 _RECENT = 20
 _CERTAIN = 14.0
 """Windows that are back count as certain when their number times the squared distance is at least this."""
-_FEWEST, _SEVERAL = 3, 4
+_FEWEST, _SEVERAL, _LONG = 3, 4, 8
 _BURST = 4.0
 """A burst of a rate was so many spreads above."""
 
@@ -91,8 +91,12 @@ class Track:
         """Whether the newest windows are within the band of before.
 
         The nearer the level of the windows before them is to the baseline, the more it takes to tell them
-        apart. A burst of a rate is over when several windows, each of them, are in the band.
+        apart. A burst of a rate is over when several windows, each of them, are in the band. A signal whose
+        windows since its alarm are those of before has not moved: its detector saw it come back.
         """
+        stayed = abs(statistics.fmean(self.recent or [self.baseline]) - self.baseline) < self.spread / 2
+        if stayed and len(self.recent) >= _LONG:
+            return True
         if signal.aspect in RATES and len(self.recent) > _SEVERAL:
             most = max(self.baseline, 0.0) + self.spread
             burst = max(self.recent) - self.baseline >= _BURST * self.spread
