@@ -131,7 +131,7 @@ class Incidents:
         track = incident.tracks.get(TrackKey(stream, alarm.signal))
         if track is None or track.ended:
             incident.tracks[TrackKey(stream, alarm.signal)] = _track(alarm, result)
-        else:
+        elif abs(alarm.value - track.level) >= _MOVED * track.spread:
             track.alarmed_window = result.number
         return True
 
