@@ -91,27 +91,36 @@ class Track:
         """Whether the newest windows are within the band of before.
 
         The nearer the level of the windows before them is to the baseline, the more it takes to tell them
-        apart. A burst of a rate is over when several windows, each of them, are in the band. A signal whose
-        windows since its alarm are those of before has not moved: its detector saw it come back.
+        apart. A burst of a rate is over when several windows, each of them, are in the band. Another signal
+        whose windows since its alarm are those of before has not moved: its detector saw it come back.
         """
-        stayed = abs(statistics.fmean(self.recent or [self.baseline]) - self.baseline) < self.spread / 2
-        if stayed and len(self.recent) >= _LONG:
-            return True
-        if signal.aspect in RATES and len(self.recent) > _SEVERAL:
-            most = max(self.baseline, 0.0) + self.spread
-            burst = max(self.recent) - self.baseline >= _BURST * self.spread
-            if burst and max(self.recent[-_SEVERAL:]) < most:
+        if signal.aspect in RATES:
+            if self._was_a_burst():
                 return True
+        elif len(self.recent) >= _LONG and self._off(self.recent) < self.spread / 2:
+            return True
         for count in range(_FEWEST, len(self.recent)):
             level = statistics.median(self.recent[:-count])
             distance = abs(level - self.baseline) / self.spread
             certain = count * max(distance - 1, 0.5) ** 2 >= _CERTAIN or count == _RECENT - 1
             if certain or signal.aspect is Aspect.DISTRIBUTION:
-                newest = statistics.fmean(self.recent[-count:])
                 if signal.aspect in RATES:
-                    return newest < max(self.baseline, 0.0) + self.spread
-                return abs(newest - self.baseline) < self.spread
+                    return statistics.fmean(self.recent[-count:]) < self._most
+                return self._off(self.recent[-count:]) < self.spread
         return False
+
+    @property
+    def _most(self) -> float:
+        """The end of the band of a rate: less than before is no worse."""
+        return max(self.baseline, 0.0) + self.spread
+
+    def _off(self, values: Sequence[float]) -> float:
+        return abs(statistics.fmean(values) - self.baseline)
+
+    def _was_a_burst(self) -> bool:
+        if len(self.recent) <= _SEVERAL or max(self.recent) - self.baseline < _BURST * self.spread:
+            return False
+        return max(self.recent[-_SEVERAL:]) < self._most
 
 
 @dataclass(slots=True)
