@@ -131,7 +131,10 @@ class Incidents:
         track = incident.tracks.get(TrackKey(stream, alarm.signal))
         if track is None or track.ended:
             incident.tracks[TrackKey(stream, alarm.signal)] = _track(alarm, result)
-        elif abs(alarm.value - track.level) >= _MOVED * track.spread:
+        elif (
+            result.number - track.opened_window <= self._policy.horizon_windows
+            or abs(alarm.value - track.level) >= _MOVED * track.spread
+        ):
             track.alarmed_window = result.number
         return True
 
