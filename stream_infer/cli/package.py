@@ -17,6 +17,11 @@ app = typer.Typer(name="package", help="Create, verify and install model package
 
 _POLICY = "FEATURE=POLICY"
 
+RehearsalTimeout = Annotated[
+    int, typer.Option(min=1, help="As the setting of a worker: most time that a rehearsal may take.")
+]
+RehearsalMemory = Annotated[int, typer.Option(min=1, help="The same: most memory that the model may need.")]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatePackageOptions(CsvFileOptions):
@@ -126,12 +131,8 @@ class CreatePackageOptions(CsvFileOptions):
     relative_tolerance: Annotated[
         float | None, typer.Option(help="... this share of the golden score (default 1e-9).")
     ] = None
-    rehearsal_timeout_ms: Annotated[
-        int, typer.Option(min=1, help="As the setting of a worker: most time that a rehearsal may take.")
-    ] = 60_000
-    rehearsal_memory_bytes: Annotated[
-        int, typer.Option(min=1, help="The same: most memory that the model may need.")
-    ] = 2 * 2**30
+    rehearsal_timeout_ms: RehearsalTimeout = 60_000
+    rehearsal_memory_bytes: RehearsalMemory = 2 * 2**30
     rehearsal_batch_ms: Annotated[
         int, typer.Option(min=1, help="The same: most time that 1,000 events may take.")
     ] = 1_000
@@ -166,12 +167,8 @@ class PackagePathOptions:
 class VerifyPackageOptions(PackagePathOptions):
     """The options of `package verify`."""
 
-    rehearsal_timeout_ms: Annotated[
-        int, typer.Option(min=1, help="As the setting of a worker: most time that a rehearsal may take.")
-    ] = 60_000
-    rehearsal_memory_bytes: Annotated[
-        int, typer.Option(min=1, help="The same: most memory that the model may need.")
-    ] = 2 * 2**30
+    rehearsal_timeout_ms: RehearsalTimeout = 60_000
+    rehearsal_memory_bytes: RehearsalMemory = 2 * 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from stream_infer.packaging.environment import install_package
 from stream_infer.packaging.mlflow_folder import from_mlflow
 from stream_infer.packaging.options import CreateOptions
 from stream_infer.packaging.summary import summarise_package
-from stream_infer.packaging.verify import verify_apart
+from stream_infer.packaging.verify import verify_in_child
 from stream_infer.rollout.forkserver import forkserver
 from stream_infer.rollout.rehearsal_task import RehearsalLimits
 
@@ -55,7 +55,7 @@ def print_verified(options: VerifyPackageOptions) -> None:
         timeout_s=options.rehearsal_timeout_ms / 1_000, memory_bytes=options.rehearsal_memory_bytes
     )
     with forkserver() as run:
-        report = verify_apart(options.path, limits, run)
+        report = verify_in_child(options.path, limits, run)
     if options.as_json:
         _print_json({**asdict(report), "path": str(report.path)})
         return

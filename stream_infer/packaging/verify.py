@@ -36,7 +36,7 @@ def verify_package(path: Path) -> VerificationReport:
     return _report(path, verified, replayed.rows, replayed.max_abs_difference)
 
 
-def verify_apart(
+def verify_in_child(
     path: Path, limits: RehearsalLimits | None = None, run: RunChild = run_spawned
 ) -> VerificationReport:
     """Verify as `verify_package` does, but load and replay in a child under `limits` (the defaults).
